@@ -1,0 +1,388 @@
+//! The ABI between the kernel programs (`monitor-ebpf`) and userspace (`monitor`), and nothing else.
+//!
+//! Every shared struct is `repr(C)` with fixed-width integers and explicit padding, so that a key has no
+//! uninitialised byte (the kernel hashes all of them) and both sides agree on every offset; the asserts below hold on
+//! the host and on the bpf target. No `enum`, `bool`, `Option`, `usize` or reference crosses this border: a value that
+//! the other side did not expect must be a number that can be looked at, not undefined behaviour.
+
+#![no_std]
+
+mod wire;
+
+pub use wire::{Segments, wire_segments};
+
+/// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
+pub const ABI_VERSION: u32 = 1;
+
+/// Rows that each half of the flow table holds unless `--capacity` says otherwise.
+pub const DEFAULT_CAPACITY: u32 = 65_536;
+/// Smallest and largest `--capacity`. The upper end is about 3.3 GB of kernel memory for both halves.
+pub const CAPACITY_RANGE: (u32, u32) = (64, 8_388_608);
+/// Rows of each overflow half: one per process that moved bytes while the flow half was full.
+pub const OVERFLOW_CAPACITY: u32 = 8_192;
+/// Entries of [`names::PROCS`] and [`names::CLAIMS`]: what one tick can hold.
+pub const CLAIM_CAPACITY: u32 = 65_536;
+
+/// Names of maps and globals, as they stand in the object.
+pub mod names {
+    /// The two halves of the flow table: HASH, `FlowKey` -> `FlowValue`.
+    pub const FLOWS: [&str; 2] = ["FLOWS_A", "FLOWS_B"];
+    /// The two halves of the overflow table: HASH, `OverflowKey` -> `FlowValue`.
+    pub const OVERFLOW: [&str; 2] = ["OVERFLOW_A", "OVERFLOW_B"];
+    /// PERCPU_ARRAY of `Counters`, index = half: what found no room in the overflow table either.
+    pub const TOTALS: &str = "TOTALS";
+    /// PERCPU_ARRAY of `HalfStats`, index = half.
+    pub const STATS: &str = "STATS";
+    /// ARRAY of one u32: which half the programs write.
+    pub const ACTIVE: &str = "ACTIVE";
+    /// SK_STORAGE of `Owner`.
+    pub const OWNERS: &str = "OWNERS";
+    /// HASH, `ProcessKey` -> `Process`, drained every tick.
+    pub const PROCS: &str = "PROCS";
+    /// HASH, `ClaimKey` -> `Claim`, drained every tick.
+    pub const CLAIMS: &str = "CLAIMS";
+    /// PERCPU_ARRAY of one `ClaimStats`: never reset.
+    pub const CLAIM_STATS: &str = "CLAIM_STATS";
+}
+
+/// Byte counts of one row or sum, both directions, since the row was made.
+///
+/// `bytes` and `packets` are what the wire carries: L3 bytes with the headers of every segment of a GSO or GRO packet
+/// ([`wire_segments`]). `skb_bytes` and `skbs` are what the stack carried: the sum of `skb->len` at the cgroup hook.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Wire bytes received, L3, no link-layer header.
+    pub rx_bytes: u64,
+    /// Wire bytes sent, L3, no link-layer header.
+    pub tx_bytes: u64,
+    /// Packets received, as segments on the wire.
+    pub rx_packets: u64,
+    /// Packets sent, as segments on the wire.
+    pub tx_packets: u64,
+    /// Sum of `skb->len` received.
+    pub rx_skb_bytes: u64,
+    /// Sum of `skb->len` sent.
+    pub tx_skb_bytes: u64,
+    /// Socket buffers received.
+    pub rx_skbs: u64,
+    /// Socket buffers sent.
+    pub tx_skbs: u64,
+}
+
+/// Key of a row of the flow table.
+///
+/// Addresses are in network order; an IPv4 address takes the first four bytes and the rest is zero. Ports are in host
+/// order, 0 where the protocol has none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    /// Socket cookie (`bpf_get_socket_cookie`), 0 where there is none.
+    pub cookie: u64,
+    /// Address of this host's end.
+    pub local_addr: [u8; 16],
+    /// Address of the other end.
+    pub remote_addr: [u8; 16],
+    /// Port of this host's end, host order.
+    pub local_port: u16,
+    /// Port of the other end, host order.
+    pub remote_port: u16,
+    /// `skb->ifindex`, in the netns of the socket.
+    pub ifindex: u32,
+    /// Thread-group id of the owner in the initial pid namespace; 0 where nobody has claimed the socket.
+    pub tgid: u32,
+    /// The owner's generation, [`generation`] of its start time; 0 where unknown.
+    pub generation: u32,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 4 or 6: the version of the packet, whatever the family of the socket.
+    pub ip_version: u8,
+    /// What the owner was worth when the packet passed: `STANDING_*`.
+    pub standing: u8,
+    /// Zero.
+    pub pad: [u8; 5],
+}
+
+/// The owner claimed this very socket.
+pub const STANDING_FIRM: u8 = 0;
+/// Nobody has claimed or inherited the socket yet.
+pub const STANDING_UNCLAIMED: u8 = 1;
+/// An accepted socket that nobody has claimed yet: the owner is its listener's (storage cloned by the kernel).
+pub const STANDING_INHERITED: u8 = 2;
+/// The packet belongs to a listening socket: a handshake, not yet a connection of its own.
+pub const STANDING_LISTENER: u8 = 3;
+/// The seed found several processes holding the socket and none has used it yet.
+pub const STANDING_AMBIGUOUS: u8 = 4;
+/// The owner is a kernel thread.
+pub const STANDING_KERNEL: u8 = 5;
+
+/// Value of a row of the flow table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowValue {
+    /// What moved.
+    pub counters: Counters,
+    /// Netns cookie of the socket (`bpf_get_netns_cookie` at the claim); 0 where unknown.
+    pub netns: u64,
+    /// cgroup2 id of the socket (`bpf_skb_cgroup_id` or the claim's), 0 where unknown.
+    pub cgroup: u64,
+    /// `bpf_get_socket_uid` when the row was made.
+    pub uid: u32,
+    /// `sk->sk_type`: 1 stream, 2 datagram, 3 raw.
+    pub socket_type: u8,
+    /// How the owner was found: `CLAIM_*` of the claim in force at the latest packet.
+    pub method: u8,
+    /// `bpf_sock.state` at the latest packet (`TCP_*` of net/tcp_states.h).
+    pub state: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// Key of the overflow table: one process and what its bytes were worth.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct OverflowKey {
+    /// As in [`FlowKey`].
+    pub tgid: u32,
+    /// As in [`FlowKey`].
+    pub generation: u32,
+    /// As in [`FlowKey`].
+    pub standing: u8,
+    /// Zero.
+    pub pad: [u8; 7],
+}
+
+/// What happened to one half of the flow table since it became the active one; per CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HalfStats {
+    /// Rows made.
+    pub inserts: u64,
+    /// Packets that found the half full (E2BIG) and went to the overflow table.
+    pub full: u64,
+    /// Packets that could not make a row for another reason (EBUSY, ENOMEM) and went to the overflow table.
+    pub busy: u64,
+    /// Packets that found the overflow table full, too, and went to the totals.
+    pub overflow_full: u64,
+    /// Packets whose headers could not be read; counted in the totals.
+    pub unparsed: u64,
+}
+
+/// Owner of a socket, in SK_STORAGE. 32 bytes at most: a clone of it comes out of `net.core.optmem_max` and a clone
+/// that fails drops the connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The socket that was claimed. Differs from the socket's own cookie in a clone: then the owner is provisional.
+    pub cookie: u64,
+    /// Netns cookie at the claim, 0 where the helper is missing.
+    pub netns: u64,
+    /// Thread-group id in the initial pid namespace; 0 = nobody yet.
+    pub tgid: u32,
+    /// [`generation`] of the process.
+    pub generation: u32,
+    /// `CLAIM_*`.
+    pub method: u8,
+    /// [`OWNER_AMBIGUOUS`], [`OWNER_KERNEL`].
+    pub flags: u8,
+    /// Zero.
+    pub pad: [u8; 6],
+}
+
+/// The seed found the socket in several processes.
+pub const OWNER_AMBIGUOUS: u8 = 1;
+/// The claimant is a kernel thread.
+pub const OWNER_KERNEL: u8 = 2;
+
+/// Not claimed.
+pub const CLAIM_NONE: u8 = 0;
+/// Found open in the process when the monitor started (iter/task_file).
+pub const CLAIM_SEED: u8 = 1;
+/// socket(2).
+pub const CLAIM_CREATE: u8 = 2;
+/// Last close of the socket, by a process that never used it while we looked.
+pub const CLAIM_RELEASE: u8 = 3;
+/// bind(2).
+pub const CLAIM_BIND: u8 = 4;
+/// connect(2).
+pub const CLAIM_CONNECT: u8 = 5;
+/// `tcp_rcv_space_adjust`: data was read. May run outside the reader's context, so it replaces only the weaker claims.
+pub const CLAIM_READ: u8 = 6;
+/// accept(2) with an address, or getpeername(2).
+pub const CLAIM_ACCEPT: u8 = 7;
+/// sendmsg(2) with an address, or recvmsg(2) asking for one.
+pub const CLAIM_MESSAGE: u8 = 8;
+/// `sock_send_length`, `sock_recv_length`: bytes were accepted or delivered in the caller's context.
+pub const CLAIM_TRANSFER: u8 = 9;
+/// `tcp_sendmsg_locked`: the caller is about to send.
+pub const CLAIM_SEND: u8 = 10;
+/// Number of claim methods, for tables indexed by method.
+pub const CLAIM_METHODS: usize = 11;
+
+/// Priority of a claim method: a claim replaces an owner of the same or a lower priority. Equal means "the last user
+/// wins", which is what a passed or inherited descriptor needs.
+#[inline(always)]
+pub const fn claim_priority(method: u8) -> u8 {
+    match method {
+        CLAIM_SEED | CLAIM_CREATE => 1,
+        CLAIM_RELEASE => 1,
+        CLAIM_BIND | CLAIM_CONNECT => 2,
+        CLAIM_READ | CLAIM_ACCEPT | CLAIM_MESSAGE => 3,
+        CLAIM_TRANSFER | CLAIM_SEND => 4,
+        _ => 0,
+    }
+}
+
+/// Key of [`names::CLAIMS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ClaimKey {
+    /// The claimed socket.
+    pub cookie: u64,
+    /// The claimant.
+    pub tgid: u32,
+    /// The claimant's [`generation`].
+    pub generation: u32,
+}
+
+/// Value of [`names::CLAIMS`]: a socket that changed hands in this tick.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// First change of the tick to this claimant, ns since boot (`bpf_ktime_get_boot_ns`).
+    pub first: u64,
+    /// Latest change of the tick to this claimant, ns since boot.
+    pub last: u64,
+    /// Netns cookie, 0 where unknown.
+    pub netns: u64,
+    /// `CLAIM_*`.
+    pub method: u8,
+    /// `OWNER_*` flags, and [`CLAIM_CLOSED`].
+    pub flags: u8,
+    /// Zero.
+    pub pad: [u8; 6],
+}
+
+/// In [`Claim::flags`]: the socket was closed (`cgroup/sock_release`).
+pub const CLAIM_CLOSED: u8 = 0x80;
+
+/// Key of [`names::PROCS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ProcessKey {
+    /// Thread-group id in the initial pid namespace.
+    pub tgid: u32,
+    /// [`generation`], 0 where the start time cannot be read.
+    pub generation: u32,
+}
+
+/// Value of [`names::PROCS`]: what is known of a process at its latest claim or exec.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// `task->group_leader->comm`, zero-terminated; all zero where it cannot be read.
+    pub comm: [u8; 16],
+    /// `task->group_leader->start_boottime`, ns since boot; 0 where it cannot be read.
+    pub start: u64,
+    /// When this was written, ns since boot.
+    pub at: u64,
+    /// cgroup2 id of the process.
+    pub cgroup: u64,
+    /// Real uid in the initial user namespace.
+    pub uid: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// Health of the claim path; per CPU, never reset.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClaimStats {
+    /// Claims that changed an owner.
+    pub changed: u64,
+    /// Claims whose storage could not be made (optmem_max, memory).
+    pub no_storage: u64,
+    /// Entries that did not fit into CLAIMS.
+    pub claims_full: u64,
+    /// Entries that did not fit into PROCS.
+    pub procs_full: u64,
+}
+
+/// One record of the iter/task_file stream: a descriptor of an inet socket, held by a process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeedRecord {
+    /// Socket cookie.
+    pub cookie: u64,
+    /// Holder.
+    pub process: ProcessKey,
+    /// `start_boottime` of the holder, ns since boot.
+    pub start: u64,
+    /// comm of the thread-group leader.
+    pub comm: [u8; 16],
+}
+
+/// A process's generation: its start time in units of 2^20 ns (about a millisecond), modulo 2^32. Together with the
+/// tgid it tells a process from a later one with the same pid.
+#[inline(always)]
+pub const fn generation(start_boottime_ns: u64) -> u32 {
+    ((start_boottime_ns >> 20) & 0xffff_ffff) as u32
+}
+
+/// Kernel structure offsets that the programs read, from the running kernel's BTF; 0 = not known, do not read. Set by
+/// userspace in the object's read-only data before load, so the verifier sees constants.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// `sock_common.skc_family`.
+    pub skc_family: u32,
+    /// `socket.sk`.
+    pub socket_sk: u32,
+    /// `task_struct.tgid`.
+    pub task_tgid: u32,
+    /// `task_struct.group_leader`.
+    pub task_group_leader: u32,
+    /// `task_struct.start_boottime`.
+    pub task_start_boottime: u32,
+    /// `task_struct.comm`.
+    pub task_comm: u32,
+    /// `task_struct.flags`.
+    pub task_flags: u32,
+    /// `sock_common.skc_cookie`.
+    pub skc_cookie: u32,
+}
+
+macro_rules! layout {
+    ($($type:ty: $size:expr;)*) => {
+        $(const _: () = {
+            assert!(core::mem::size_of::<$type>() == $size);
+            assert!(core::mem::align_of::<$type>() == 8 || core::mem::align_of::<$type>() == 4);
+        };)*
+    };
+}
+layout! {
+    Counters: 64;
+    FlowKey: 64;
+    FlowValue: 88;
+    OverflowKey: 16;
+    HalfStats: 40;
+    Owner: 32;
+    ClaimKey: 16;
+    Claim: 32;
+    ProcessKey: 8;
+    Process: 48;
+    ClaimStats: 32;
+    SeedRecord: 40;
+    Offsets: 32;
+}
+const _: () = {
+    assert!(core::mem::offset_of!(FlowKey, local_addr) == 8);
+    assert!(core::mem::offset_of!(FlowKey, remote_addr) == 24);
+    assert!(core::mem::offset_of!(FlowKey, local_port) == 40);
+    assert!(core::mem::offset_of!(FlowKey, ifindex) == 44);
+    assert!(core::mem::offset_of!(FlowKey, protocol) == 56);
+    assert!(core::mem::offset_of!(FlowValue, netns) == 64);
+    assert!(core::mem::offset_of!(FlowValue, uid) == 80);
+    assert!(core::mem::offset_of!(Owner, method) == 24);
+    assert!(core::mem::offset_of!(Claim, method) == 24);
+};

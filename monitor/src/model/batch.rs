@@ -1,0 +1,118 @@
+//! What a source saw since it was last asked.
+
+use super::{Counters, FlowId, Health, Method, Mono, ProcessId, SocketId};
+use std::sync::Arc;
+
+/// What the owner of a delta was worth when the bytes moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Standing {
+    /// The owner claimed this very socket.
+    Firm,
+    /// Nobody had claimed the socket.
+    Unclaimed,
+    /// An accepted socket that nobody had claimed; `owner` is its listener's.
+    Inherited,
+    /// A packet of a listening socket: a handshake. `owner` is the listener's.
+    Listener,
+    /// Several processes held the socket when the monitor started and none had used it.
+    Ambiguous,
+    /// A kernel thread or a kernel socket.
+    Kernel,
+}
+
+/// Bytes that moved in the batch's interval on one flow under one owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// The flow.
+    pub flow: FlowId,
+    /// The owner that the kernel had on record, if any.
+    pub owner: Option<ProcessId>,
+    /// What that is worth.
+    pub standing: Standing,
+    /// How it was found.
+    pub method: Method,
+    /// What moved.
+    pub counters: Counters,
+    /// Uid of the socket's creator in the initial user namespace, where known.
+    pub uid: Option<u32>,
+    /// cgroup2 id of the socket, 0 where unknown.
+    pub cgroup: u64,
+}
+
+/// A socket that changed hands, or was closed, in the batch's interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The socket.
+    pub socket: SocketId,
+    /// The claimant.
+    pub process: ProcessId,
+    /// How it claimed.
+    pub method: Method,
+    /// First and latest change of the interval to this claimant.
+    pub first: Mono,
+    /// See `first`.
+    pub last: Mono,
+    /// The last descriptor was closed.
+    pub closed: bool,
+}
+
+/// A process that claimed a socket or executed a program in the batch's interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessSeen {
+    /// The process.
+    pub id: ProcessId,
+    /// comm of the thread-group leader, lossy UTF-8, unescaped; empty where unknown.
+    pub comm: Arc<str>,
+    /// Full path of the executable, where it could be read.
+    pub exe: Option<Arc<str>>,
+    /// Start, where known.
+    pub start: Option<Mono>,
+    /// Real uid in the initial user namespace, where known.
+    pub uid: Option<u32>,
+    /// cgroup2 id, 0 where unknown.
+    pub cgroup: u64,
+}
+
+/// The name of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceSeen {
+    /// Netns cookie.
+    pub netns: u64,
+    /// Index in that netns.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// Bytes that are counted but have no flow: the flow table was full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unplaced {
+    /// The owner, where the overflow table still had room for it.
+    pub owner: Option<ProcessId>,
+    /// What the owner is worth.
+    pub standing: Standing,
+    /// What moved.
+    pub counters: Counters,
+}
+
+/// Everything a source saw in `from..to`, in no particular order. Claims are complete for the deltas of the same
+/// batch: a claim made before the end of the interval is in this batch or an earlier one.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Start of the interval.
+    pub from: Mono,
+    /// End of the interval.
+    pub to: Mono,
+    /// Bytes by flow and owner; the same pair may appear more than once.
+    pub deltas: Vec<Delta>,
+    /// Bytes without a flow.
+    pub unplaced: Vec<Unplaced>,
+    /// Sockets that changed hands.
+    pub claims: Vec<Claim>,
+    /// Processes to name.
+    pub processes: Vec<ProcessSeen>,
+    /// Interfaces to name.
+    pub interfaces: Vec<InterfaceSeen>,
+    /// Set when the source's health changed.
+    pub health: Option<Arc<Health>>,
+}

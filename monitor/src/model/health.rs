@@ -1,0 +1,97 @@
+//! What works, what does not, why, and what to do about it.
+
+use std::time::Duration;
+
+/// Where the numbers come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// Counted in the kernel.
+    #[default]
+    Ebpf,
+    /// Captured with libpcap.
+    Pcap,
+    /// Read from a file.
+    File,
+}
+
+impl Backend {
+    /// The name in machine output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ebpf => "ebpf",
+            Self::Pcap => "pcap",
+            Self::File => "file",
+        }
+    }
+}
+
+/// Something that a user would miss.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Degradation {
+    /// What is missing, as its effect on the screen.
+    pub what: String,
+    /// Why, in the kernel's own words where it had any.
+    pub why: String,
+    /// What to do, or "none" where nothing can be done.
+    pub fix: String,
+}
+
+/// Whether a kernel program runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// It runs.
+    Yes,
+    /// It was refused; the kernel's words.
+    Refused(String),
+    /// It was not tried; the reason.
+    Skipped(String),
+}
+
+/// One kernel program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramHealth {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// Kernel id, where loaded.
+    pub id: Option<u32>,
+    /// Whether it runs.
+    pub loaded: Loaded,
+}
+
+/// One kernel map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapHealth {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// Kernel id.
+    pub id: u32,
+    /// How many entries it can hold.
+    pub capacity: u32,
+    /// Entries found in it at the latest drain.
+    pub fill: u64,
+    /// Kernel memory, bytes (`memlock` in fdinfo).
+    pub memory: u64,
+}
+
+/// The state of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Where the numbers come from.
+    pub backend: Backend,
+    /// How exact the owners are: "T1" to "T4" (KERNEL tiers), empty while loading.
+    pub tier: String,
+    /// What is covered: "all sockets", "cgroup /a/b", "this container".
+    pub scope: String,
+    /// Still being set up: nothing is counted yet.
+    pub loading: bool,
+    /// What is missing.
+    pub degraded: Vec<Degradation>,
+    /// The kernel programs.
+    pub programs: Vec<ProgramHealth>,
+    /// The kernel maps.
+    pub maps: Vec<MapHealth>,
+    /// Packets counted without flow detail since start, because a table was full.
+    pub overflowed_packets: u64,
+    /// How long the latest drain took, the RCU wait included.
+    pub drain: Duration,
+}

@@ -1,0 +1,22 @@
+//! Plain data that every other module speaks: what a source saw, whose it is, what a frontend shows.
+//!
+//! Nothing here does I/O, reads a clock, takes a lock or can fail. Addresses are `IpAddr`, ports are in host order,
+//! bytes are L3 bytes, rates are bits/s, instants are nanoseconds since boot.
+
+mod batch;
+mod counters;
+mod flow;
+mod health;
+mod mono;
+mod owner;
+mod snapshot;
+
+pub use batch::{Batch, Claim, Delta, InterfaceSeen, ProcessSeen, Standing, Unplaced};
+pub use counters::Counters;
+pub use flow::{Endpoint, FlowId, Protocol, SocketId};
+pub use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth};
+pub use mono::Mono;
+pub use owner::{Attribution, Confidence, Method, ProcessId};
+pub use snapshot::{
+    FlowRow, Ledger, LedgerSide, Peak, ProcessRow, Snapshot, TotalsRow, WINDOW_SECONDS, WINDOWS, Windows,
+};

@@ -1,0 +1,115 @@
+//! Whose bytes they are, and how sure that is.
+
+use std::borrow::Cow;
+
+/// A process: a thread-group id and the generation that tells it from a later process with the same pid
+/// (`monitor_common::generation` of its start time; 0 where the start time is unknown).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessId {
+    /// Thread-group id in the initial pid namespace. 0 is the kernel.
+    pub pid: u32,
+    /// Start time in units of 2^20 ns since boot, modulo 2^32.
+    pub generation: u32,
+}
+
+impl ProcessId {
+    /// The kernel itself: kernel threads and kernel sockets.
+    pub const KERNEL: Self = Self { pid: 0, generation: 0 };
+}
+
+/// How an owner was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Method {
+    /// It was not.
+    #[default]
+    None,
+    /// Found open in the process when the monitor started.
+    Seed,
+    /// The process made the socket.
+    Create,
+    /// The process was the last to close it.
+    Release,
+    /// bind(2).
+    Bind,
+    /// connect(2).
+    Connect,
+    /// The process read from it (`tcp_rcv_space_adjust`).
+    Read,
+    /// accept(2) or getpeername(2).
+    Accept,
+    /// sendmsg(2) with an address, or recvmsg(2) asking for one.
+    Message,
+    /// The process's own call moved bytes (`sock_send_length`, `sock_recv_length`).
+    Transfer,
+    /// The process is sending (`tcp_sendmsg_locked`).
+    Send,
+    /// A handshake, told from the listener.
+    Listener,
+    /// A kernel socket or a kernel thread.
+    Kernel,
+}
+
+impl Method {
+    /// The name in machine output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Seed => "seed",
+            Self::Create => "create",
+            Self::Release => "release",
+            Self::Bind => "bind",
+            Self::Connect => "connect",
+            Self::Read => "read",
+            Self::Accept => "accept",
+            Self::Message => "message",
+            Self::Transfer => "transfer",
+            Self::Send => "send",
+            Self::Listener => "listener",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// What an attribution is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Confidence {
+    /// The owner used, opened or accepted this very socket.
+    Exact,
+    /// The owner of the listener, because nobody used the accepted socket.
+    Inherited,
+    /// Several live processes use the socket in turn; this one was the last user when the bytes moved.
+    Shared,
+    /// Several candidates and no evidence for one of them.
+    Ambiguous,
+    /// Not yet settled; will move, once, to its owner.
+    Pending,
+    /// No candidate.
+    Unknown,
+}
+
+impl Confidence {
+    /// The name in machine output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Inherited => "inherited",
+            Self::Shared => "shared",
+            Self::Ambiguous => "ambiguous",
+            Self::Pending => "pending",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// An owner with its evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attribution {
+    /// The owner; `None` where it is pending, ambiguous or unknown.
+    pub owner: Option<ProcessId>,
+    /// How it was found.
+    pub method: Method,
+    /// What it is worth.
+    pub confidence: Confidence,
+    /// Why it is not exact; `None` where it is.
+    pub reason: Option<Cow<'static, str>>,
+}

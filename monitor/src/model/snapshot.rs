@@ -1,0 +1,164 @@
+//! What a frontend gets: one consistent picture, never changed after it is made.
+
+use super::{Attribution, Confidence, Counters, FlowId, Health, Mono, ProcessId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Number of averaging windows.
+pub const WINDOWS: usize = 3;
+/// The averaging windows of iftop, in seconds.
+pub const WINDOW_SECONDS: [u64; WINDOWS] = [2, 10, 40];
+
+/// Average rates over the last 2, 10 and 40 s (or since start, where that is shorter), bits/s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// Received.
+    pub rx: [u64; WINDOWS],
+    /// Sent.
+    pub tx: [u64; WINDOWS],
+}
+
+/// Highest 2 s rates since start, bits/s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Received.
+    pub rx: u64,
+    /// Sent.
+    pub tx: u64,
+    /// Both.
+    pub total: u64,
+}
+
+/// One flow under one owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowRow {
+    /// The flow.
+    pub id: FlowId,
+    /// Whose it is.
+    pub attribution: Attribution,
+    /// comm of the owner, lossy UTF-8 and not escaped; empty where unknown.
+    pub process: Arc<str>,
+    /// Uid of the owner, else of the socket.
+    pub uid: Option<u32>,
+    /// Name of the interface; empty where unknown.
+    pub interface: Arc<str>,
+    /// Since the flow was first seen.
+    pub total: Counters,
+    /// In the snapshot's interval.
+    pub interval: Counters,
+    /// Average rates.
+    pub windows: Windows,
+    /// Highest rates.
+    pub peak: Peak,
+    /// First traffic.
+    pub first: Mono,
+    /// Latest traffic.
+    pub last: Mono,
+}
+
+/// One process, or the bytes of no process: then `id` is `None` and `confidence` says why (pending, ambiguous, unknown).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessRow {
+    /// The process.
+    pub id: Option<ProcessId>,
+    /// `Exact` for a process; `Pending`, `Ambiguous` or `Unknown` for the bytes of none.
+    pub confidence: Confidence,
+    /// comm of the thread-group leader, lossy UTF-8 and not escaped; "kernel", or the confidence's name for no process.
+    pub process: Arc<str>,
+    /// Full path of the executable.
+    pub exe: Option<Arc<str>>,
+    /// Start.
+    pub start: Option<Mono>,
+    /// Real uid.
+    pub uid: Option<u32>,
+    /// cgroup2 id, 0 where unknown.
+    pub cgroup: u64,
+    /// Flows held now.
+    pub flows: usize,
+    /// Since the monitor started; never falls, but for `Pending`.
+    pub total: Counters,
+    /// In the snapshot's interval. What settling moved here counts as of this interval.
+    pub interval: Counters,
+    /// Average rates.
+    pub windows: Windows,
+    /// Highest rates.
+    pub peak: Peak,
+    /// Latest traffic.
+    pub last: Mono,
+}
+
+/// Everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TotalsRow {
+    /// Since the monitor started.
+    pub total: Counters,
+    /// In the snapshot's interval.
+    pub interval: Counters,
+    /// Average rates.
+    pub windows: Windows,
+    /// Highest rates.
+    pub peak: Peak,
+}
+
+/// One direction of the ledger: where every counted byte went, wire bytes since start. `None` = not measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerSide {
+    /// Everything counted at the hooks: the sum of the parts below that follow it.
+    pub counted: u64,
+    /// On a process, exact, shared or inherited.
+    pub attributed: u64,
+    /// On the kernel.
+    pub kernel: u64,
+    /// Waiting for its owner.
+    pub pending: u64,
+    /// Several candidates.
+    pub ambiguous: u64,
+    /// No candidate.
+    pub unknown: u64,
+    /// Of all the above, what has no flow detail because the flow table was full.
+    pub overflow: u64,
+    /// What the devices counted, by their own rule.
+    pub device: Option<u64>,
+    /// What the devices carried and no socket saw.
+    pub forwarded: Option<u64>,
+    /// What is left: device less everything that can be named. Signed.
+    pub remainder: Option<i64>,
+}
+
+/// The ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Received.
+    pub rx: LedgerSide,
+    /// Sent.
+    pub tx: LedgerSide,
+}
+
+/// One consistent picture.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Number of this snapshot, from 1.
+    pub sequence: u64,
+    /// When it was taken.
+    pub at: Mono,
+    /// The same as wall-clock time, ns since the Unix epoch.
+    pub wall: i64,
+    /// Wall-clock time of boot, ns since the Unix epoch: turns a `Mono` into a date.
+    pub boot_wall: i64,
+    /// Since the previous snapshot.
+    pub interval: Duration,
+    /// Since counting began.
+    pub elapsed: Duration,
+    /// Everything.
+    pub totals: TotalsRow,
+    /// Where it went.
+    pub ledger: Ledger,
+    /// Processes, and the bytes of no process; in order of first appearance.
+    pub processes: Vec<Arc<ProcessRow>>,
+    /// Flows held now; in order of first appearance.
+    pub flows: Vec<Arc<FlowRow>>,
+    /// State of the source.
+    pub health: Arc<Health>,
+    /// The last one before exit.
+    pub last: bool,
+}
