@@ -224,8 +224,7 @@ pub const CLAIM_METHODS: usize = 11;
 #[inline(always)]
 pub const fn claim_priority(method: u8) -> u8 {
     match method {
-        CLAIM_SEED | CLAIM_CREATE => 1,
-        CLAIM_RELEASE => 1,
+        CLAIM_SEED | CLAIM_CREATE | CLAIM_RELEASE => 1,
         CLAIM_BIND | CLAIM_CONNECT => 2,
         CLAIM_READ | CLAIM_ACCEPT | CLAIM_MESSAGE => 3,
         CLAIM_TRANSFER | CLAIM_SEND => 4,
