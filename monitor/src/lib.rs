@@ -4,5 +4,13 @@
 //! -> [`model::Snapshot`] -> [`query`] -> [`frontend`]; only commands go back. ARCHITECTURE.md has the drawing and who
 //! may import whom.
 
+pub mod app;
+pub mod config;
 pub mod engine;
+pub mod frontend;
 pub mod model;
+pub mod privilege;
+pub mod query;
+pub mod resolve;
+pub mod source;
+pub mod table;

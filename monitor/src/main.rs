@@ -1,2 +1,5 @@
-//! The `monitor` binary.
-fn main() {}
+//! The `monitor` binary: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    monitor::app::main()
+}

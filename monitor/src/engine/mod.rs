@@ -1,5 +1,233 @@
-//! The only place where source, attribution, table and resolvers meet, and the only clock.
+//! The only place where source, table and resolvers meet, and the only clock.
+//!
+//! One named thread with a tokio current-thread runtime: ticks, commands, signals. It knows no frontend; it hands
+//! snapshots into a channel with room for one and makes no new one while the last has not been taken.
 
+mod clock;
 mod command;
 
+pub use clock::now;
 pub use command::{Command, Control, Snapshots};
+
+use crate::model::{Batch, Mono, Snapshot};
+use crate::resolve::Resolver;
+use crate::source::{Source, SourceError};
+use crate::table::{FlowTable, TableConfig};
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+
+/// How often the fill of the active half is looked at. At 100 ms a half of 65,536 rows takes 330,000 new flows a
+/// second before any of them loses its detail.
+const PRESSURE_EVERY: Duration = Duration::from_millis(100);
+/// How long a frontend may take to fetch the last snapshot.
+const LAST_WITHIN: Duration = Duration::from_secs(2);
+/// The second snapshot of an eager engine, after the first: something to look at before a whole interval is over.
+const EAGER_TICK: Duration = Duration::from_millis(80);
+
+/// How the engine runs.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Between snapshots.
+    pub interval: Duration,
+    /// Stop by itself after this long.
+    pub duration: Option<Duration>,
+    /// A snapshot as soon as the source is open, and one soon after, for a person who waits.
+    pub eager: bool,
+}
+
+/// Why the engine ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A frontend asked for it, or the duration was over.
+    Done,
+    /// This signal.
+    Signal(i32),
+}
+
+/// A running engine.
+pub struct Engine {
+    /// Snapshots come out here.
+    pub feed: Snapshots,
+    /// Commands go in here.
+    pub control: Control,
+    thread: JoinHandle<Result<Ending, SourceError>>,
+}
+
+impl Engine {
+    /// Starts the engine thread, which opens its source by itself: opening takes a while and the screen is already there.
+    ///
+    /// # Errors
+    /// Where the system has no thread or no signal handler to give.
+    pub fn start<F>(open: F, options: EngineOptions) -> io::Result<Self>
+    where
+        F: FnOnce(Mono) -> Result<Box<dyn Source>, SourceError> + Send + 'static,
+    {
+        let (snapshots, feed) = mpsc::channel(1);
+        let (control, commands) = mpsc::unbounded_channel();
+        let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| SourceError::new(format!("cannot start the event loop: {error}")))?;
+            runtime.block_on(run(open, options, snapshots, commands))
+        })?;
+        Ok(Self { feed, control, thread })
+    }
+
+    /// Splits off what a frontend needs.
+    pub fn into_parts(self) -> (Snapshots, Control, Running) {
+        (self.feed, self.control, Running { thread: self.thread })
+    }
+}
+
+/// An engine whose channels are elsewhere.
+pub struct Running {
+    thread: JoinHandle<Result<Ending, SourceError>>,
+}
+
+impl Running {
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// What made the engine fail.
+    pub fn join(self) -> Result<Ending, SourceError> {
+        self.thread.join().unwrap_or_else(|_| Err(SourceError::new("the engine thread panicked; this is a bug")))
+    }
+}
+
+/// The state of the loop.
+struct Loop {
+    source: Box<dyn Source>,
+    table: FlowTable,
+    resolver: Resolver,
+    snapshots: mpsc::Sender<Arc<Snapshot>>,
+}
+
+impl Loop {
+    /// Drains the source into the table.
+    fn drain(&mut self) -> Result<(), SourceError> {
+        let mut batch = Batch::default();
+        let result = self.source.poll(clock::now(), &mut batch);
+        self.take(batch);
+        result
+    }
+
+    fn take(&mut self, mut batch: Batch) {
+        self.resolver.complete(&mut batch);
+        self.table.ingest(&batch);
+        self.table.advance(batch.to);
+    }
+
+    /// Drains and shows, unless the last snapshot still waits: then the next one covers this interval, too.
+    fn tick(&mut self) -> Result<(), SourceError> {
+        self.drain()?;
+        if self.snapshots.capacity() > 0 {
+            let snapshot = self.table.snapshot(clock::now(), clock::boot_wall(), false);
+            // Fails only when the frontend is gone; its Stop is already on its way.
+            let _ = self.snapshots.try_send(Arc::new(snapshot));
+        }
+        Ok(())
+    }
+
+    /// Detaches, drains to the last byte and shows it.
+    async fn finish(mut self) -> Result<(), SourceError> {
+        let mut batch = Batch::default();
+        let result = self.source.close(clock::now(), &mut batch);
+        self.take(batch);
+        let snapshot = Arc::new(self.table.snapshot(clock::now(), clock::boot_wall(), true));
+        let _ = timeout(LAST_WITHIN, self.snapshots.send(snapshot)).await;
+        result
+    }
+}
+
+async fn run<F>(
+    open: F,
+    options: EngineOptions,
+    snapshots: mpsc::Sender<Arc<Snapshot>>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) -> Result<Ending, SourceError>
+where
+    F: FnOnce(Mono) -> Result<Box<dyn Source>, SourceError>,
+{
+    let mut signals = Signals::new()
+        .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
+    let source = open(clock::now())?;
+    let table = FlowTable::new(TableConfig::default(), clock::now());
+    let mut engine = Loop { source, table, resolver: Resolver::new(), snapshots };
+    #[cfg(debug_assertions)]
+    crate::app::test_panic("engine");
+
+    let opened = Instant::now();
+    let mut first = opened + options.interval;
+    if options.eager {
+        engine.tick()?;
+        first = opened + EAGER_TICK.min(options.interval);
+    }
+    let mut eager = options.eager;
+    let mut tick = interval_at(first, options.interval);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pressure = interval_at(opened + PRESSURE_EVERY, PRESSURE_EVERY);
+    pressure.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let deadline = options.duration.map(|duration| opened + duration);
+
+    let ending = loop {
+        tokio::select! {
+            // In this order, so that the tick at the deadline is the last object and not one more before it.
+            biased;
+            signal = signals.next() => break Ending::Signal(signal),
+            () = at(deadline) => break Ending::Done,
+            command = commands.recv() => match command {
+                Some(Command::Stop) | None => break Ending::Done,
+            },
+            _ = tick.tick() => {
+                engine.tick()?;
+                if std::mem::take(&mut eager) {
+                    tick.reset_at(opened + options.interval);
+                }
+            }
+            _ = pressure.tick() => if engine.source.urgent() {
+                engine.drain()?;
+            },
+        }
+    };
+    engine.finish().await?;
+    Ok(ending)
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that end the program in good order.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The number of the next one (signal(7)).
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+            _ = self.hangup.recv() => 1,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The seed: every descriptor of every process, once, when the monitor starts (kernel/bpf/task_iter.c).
+//!
+//! Writes one `SeedRecord` per inet socket and holder to the iterator's stream.
+
+use crate::hook::tracing::is_inet;
+use crate::maps::{OFFSETS, global};
+use crate::owner::{claimant, comm, field, key_of, seed, start_of};
+use aya_ebpf::bindings::seq_file;
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_sock_from_file};
+use monitor_common::SeedRecord;
+
+/// `struct bpf_iter__task_file` and, in it, `struct bpf_iter_meta` (include/linux/bpf.h): a stable ABI.
+#[repr(C)]
+pub struct TaskFile {
+    meta: *const Meta,
+    task: *const u8,
+    fd: u32,
+    file: *mut aya_ebpf::bindings::file,
+}
+
+#[repr(C)]
+struct Meta {
+    seq: *mut seq_file,
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub extern "C" fn task_file(ctx: *const TaskFile) -> i32 {
+    // SAFETY: the iterator's context; task and file are null in the last call.
+    unsafe {
+        let (task, file) = ((*ctx).task, (*ctx).file);
+        if task.is_null() || file.is_null() {
+            return 0;
+        }
+        let offsets = global(&OFFSETS);
+        let socket = bpf_sock_from_file(file);
+        if socket.is_null() {
+            return 0;
+        }
+        let sk = field::<*const u8>(socket.cast(), offsets.socket_sk);
+        if sk.is_null() || !is_inet(sk) {
+            return 0;
+        }
+        let cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
+        let holder = claimant(field(task, offsets.task_tgid), task);
+        seed(sk.cast_mut().cast(), cookie, &holder);
+        let record = SeedRecord {
+            cookie,
+            process: key_of(&holder),
+            start: start_of(&holder),
+            comm: comm(&holder),
+        };
+        bpf_seq_write((*(*ctx).meta).seq, (&raw const record).cast(), size_of::<SeedRecord>() as u32);
+    }
+    0
+}

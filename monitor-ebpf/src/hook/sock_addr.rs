@@ -1,0 +1,47 @@
+//! System calls with an address (net/ipv4/af_inet.c `inet_stream_connect`, `inet_getname`; net/ipv4/udp.c
+//! `udp_sendmsg`, `udp_recvmsg`). All return 1 = allow and change nothing. `getpeername` also runs inside
+//! accept(2) with an address, on the accepted socket, which is what makes a pre-fork worker known.
+
+use crate::owner::{Reader, claim};
+use aya_ebpf::bindings::bpf_sock_addr;
+use aya_ebpf::helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie};
+use aya_ebpf::macros::cgroup_sock_addr;
+use aya_ebpf::programs::SockAddrContext;
+use monitor_common::{CLAIM_ACCEPT, CLAIM_CONNECT, CLAIM_MESSAGE};
+
+#[inline(always)]
+fn claim_addr(ctx: *mut bpf_sock_addr, method: u8) {
+    // SAFETY: context fields of a sock_addr program.
+    unsafe {
+        let sk = (*ctx).__bindgen_anon_1.sk;
+        if sk.is_null() {
+            return;
+        }
+        let cookie = bpf_get_socket_cookie(ctx.cast());
+        let netns = bpf_get_netns_cookie(ctx.cast());
+        claim(sk.cast(), cookie, netns, method, Reader::Cgroup, true);
+    }
+}
+
+macro_rules! hooks {
+    ($($name:ident: $method:expr;)*) => {
+        $(
+            #[cgroup_sock_addr($name)]
+            pub fn $name(ctx: SockAddrContext) -> i32 {
+                claim_addr(ctx.sock_addr, $method);
+                1
+            }
+        )*
+    };
+}
+
+hooks! {
+    connect4: CLAIM_CONNECT;
+    connect6: CLAIM_CONNECT;
+    sendmsg4: CLAIM_MESSAGE;
+    sendmsg6: CLAIM_MESSAGE;
+    recvmsg4: CLAIM_MESSAGE;
+    recvmsg6: CLAIM_MESSAGE;
+    getpeername4: CLAIM_ACCEPT;
+    getpeername6: CLAIM_ACCEPT;
+}

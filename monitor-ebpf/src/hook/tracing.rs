@@ -1,0 +1,80 @@
+//! BTF tracepoints: who really reads and writes, and who executes what. They observe only; the result is ignored.
+
+use crate::maps::{OFFSETS, SCOPED, global};
+use crate::owner::{Reader, claim, claimant, describe, field};
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns};
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use monitor_common::{CLAIM_READ, CLAIM_SEND, CLAIM_TRANSFER};
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const MSG_PEEK: i32 = 0x2;
+const MSG_ERRQUEUE: i32 = 0x2000;
+
+/// Whether a `struct sock` is an IP socket.
+///
+/// # Safety
+/// `sk` must be a socket that the verifier knows.
+#[inline(always)]
+pub unsafe fn is_inet(sk: *const u8) -> bool {
+    // SAFETY: the caller's.
+    let family = unsafe { field::<u16>(sk, global(&OFFSETS).skc_family) };
+    family == AF_INET || family == AF_INET6
+}
+
+#[inline(always)]
+fn claim_traced(sk: *const u8, method: u8) {
+    // SAFETY: the tracepoint's own socket argument.
+    unsafe {
+        if !is_inet(sk) {
+            return;
+        }
+        let cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
+        claim(sk.cast_mut().cast(), cookie, 0, method, Reader::Tracing, global(&SCOPED) == 0);
+    }
+}
+
+/// include/trace/events/sock.h: `sock_send_length(struct sock *sk, int ret, int flags)`, after the bytes were accepted.
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
+    if ctx.arg::<i32>(1) > 0 {
+        claim_traced(ctx.arg(0), CLAIM_TRANSFER);
+    }
+    0
+}
+
+/// `sock_recv_length(struct sock *sk, int ret, int flags)`. Peeking and the error queue are not use.
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn sock_recv_length(ctx: BtfTracePointContext) -> u32 {
+    if ctx.arg::<i32>(1) > 0 && ctx.arg::<i32>(2) & (MSG_PEEK | MSG_ERRQUEUE) == 0 {
+        claim_traced(ctx.arg(0), CLAIM_TRANSFER);
+    }
+    0
+}
+
+/// include/trace/events/tcp.h: `tcp_rcv_space_adjust(struct sock *sk)`; splice(2) fires it and not `sock_recv_length`.
+#[btf_tracepoint(function = "tcp_rcv_space_adjust")]
+pub fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> u32 {
+    claim_traced(ctx.arg(0), CLAIM_READ);
+    0
+}
+
+/// `tcp_sendmsg_locked(const struct sock *sk, ...)`, before the bytes leave.
+#[btf_tracepoint(function = "tcp_sendmsg_locked")]
+pub fn tcp_sendmsg_locked(ctx: BtfTracePointContext) -> u32 {
+    claim_traced(ctx.arg(0), CLAIM_SEND);
+    0
+}
+
+/// include/trace/events/sched.h: `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *)`.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn sched_process_exec(ctx: BtfTracePointContext) -> u32 {
+    let task: *const u8 = ctx.arg(0);
+    // SAFETY: the tracepoint's own task argument.
+    unsafe {
+        let tgid = field::<u32>(task, global(&OFFSETS).task_tgid);
+        describe(&claimant(tgid, task), bpf_ktime_get_boot_ns());
+    }
+    0
+}

@@ -1,0 +1,126 @@
+//! Every map and every global on one screen: who writes, who reads, what happens when it is full.
+
+use aya_ebpf::bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use core::ptr;
+use monitor_common::{
+    ABI_VERSION, CLAIM_CAPACITY, Claim, ClaimKey, ClaimStats, Counters, DEFAULT_CAPACITY, FlowKey, FlowValue,
+    HalfStats, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey,
+};
+
+/// Half A of the flow table. Written by `account` while active, drained by userspace while retired.
+/// Preallocated, so that nothing is allocated in softirq. Full: the bytes go to OVERFLOW_A.
+#[map]
+pub static FLOWS_A: HashMap<FlowKey, FlowValue> = HashMap::with_max_entries(DEFAULT_CAPACITY, 0);
+/// Half B.
+#[map]
+pub static FLOWS_B: HashMap<FlowKey, FlowValue> = HashMap::with_max_entries(DEFAULT_CAPACITY, 0);
+
+/// What found half A full, per owner. Full: the bytes go to TOTALS.
+#[map]
+pub static OVERFLOW_A: HashMap<OverflowKey, FlowValue> = HashMap::with_max_entries(OVERFLOW_CAPACITY, 0);
+/// What found half B full.
+#[map]
+pub static OVERFLOW_B: HashMap<OverflowKey, FlowValue> = HashMap::with_max_entries(OVERFLOW_CAPACITY, 0);
+
+/// What found no room anywhere, index = half. Cannot be full.
+#[map]
+pub static TOTALS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(2, 0);
+
+/// What happened to each half, index = half. Written by `account`; read and zeroed by userspace while retired.
+#[map]
+pub static STATS: PerCpuArray<HalfStats> = PerCpuArray::with_max_entries(2, 0);
+
+/// Which half is active: 0 or 1. Written by userspace only.
+#[map]
+pub static ACTIVE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Processes that claimed a socket or executed a program since the last drain. Full: the name is lost here, userspace
+/// falls back to /proc, and `procs_full` counts it.
+#[map]
+pub static PROCS: HashMap<ProcessKey, Process> = HashMap::with_max_entries(CLAIM_CAPACITY, 0);
+
+/// Sockets that changed hands since the last drain. Full: `claims_full` counts it; rows keep their owners.
+#[map]
+pub static CLAIMS: HashMap<ClaimKey, Claim> = HashMap::with_max_entries(CLAIM_CAPACITY, 0);
+
+/// Health of the claim path, one entry, never reset.
+#[map]
+pub static CLAIM_STATS: PerCpuArray<ClaimStats> = PerCpuArray::with_max_entries(1, 0);
+
+/// A socket-local storage map, as its BTF definition wants it: pointers to arrays whose lengths are the numbers.
+/// (aya's own type allows neither the clone flag nor any context but sock_addr.)
+#[repr(C)]
+pub struct SocketStorage<const FLAGS: usize> {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const Owner,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; FLAGS],
+}
+
+// SAFETY: the pointers are never followed; the struct exists for its BTF only.
+unsafe impl<const FLAGS: usize> Sync for SocketStorage<FLAGS> {}
+
+impl<const FLAGS: usize> SocketStorage<FLAGS> {
+    const fn new() -> Self {
+        Self {
+            r#type: ptr::null(),
+            key: ptr::null(),
+            value: ptr::null(),
+            max_entries: ptr::null(),
+            map_flags: ptr::null(),
+        }
+    }
+}
+
+const BPF_F_NO_PREALLOC: usize = 1;
+const BPF_F_CLONE: usize = 0x200;
+
+/// Owner of each socket, cloned by the kernel into accepted sockets. Lives and dies with the socket. Out of
+/// `optmem_max`: the socket has no owner here and `no_storage` counts it.
+#[unsafe(link_section = ".maps")]
+#[unsafe(export_name = "OWNERS")]
+pub static OWNERS: SocketStorage<{ BPF_F_NO_PREALLOC | BPF_F_CLONE }> = SocketStorage::new();
+
+/// The same without the clone flag, used instead where `optmem_max` is so small that a failing clone could drop a
+/// connection.
+#[unsafe(link_section = ".maps")]
+#[unsafe(export_name = "OWNERS_NO_CLONE")]
+pub static OWNERS_NO_CLONE: SocketStorage<BPF_F_NO_PREALLOC> = SocketStorage::new();
+
+/// Checked by userspace before load.
+#[unsafe(no_mangle)]
+pub static ABI: u32 = ABI_VERSION;
+/// Structure offsets, set before load.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets {
+    skc_family: 0,
+    socket_sk: 0,
+    task_tgid: 0,
+    task_group_leader: 0,
+    task_start_boottime: 0,
+    task_comm: 0,
+    task_flags: 0,
+    skc_cookie: 0,
+};
+/// 1: attached to a sub-tree; tracing programs and the seed must not make storage for sockets outside of it.
+#[unsafe(no_mangle)]
+pub static SCOPED: u32 = 0;
+/// 1: use [`OWNERS`]; 0: [`OWNERS_NO_CLONE`].
+#[unsafe(no_mangle)]
+pub static CLONE: u32 = 1;
+/// 1: `bpf_get_current_task_btf` is there for cgroup/sock and sock_addr programs.
+#[unsafe(no_mangle)]
+pub static CGROUP_TASK: u32 = 0;
+/// 1: `bpf_get_netns_cookie` is there for cgroup_skb programs.
+#[unsafe(no_mangle)]
+pub static SKB_NETNS: u32 = 0;
+
+/// Reads a global that userspace sets before load. Volatile, or the compiler would fold the initial value in.
+#[inline(always)]
+pub fn global<T: Copy>(value: &'static T) -> T {
+    // SAFETY: a reference is valid and aligned.
+    unsafe { ptr::read_volatile(value) }
+}

@@ -1,0 +1,326 @@
+//! Who owns a socket: one claim rule for every hook.
+//!
+//! The owner lives in the socket's own storage. A claim replaces an owner of the same or a lower priority
+//! (`monitor_common::claim_priority`), so the last user wins among equals; an owner that came with the kernel's clone
+//! of a listener's storage is provisional and yields to any claim. A change of owner is also written to CLAIMS and
+//! PROCS, which userspace drains every tick.
+
+use crate::account::add;
+use crate::maps::{
+    CGROUP_TASK, CLAIM_STATS, CLAIMS, CLONE, OFFSETS, OWNERS, OWNERS_NO_CLONE, PROCS, SCOPED, global,
+};
+use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
+    bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
+};
+use core::ffi::c_void;
+use core::ptr::{self, addr_of_mut};
+use monitor_common::{
+    CLAIM_CLOSED, CLAIM_READ, CLAIM_RELEASE, CLAIM_SEED, Claim, ClaimKey, OWNER_AMBIGUOUS, OWNER_KERNEL, Owner,
+    Process, ProcessKey, claim_priority, generation,
+};
+
+/// `PF_KTHREAD` of include/linux/sched.h.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// The owner storage of a socket, null where there is none and `create` is false (or memory is short).
+///
+/// # Safety
+/// `sk` must be a pointer that the verifier knows as a socket.
+#[inline(always)]
+pub unsafe fn storage(sk: *mut c_void, create: bool) -> *mut Owner {
+    let flags = if create { u64::from(BPF_SK_STORAGE_GET_F_CREATE) } else { 0 };
+    // SAFETY: the caller's; the map pointers are relocated by the loader.
+    unsafe {
+        if global(&CLONE) == 1 {
+            bpf_sk_storage_get(ptr::from_ref(&OWNERS).cast_mut().cast(), sk, ptr::null_mut(), flags).cast()
+        } else {
+            bpf_sk_storage_get(ptr::from_ref(&OWNERS_NO_CLONE).cast_mut().cast(), sk, ptr::null_mut(), flags)
+                .cast()
+        }
+    }
+}
+
+/// The process that runs a claim hook.
+#[derive(Clone, Copy)]
+pub struct Claimant {
+    tgid: u32,
+    generation: u32,
+    start: u64,
+    flags: u8,
+    /// The task, null where it cannot be read.
+    task: *const u8,
+}
+
+/// Whether the hook's program type can read the current task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// A cgroup program: only where the kernel offers the helper to it.
+    Cgroup,
+    /// A tracing program: always.
+    Tracing,
+}
+
+/// The current process. Only for hooks that run in process context.
+#[inline(always)]
+pub fn current(reader: Reader) -> Claimant {
+    // SAFETY: takes no argument.
+    let tgid = (unsafe { bpf_get_current_pid_tgid() } >> 32) as u32;
+    let readable = global(&OFFSETS).task_group_leader != 0
+        && (reader == Reader::Tracing || global(&CGROUP_TASK) == 1);
+    if !readable {
+        return Claimant { tgid, generation: 0, start: 0, flags: 0, task: ptr::null() };
+    }
+    // SAFETY: takes no argument; the result is a task that the verifier knows.
+    let task = unsafe { bpf_get_current_task_btf() };
+    claimant(tgid, task.cast())
+}
+
+/// A given task as claimant.
+#[inline(always)]
+pub fn claimant(tgid: u32, task: *const u8) -> Claimant {
+    let offsets = global(&OFFSETS);
+    // SAFETY: `task` is a task the verifier knows, the offsets come from the kernel's own BTF and the verifier checks
+    // them against it at load.
+    unsafe {
+        let leader = field::<*const u8>(task, offsets.task_group_leader);
+        let start = field::<u64>(leader, offsets.task_start_boottime);
+        if field::<u32>(task, offsets.task_flags) & PF_KTHREAD != 0 {
+            return Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_KERNEL, task: ptr::null() };
+        }
+        Claimant { tgid, generation: generation(start), start, flags: 0, task }
+    }
+}
+
+/// A field of a kernel structure, by its offset.
+///
+/// # Safety
+/// `base` must be a pointer to that structure and the offset must be the field's.
+#[inline(always)]
+pub unsafe fn field<T: Copy>(base: *const u8, offset: u32) -> T {
+    // SAFETY: the caller's. Volatile keeps the access a single load of exactly this size, which the verifier wants.
+    unsafe { base.add(offset as usize).cast::<T>().read_volatile() }
+}
+
+/// Claims a socket for a process. `netns` is its netns cookie, 0 where the hook cannot tell.
+///
+/// # Safety
+/// `sk` must be a pointer that the verifier knows as a socket.
+#[inline(always)]
+pub unsafe fn claim(sk: *mut c_void, cookie: u64, netns: u64, method: u8, reader: Reader, create: bool) {
+    // SAFETY: the caller's.
+    let owner = unsafe { storage(sk, create) };
+    if owner.is_null() {
+        if create {
+            count_no_storage();
+        }
+        return;
+    }
+    let claimant = current(reader);
+    // SAFETY: live storage of the socket.
+    unsafe {
+        if netns != 0 && (*owner).netns == 0 {
+            (*owner).netns = netns;
+        }
+        let own = (*owner).cookie == cookie;
+        let known = (*owner).tgid != 0 || (*owner).flags & (OWNER_KERNEL | OWNER_AMBIGUOUS) != 0;
+        if own && known {
+            let stronger = claim_priority(method) > claim_priority((*owner).method);
+            if same(owner, &claimant) {
+                if stronger {
+                    (*owner).method = method;
+                }
+                return;
+            }
+            if yields(&*owner, method) {
+                set(owner, cookie, method, &claimant);
+                changed(owner, cookie, method, 0, &claimant);
+            }
+            return;
+        }
+        set(owner, cookie, method, &claimant);
+        changed(owner, cookie, method, 0, &claimant);
+    }
+}
+
+#[inline(always)]
+unsafe fn same(owner: *const Owner, claimant: &Claimant) -> bool {
+    // SAFETY: live storage.
+    unsafe {
+        (*owner).tgid == claimant.tgid
+            && (*owner).generation == claimant.generation
+            && (*owner).flags == claimant.flags
+    }
+}
+
+/// Whether a firm owner gives way to a claim by somebody else.
+#[inline(always)]
+fn yields(owner: &Owner, method: u8) -> bool {
+    if owner.flags & OWNER_AMBIGUOUS != 0 {
+        return method != CLAIM_SEED;
+    }
+    match method {
+        // A seed never overwrites a hook's claim, and the last closer is no better than who made or used the socket.
+        CLAIM_SEED | CLAIM_RELEASE => false,
+        // May run outside the reader's context: it replaces only what is weaker than any use or connect.
+        CLAIM_READ => claim_priority(owner.method) < 2,
+        _ => claim_priority(method) >= claim_priority(owner.method),
+    }
+}
+
+/// Writes the owner: the process in one store, the cookie last, so that a packet that passes meanwhile sees the old
+/// owner, or a provisional one, and never a mixture.
+#[inline(always)]
+pub unsafe fn set(owner: *mut Owner, cookie: u64, method: u8, claimant: &Claimant) {
+    let process = u64::from(claimant.tgid) | (u64::from(claimant.generation) << 32);
+    // SAFETY: live storage; `tgid` and `generation` are adjacent and 8-byte aligned (asserted in monitor-common).
+    unsafe {
+        addr_of_mut!((*owner).tgid).cast::<u64>().write_volatile(process);
+        addr_of_mut!((*owner).method).write_volatile(method);
+        addr_of_mut!((*owner).flags).write_volatile(claimant.flags);
+        addr_of_mut!((*owner).cookie).write_volatile(cookie);
+    }
+}
+
+/// Tells userspace that a socket changed hands, and who the new owner is.
+#[inline(always)]
+unsafe fn changed(owner: *const Owner, cookie: u64, method: u8, flags: u8, claimant: &Claimant) {
+    // SAFETY: takes no argument.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    // SAFETY: live storage.
+    let netns = unsafe { (*owner).netns };
+    let key = ClaimKey { cookie, tgid: claimant.tgid, generation: claimant.generation };
+    let mut first = now;
+    if let Some(before) = CLAIMS.get_ptr(&key) {
+        // SAFETY: a live row; at worst it was drained meanwhile and its memory belongs to another claim: then `first`
+        // is a little off, which only matters for telling a hand-over from sharing.
+        first = unsafe { (*before).first };
+    }
+    let value = Claim { first, last: now, netns, method, flags: flags | claimant.flags, pad: [0; 6] };
+    let claims = CLAIMS.insert(&key, &value, 0);
+    let process = describe(claimant, now);
+    if let Some(stats) = CLAIM_STATS.get_ptr_mut(0) {
+        // SAFETY: a live map value.
+        unsafe {
+            add(addr_of_mut!((*stats).changed), 1);
+            if claims.is_err() {
+                add(addr_of_mut!((*stats).claims_full), 1);
+            }
+            if !process {
+                add(addr_of_mut!((*stats).procs_full), 1);
+            }
+        }
+    }
+}
+
+/// Writes the process table. False where it is full.
+#[inline(always)]
+pub fn describe(claimant: &Claimant, now: u64) -> bool {
+    if claimant.flags & OWNER_KERNEL != 0 {
+        return true;
+    }
+    let key = ProcessKey { tgid: claimant.tgid, generation: claimant.generation };
+    // SAFETY: helpers without arguments, and a task as in `claimant`.
+    let value = unsafe {
+        Process {
+            comm: comm(claimant),
+            start: claimant.start,
+            at: now,
+            cgroup: bpf_get_current_cgroup_id(),
+            uid: bpf_get_current_uid_gid() as u32,
+            pad: 0,
+        }
+    };
+    PROCS.insert(&key, &value, 0).is_ok()
+}
+
+/// comm of the thread-group leader: a thread's own name is not a process's. Where the task cannot be read it is known
+/// only if the leader itself runs the hook.
+///
+/// # Safety
+/// As [`claimant`].
+#[inline(always)]
+pub unsafe fn comm(claimant: &Claimant) -> [u8; 16] {
+    let mut name = [0_u64; 2];
+    // SAFETY: the caller's; the buffer has the size that is passed.
+    unsafe {
+        if claimant.task.is_null() {
+            let pid_tgid = bpf_get_current_pid_tgid();
+            if pid_tgid as u32 == (pid_tgid >> 32) as u32 {
+                bpf_get_current_comm(name.as_mut_ptr().cast(), 16);
+            }
+        } else {
+            let offsets = global(&OFFSETS);
+            let leader = field::<*const u8>(claimant.task, offsets.task_group_leader);
+            name = [field(leader, offsets.task_comm), field(leader, offsets.task_comm + 8)];
+        }
+        core::mem::transmute::<[u64; 2], [u8; 16]>(name)
+    }
+}
+
+#[inline(always)]
+fn count_no_storage() {
+    if let Some(stats) = CLAIM_STATS.get_ptr_mut(0) {
+        // SAFETY: a live map value.
+        add(unsafe { addr_of_mut!((*stats).no_storage) }, 1);
+    }
+}
+
+/// The last descriptor of a socket was closed: the weakest claim, and the end of the socket for userspace.
+///
+/// # Safety
+/// As [`claim`].
+#[inline(always)]
+pub unsafe fn release(sk: *mut c_void, cookie: u64) {
+    // SAFETY: the caller's.
+    let owner = unsafe { storage(sk, false) };
+    if owner.is_null() {
+        return;
+    }
+    let claimant = current(Reader::Cgroup);
+    // SAFETY: live storage.
+    unsafe {
+        let firm = (*owner).cookie == cookie && (*owner).tgid != 0;
+        if !firm {
+            set(owner, cookie, CLAIM_RELEASE, &claimant);
+        }
+        changed(owner, cookie, CLAIM_RELEASE, CLAIM_CLOSED, &claimant);
+    }
+}
+
+/// Seeds a socket that is older than the monitor: its one holder owns it, several make it ambiguous until it is used.
+///
+/// # Safety
+/// As [`claim`].
+#[inline(always)]
+pub unsafe fn seed(sk: *mut c_void, cookie: u64, claimant: &Claimant) {
+    // SAFETY: the caller's.
+    let owner = unsafe { storage(sk, global(&SCOPED) == 0) };
+    if owner.is_null() {
+        return;
+    }
+    // SAFETY: live storage.
+    unsafe {
+        if (*owner).cookie != cookie || ((*owner).tgid == 0 && (*owner).flags == 0) {
+            set(owner, cookie, CLAIM_SEED, claimant);
+        } else if (*owner).method == CLAIM_SEED && !same(owner, claimant) {
+            let nobody =
+                Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_AMBIGUOUS, task: ptr::null() };
+            set(owner, cookie, CLAIM_SEED, &nobody);
+        }
+    }
+}
+
+/// The start time of a claimant, ns since boot; 0 where unknown.
+#[inline(always)]
+pub fn start_of(claimant: &Claimant) -> u64 {
+    claimant.start
+}
+
+/// The key of a claimant.
+#[inline(always)]
+pub fn key_of(claimant: &Claimant) -> ProcessKey {
+    ProcessKey { tgid: claimant.tgid, generation: claimant.generation }
+}
+

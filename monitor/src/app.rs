@@ -1,0 +1,113 @@
+//! The composition root: options -> preflight -> engine -> frontend -> exit status. No logic of its own.
+//!
+//! Order contract: 1. usage errors (clap, status 2); 2. the log; 3. preflight, one sentence on stderr and status 1,
+//! before the screen is taken; 4. the panic hook; 5. the engine thread, which opens the source; 6. the frontend, on
+//! this thread; 7. the engine's end; 8. only then errors are printed, on a terminal that is a terminal again.
+
+use crate::config::{Cli, Output};
+use crate::engine::{Command, Ending, Engine, EngineOptions};
+use crate::frontend::{self, Frontend};
+use crate::source::{Source, SourceError};
+use anyhow::{Context, Result, anyhow};
+use clap::Parser;
+use std::fs::OpenOptions;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// Exit status after a panic, as Rust's own runtime has it.
+const PANICKED: i32 = 101;
+
+/// Runs `monitor` to its end.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Signal(number)) => ExitCode::from(128_u8.saturating_add(u8::try_from(number).unwrap_or(0))),
+        Err(error) => {
+            frontend::restore_terminal();
+            eprintln!("monitor: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Ending> {
+    start_log(cli)?;
+    let open = preflight(cli)?;
+    restore_on_panic();
+    let output = cli.output(std::io::stdout().is_terminal());
+    let options = EngineOptions {
+        interval: cli.interval,
+        duration: cli.duration,
+        eager: output == Output::Screen,
+    };
+    let engine = Engine::start(open, options).context("cannot start the engine thread")?;
+    let (feed, control, running) = engine.into_parts();
+    let shown = frontend(cli, output).run(feed, control.clone());
+    // A frontend that returns by itself (closed stdout, an error of its own) ends the engine, too.
+    let _ = control.send(Command::Stop);
+    drop(control);
+    let ending = running.join()?;
+    shown?;
+    Ok(ending)
+}
+
+fn frontend(cli: &Cli, output: Output) -> Box<dyn Frontend> {
+    match output {
+        Output::Screen => Box::new(frontend::Tui::new(frontend::TuiOptions { no_color: cli.no_color })),
+        Output::Json => Box::new(frontend::Json::new(cli.once)),
+        Output::Text => Box::new(frontend::Text::new(cli.duration.is_some(), cli.once)),
+    }
+}
+
+fn start_log(cli: &Cli) -> Result<()> {
+    let Some(path) = &cli.log_file else { return Ok(()) };
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("--log-file {}: cannot be written; name a file in a directory of yours", path.display()))?;
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
+        .target(env_logger::Target::Pipe(Box::new(file)))
+        .init();
+    log::info!("monitor {} starts", env!("CARGO_PKG_VERSION"));
+    Ok(())
+}
+
+type Open = Box<dyn FnOnce(crate::model::Mono) -> Result<Box<dyn Source>, SourceError> + Send>;
+
+#[cfg(target_os = "linux")]
+fn preflight(cli: &Cli) -> Result<Open> {
+    use crate::source::ebpf::{EbpfSource, Options, preflight};
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(sentence) = crate::privilege::missing(&status, "monitor") {
+        return Err(anyhow!(sentence));
+    }
+    let options =
+        Options { cgroup: cli.cgroup.clone(), capacity: cli.capacity, refuse: cli.refuse.clone() };
+    preflight(&options)?;
+    Ok(Box::new(move |now| Ok(Box::new(EbpfSource::open(&options, now)?))))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn preflight(_cli: &Cli) -> Result<Open> {
+    Err(anyhow!("this build has no source of traffic for this system; counting in the kernel needs Linux 5.10 or newer"))
+}
+
+/// A panic on any thread gives the terminal back, says so, and ends the program: half a program is worse than none.
+fn restore_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        frontend::restore_terminal();
+        report(info);
+        std::process::exit(PANICKED);
+    }));
+}
+
+/// Panics where a test asks for it. Compiled into debug builds only.
+#[cfg(debug_assertions)]
+pub fn test_panic(place: &str) {
+    if std::env::var_os("MONITOR_TEST_PANIC").is_some_and(|wanted| wanted == place) {
+        panic!("panic in the {place}, as MONITOR_TEST_PANIC asks");
+    }
+}

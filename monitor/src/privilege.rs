@@ -1,0 +1,60 @@
+//! May this process load kernel programs? Asked before the screen is taken, so that the answer is one sentence.
+//!
+//! It only reads /proc/self/status (capabilities(7)); the kernel has the last word at load.
+
+/// The capabilities that the eBPF backend needs: name and bit of linux/capability.h.
+const NEEDED: [(&str, u32); 3] = [("cap_bpf", 39), ("cap_net_admin", 12), ("cap_perfmon", 38)];
+/// Holds every one of them before Linux 5.8, but for `cap_net_admin`.
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// `None` where everything is there; else one sentence with the fix.
+pub fn missing(status: &str, program: &str) -> Option<String> {
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())?;
+    let has = |bit: u32| effective >> bit & 1 == 1;
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(name, bit)| !has(*bit) && (*name == "cap_net_admin" || !has(CAP_SYS_ADMIN)))
+        .map(|(name, _)| *name)
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "counting in the kernel needs privileges that this process lacks ({}): run `sudo {program}`, or once \
+         `sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep $(command -v {program})`",
+        missing.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing;
+
+    fn status(caps: u64) -> String {
+        format!("Name:\tx\nCapInh:\t0000000000000000\nCapEff:\t{caps:016x}\n")
+    }
+
+    #[test]
+    fn root_lacks_nothing() {
+        assert_eq!(missing(&status(0x1ff_ffff_ffff), "monitor"), None);
+        assert_eq!(missing(&status(1 << 39 | 1 << 12 | 1 << 38), "monitor"), None);
+        assert_eq!(missing(&status(1 << 21 | 1 << 12), "monitor"), None, "before cap_bpf there was cap_sys_admin");
+    }
+
+    #[test]
+    fn a_user_is_told_what_and_how() {
+        let sentence = missing(&status(0), "monitor").unwrap();
+        assert!(sentence.contains("cap_bpf, cap_net_admin, cap_perfmon"), "{sentence}");
+        assert!(sentence.contains("sudo monitor"), "{sentence}");
+        assert!(!sentence.contains('\n'));
+    }
+
+    #[test]
+    fn an_unreadable_status_leaves_it_to_the_kernel() {
+        assert_eq!(missing("", "monitor"), None);
+        assert_eq!(missing("CapEff:\tzz\n", "monitor"), None);
+    }
+}

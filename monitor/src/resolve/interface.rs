@@ -1,0 +1,147 @@
+//! Names of interfaces. An index means something only within its network namespace, so the name is asked for there: by
+//! a short-lived thread that enters the namespace of a process that has a socket in it (setns(2), netdevice(7)).
+//!
+//! Keeps no descriptor of a namespace: that would keep a dead container's namespace alive.
+
+use crate::model::{Batch, InterfaceSeen};
+use std::collections::{HashMap, HashSet};
+
+/// The loopback interface has this index in every namespace (net/core/dev.c, `LOOPBACK_IFINDEX`).
+const LOOPBACK: u32 = 1;
+/// Batches in which a name is asked for before it is given up.
+const ATTEMPTS: u32 = 5;
+/// Entries of the cache; beyond it, it starts anew.
+const MAX_KNOWN: usize = 65_536;
+
+type Key = (u64, u32);
+
+/// The names known so far.
+#[derive(Debug, Default)]
+pub(super) struct Interfaces {
+    known: HashSet<Key>,
+    failed: HashMap<Key, u32>,
+}
+
+impl Interfaces {
+    /// Names the interfaces that the batch mentions for the first time.
+    pub(super) fn complete(&mut self, batch: &mut Batch) {
+        let mut wanted: HashMap<Key, Option<u32>> = HashMap::new();
+        for delta in &batch.deltas {
+            let key = (delta.flow.netns, delta.flow.ifindex);
+            if key.1 == 0 || self.known.contains(&key) {
+                continue;
+            }
+            let pid = delta.owner.map(|owner| owner.pid).filter(|pid| *pid != 0);
+            let entry = wanted.entry(key).or_insert(pid);
+            *entry = entry.or(pid);
+        }
+        for (key, pid) in wanted {
+            self.name(key, pid, batch);
+        }
+    }
+
+    fn name(&mut self, key: Key, pid: Option<u32>, batch: &mut Batch) {
+        let (netns, ifindex) = key;
+        let name = if ifindex == LOOPBACK { Some("lo".to_owned()) } else { lookup(netns, ifindex, pid) };
+        let Some(name) = name else {
+            let attempts = self.failed.entry(key).or_default();
+            *attempts += 1;
+            if *attempts < ATTEMPTS {
+                return;
+            }
+            self.remember(key);
+            return;
+        };
+        self.remember(key);
+        batch.interfaces.push(InterfaceSeen { netns, ifindex, name: name.into() });
+    }
+
+    fn remember(&mut self, key: Key) {
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(key);
+        self.failed.remove(&key);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lookup(_netns: u64, _ifindex: u32, _pid: Option<u32>) -> Option<String> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn lookup(netns: u64, ifindex: u32, pid: Option<u32>) -> Option<String> {
+    linux::own(netns, ifindex).or_else(|| linux::of_process(netns, ifindex, pid?))
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    #![expect(unsafe_code, reason = "no safe wrapper offers SO_NETNS_COOKIE")]
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+    use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+    use std::fs::File;
+    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+    use std::thread;
+
+    /// SO_NETNS_COOKIE of asm-generic/socket.h (Linux 5.14).
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+
+    /// In the namespace that this program runs in.
+    pub(super) fn own(netns: u64, ifindex: u32) -> Option<String> {
+        here(netns, ifindex)
+    }
+
+    /// In the namespace of a process; by a thread of its own, because entering cannot be undone safely.
+    pub(super) fn of_process(netns: u64, ifindex: u32, pid: u32) -> Option<String> {
+        let namespace = File::open(format!("/proc/{pid}/ns/net")).ok()?;
+        thread::scope(|scope| {
+            let visit = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, || {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
+                here(netns, ifindex)
+            });
+            visit.ok()?.join().ok()?
+        })
+    }
+
+    /// In the calling thread's namespace, if that is the one that is meant. 0 = not known which: then no name.
+    fn here(netns: u64, ifindex: u32) -> Option<String> {
+        let socket =
+            socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+        if cookie(&socket)? != netns {
+            return None;
+        }
+        netdevice::index_to_name(&socket, ifindex).ok()
+    }
+
+    fn cookie(socket: &OwnedFd) -> Option<u64> {
+        let mut cookie = 0_u64;
+        let mut len = libc::socklen_t::try_from(size_of::<u64>()).ok()?;
+        // SAFETY: the descriptor is open, and the buffer and its length are those of a u64.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_NETNS_COOKIE,
+                (&raw mut cookie).cast(),
+                &raw mut len,
+            )
+        };
+        (result == 0).then_some(cookie)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn our_own_loopback_is_found_by_the_cookie() {
+            let socket =
+                socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).unwrap();
+            let netns = cookie(&socket).unwrap();
+            assert_eq!(own(netns, 1).as_deref(), Some("lo"));
+            assert_eq!(own(netns + 1, 1), None, "another namespace's index says nothing here");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Executables, uids and missing names of processes, from /proc (proc(5)).
+//!
+//! A pid in /proc may by now be another process: nothing is taken from it unless its start time is the one that the
+//! kernel programs saw.
+
+use crate::model::ProcessSeen;
+use std::fs;
+use std::sync::Arc;
+
+/// Processes looked up in one batch; at about 15 us each this bounds a tick to some 60 ms.
+const PER_BATCH: usize = 4096;
+/// Clock ticks a second in /proc/PID/stat; the same on every Linux since 2.6 (USER_HZ).
+const USER_HZ: u64 = 100;
+
+/// Fills in what the kernel did not tell.
+pub(super) fn complete(processes: &mut [ProcessSeen]) {
+    for process in processes.iter_mut().take(PER_BATCH) {
+        lookup(process);
+    }
+}
+
+fn lookup(process: &mut ProcessSeen) {
+    let dir = format!("/proc/{}", process.id.pid);
+    let Ok(stat) = fs::read_to_string(format!("{dir}/stat")) else { return };
+    let Some(start_ticks) = start_ticks(&stat) else { return };
+    if let Some(start) = process.start {
+        // start_boottime in clock ticks, as fs/proc/array.c prints it.
+        if start.0 / (1_000_000_000 / USER_HZ) != start_ticks {
+            return;
+        }
+    }
+    if process.comm.is_empty()
+        && let Ok(comm) = fs::read(format!("{dir}/comm"))
+    {
+        process.comm = String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)).into();
+    }
+    if process.uid.is_none() {
+        process.uid = fs::read_to_string(format!("{dir}/status")).ok().and_then(|status| real_uid(&status));
+    }
+    if let Ok(exe) = fs::read_link(format!("{dir}/exe")) {
+        process.exe = Some(Arc::from(exe.to_string_lossy()));
+    }
+}
+
+/// Field 22 of /proc/PID/stat. The name in field 2 may hold spaces and parentheses.
+fn start_ticks(stat: &str) -> Option<u64> {
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
+fn real_uid(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Mono, ProcessId};
+
+    fn seen(pid: u32, start: Option<Mono>) -> ProcessSeen {
+        ProcessSeen { id: ProcessId { pid, generation: 0 }, comm: "".into(), exe: None, start, uid: None, cgroup: 0 }
+    }
+
+    #[test]
+    fn stat_with_a_hostile_name() {
+        let stat = "42 (a) b) (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 100 200";
+        assert_eq!(start_ticks(stat), Some(12345));
+        assert_eq!(start_ticks("42 (x"), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn our_own_process_is_found() {
+        let mut process = seen(std::process::id(), None);
+        lookup(&mut process);
+        assert!(!process.comm.is_empty());
+        assert_eq!(process.exe.as_deref(), std::env::current_exe().unwrap().to_str());
+        assert!(process.uid.is_some());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_recycled_pid_is_left_alone() {
+        let mut process = seen(std::process::id(), Some(Mono(1)));
+        lookup(&mut process);
+        assert_eq!(process, seen(std::process::id(), Some(Mono(1))));
+    }
+}

@@ -1,0 +1,230 @@
+//! Offsets of kernel structure members, from the running kernel's BTF (Documentation/bpf/btf.rst).
+//!
+//! Reads only what it needs: names, sizes and members of a few structs. It relocates nothing.
+
+use monitor_common::Offsets;
+use std::collections::HashMap;
+
+/// Where the kernel publishes its own BTF.
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+const MAGIC: u16 = 0xeb9f;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+
+/// Types of one BTF blob: where each begins.
+struct Types<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+    /// Offset in `types` by type id; id 0 is void.
+    starts: Vec<usize>,
+}
+
+impl<'a> Types<'a> {
+    fn parse(blob: &'a [u8]) -> Option<Self> {
+        let magic = u16::from_le_bytes(blob.get(..2)?.try_into().ok()?);
+        if magic != MAGIC {
+            return None;
+        }
+        let header = word(blob, 4)? as usize;
+        let section = |offset: usize| -> Option<&'a [u8]> {
+            let start = header.checked_add(word(blob, offset)? as usize)?;
+            let end = start.checked_add(word(blob, offset + 4)? as usize)?;
+            blob.get(start..end)
+        };
+        let mut parsed = Self { types: section(8)?, strings: section(16)?, starts: vec![0] };
+        let mut at = 0;
+        while at < parsed.types.len() {
+            parsed.starts.push(at);
+            at = at.checked_add(12 + trailing(word(parsed.types, at + 4)?)?)?;
+        }
+        Some(parsed)
+    }
+
+    fn name(&self, offset: u32) -> &'a [u8] {
+        let rest = self.strings.get(offset as usize..).unwrap_or_default();
+        rest.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    fn kind(&self, at: usize) -> Option<u32> {
+        Some((word(self.types, at + 4)? >> 24) & 0x1f)
+    }
+
+    /// Offset in bytes of a member, looking into unnamed structs and unions.
+    fn member(&self, at: usize, name: &str, depth: u32) -> Option<u32> {
+        let info = word(self.types, at + 4)?;
+        let bitfields = info >> 31 == 1;
+        for index in 0..(info & 0xffff) as usize {
+            let member = at + 12 + index * 12;
+            let offset = word(self.types, member + 8)?;
+            let bits = if bitfields { offset & 0x00ff_ffff } else { offset };
+            let member_name = self.name(word(self.types, member)?);
+            if member_name == name.as_bytes() {
+                return (bits % 8 == 0).then_some(bits / 8);
+            }
+            if member_name.is_empty() && depth < 4 {
+                let inner = *self.starts.get(word(self.types, member + 4)? as usize)?;
+                if matches!(self.kind(inner), Some(KIND_STRUCT | KIND_UNION))
+                    && let Some(found) = self.member(inner, name, depth + 1)
+                {
+                    return Some(bits / 8 + found);
+                }
+            }
+        }
+        None
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+/// Bytes that follow the 12 common ones of a type; `None` for a kind that is not known, which ends the walk.
+fn trailing(info: u32) -> Option<usize> {
+    let vlen = (info & 0xffff) as usize;
+    Some(match (info >> 24) & 0x1f {
+        2 | 7 | 8 | 9 | 10 | 11 | 12 | 16 | 18 => 0,
+        1 | 14 | 17 => 4,
+        3 => 12,
+        KIND_STRUCT | KIND_UNION | 15 | 19 => vlen * 12,
+        6 | 13 => vlen * 8,
+        _ => return None,
+    })
+}
+
+/// The offsets that the kernel programs need; 0 where a member was not found. `None` where the blob is not BTF.
+pub fn offsets(blob: &[u8]) -> Option<Offsets> {
+    let types = Types::parse(blob)?;
+    let wanted = ["sock_common", "socket", "task_struct"];
+    let mut found: HashMap<&str, usize> = HashMap::new();
+    for at in types.starts.iter().skip(1) {
+        if types.kind(*at) == Some(KIND_STRUCT)
+            && let Some(offset) = word(types.types, *at)
+            && let Some(name) = wanted.iter().find(|name| types.name(offset) == name.as_bytes())
+        {
+            // The first wins: later ones of the same name belong to some module's private header.
+            found.entry(*name).or_insert(*at);
+        }
+    }
+    let member = |structure: &str, name: &str| {
+        found.get(structure).and_then(|at| types.member(*at, name, 0)).unwrap_or(0)
+    };
+    Some(Offsets {
+        skc_family: member("sock_common", "skc_family"),
+        socket_sk: member("socket", "sk"),
+        task_tgid: member("task_struct", "tgid"),
+        task_group_leader: member("task_struct", "group_leader"),
+        task_start_boottime: member("task_struct", "start_boottime"),
+        task_comm: member("task_struct", "comm"),
+        task_flags: member("task_struct", "flags"),
+        skc_cookie: member("sock_common", "skc_cookie"),
+    })
+}
+
+/// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
+pub fn as_words(offsets: &Offsets) -> [u32; 8] {
+    let Offsets {
+        skc_family,
+        socket_sk,
+        task_tgid,
+        task_group_leader,
+        task_start_boottime,
+        task_comm,
+        task_flags,
+        skc_cookie,
+    } = *offsets;
+    [
+        skc_family,
+        socket_sk,
+        task_tgid,
+        task_group_leader,
+        task_start_boottime,
+        task_comm,
+        task_flags,
+        skc_cookie,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A BTF blob of hand-made types: (name, info, size or type, trailing words).
+    fn blob(types: &[(&str, u32, u32, &[(&str, u32, u32)])]) -> Vec<u8> {
+        let mut strings = vec![0_u8];
+        let mut name = |text: &str| -> u32 {
+            if text.is_empty() {
+                return 0;
+            }
+            let at = strings.len();
+            strings.extend_from_slice(text.as_bytes());
+            strings.push(0);
+            u32::try_from(at).unwrap()
+        };
+        let mut body = Vec::new();
+        for (type_name, info, size, members) in types {
+            for value in [name(type_name), *info, *size] {
+                body.extend_from_slice(&value.to_le_bytes());
+            }
+            for (member, kind, offset) in *members {
+                for value in [name(member), *kind, *offset] {
+                    body.extend_from_slice(&value.to_le_bytes());
+                }
+            }
+        }
+        let types_len = u32::try_from(body.len()).unwrap();
+        let mut out = MAGIC.to_le_bytes().to_vec();
+        out.extend_from_slice(&[1, 0]);
+        for value in [24, 0, types_len, types_len, u32::try_from(strings.len()).unwrap()] {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        out.extend(body);
+        out.extend(strings);
+        out
+    }
+
+    const fn structure(members: u32) -> u32 {
+        (KIND_STRUCT << 24) | members
+    }
+
+    #[test]
+    fn finds_members_also_in_unnamed_structs() {
+        let blob = blob(&[
+            ("", structure(2), 16, &[("pad", 0, 0), ("tgid", 0, 64)]),
+            ("task_struct", structure(2), 64, &[("flags", 0, 32), ("", 1, 128)]),
+            ("socket", structure(1), 8, &[("sk", 0, 192)]),
+        ]);
+        let offsets = offsets(&blob).unwrap();
+        assert_eq!(offsets.task_flags, 4);
+        assert_eq!(offsets.task_tgid, 16 + 8);
+        assert_eq!(offsets.socket_sk, 24);
+        assert_eq!(offsets.task_comm, 0, "a member that is not there is 0");
+    }
+
+    #[test]
+    fn bitfields_have_no_byte_offset() {
+        let blob = blob(&[("sock_common", structure(1) | 1 << 31, 8, &[("skc_family", 0, 3 | 1 << 24)])]);
+        assert_eq!(offsets(&blob).unwrap().skc_family, 0);
+    }
+
+    #[test]
+    fn garbage_is_none_or_empty_and_never_a_panic() {
+        assert!(offsets(b"").is_none());
+        assert!(offsets(&[0; 64]).is_none());
+        let good = blob(&[("task_struct", structure(1), 8, &[("tgid", 0, 64)])]);
+        for cut in 0..good.len() {
+            let _ = offsets(&good[..cut]);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn running_kernel_has_them_all() {
+        let Ok(blob) = std::fs::read(VMLINUX) else {
+            // Counted where it matters: the root tests need BTF and fail without.
+            return;
+        };
+        let found = as_words(&offsets(&blob).unwrap());
+        assert!(found.iter().all(|offset| *offset != 0), "{found:?}");
+    }
+}

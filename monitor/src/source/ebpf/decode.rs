@@ -1,0 +1,216 @@
+//! From the rows of the kernel's tables to the model.
+
+use crate::model::{
+    Claim, Counters, Delta, Endpoint, FlowId, Method, Mono, ProcessId, ProcessSeen, Protocol, SocketId, Standing,
+    Unplaced,
+};
+use monitor_common as abi;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// SOCK_RAW.
+const SOCK_RAW: u8 = 3;
+
+pub(super) fn counters(from: &abi::Counters) -> Counters {
+    let abi::Counters {
+        rx_bytes,
+        tx_bytes,
+        rx_packets,
+        tx_packets,
+        rx_skb_bytes,
+        tx_skb_bytes,
+        rx_skbs,
+        tx_skbs,
+    } = *from;
+    Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, rx_skb_bytes, tx_skb_bytes, rx_skbs, tx_skbs }
+}
+
+fn process(tgid: u32, generation: u32) -> Option<ProcessId> {
+    (tgid != 0).then_some(ProcessId { pid: tgid, generation })
+}
+
+/// A standing, and the owner that goes with it.
+fn owner(standing: u8, tgid: u32, generation: u32) -> (Standing, Option<ProcessId>) {
+    let owner = process(tgid, generation);
+    match standing {
+        abi::STANDING_FIRM if owner.is_some() => (Standing::Firm, owner),
+        abi::STANDING_INHERITED => (Standing::Inherited, owner),
+        abi::STANDING_LISTENER => (Standing::Listener, owner),
+        abi::STANDING_AMBIGUOUS => (Standing::Ambiguous, None),
+        abi::STANDING_KERNEL => (Standing::Kernel, Some(ProcessId::KERNEL)),
+        _ => (Standing::Unclaimed, None),
+    }
+}
+
+/// A flow row. `seeded`: every socket that a process held when the monitor started is known, so an unclaimed raw socket
+/// is one of the kernel's own (the control sockets that send RST and ICMP replies, net/ipv4/icmp.c and tcp_ipv4.c).
+pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, seeded: bool) -> Delta {
+    let (mut standing, mut found) = owner(key.standing, key.tgid, key.generation);
+    if standing == Standing::Unclaimed && seeded && value.socket_type == SOCK_RAW {
+        (standing, found) = (Standing::Kernel, Some(ProcessId::KERNEL));
+    }
+    let method = if standing == Standing::Kernel { Method::Kernel } else { method(value.method) };
+    Delta {
+        flow: FlowId {
+            socket: SocketId(key.cookie),
+            protocol: Protocol(key.protocol),
+            local: endpoint(key, &key.local_addr, key.local_port),
+            remote: endpoint(key, &key.remote_addr, key.remote_port),
+            netns: value.netns,
+            ifindex: key.ifindex,
+        },
+        owner: found,
+        standing,
+        method,
+        counters: counters(&value.counters),
+        uid: Some(value.uid),
+        cgroup: value.cgroup,
+    }
+}
+
+fn endpoint(key: &abi::FlowKey, addr: &[u8; 16], port: u16) -> Endpoint {
+    let addr = if key.ip_version == 4 {
+        IpAddr::V4(Ipv4Addr::new(addr[0], addr[1], addr[2], addr[3]))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(*addr))
+    };
+    let has_ports = matches!(
+        Protocol(key.protocol),
+        Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP | Protocol(33)
+    );
+    // A fragment that is not the first has no ports to read.
+    let port = (has_ports && (key.local_port != 0 || key.remote_port != 0)).then_some(port);
+    Endpoint { addr, port }
+}
+
+pub(super) fn method(claim: u8) -> Method {
+    match claim {
+        abi::CLAIM_SEED => Method::Seed,
+        abi::CLAIM_CREATE => Method::Create,
+        abi::CLAIM_RELEASE => Method::Release,
+        abi::CLAIM_BIND => Method::Bind,
+        abi::CLAIM_CONNECT => Method::Connect,
+        abi::CLAIM_READ => Method::Read,
+        abi::CLAIM_ACCEPT => Method::Accept,
+        abi::CLAIM_MESSAGE => Method::Message,
+        abi::CLAIM_TRANSFER => Method::Transfer,
+        abi::CLAIM_SEND => Method::Send,
+        _ => Method::None,
+    }
+}
+
+pub(super) fn unplaced(key: &abi::OverflowKey, value: &abi::FlowValue) -> Unplaced {
+    let (standing, owner) = owner(key.standing, key.tgid, key.generation);
+    Unplaced { owner, standing, counters: counters(&value.counters) }
+}
+
+/// A change of hands; `None` for what names no process.
+pub(super) fn claim(key: &abi::ClaimKey, value: &abi::Claim) -> Option<Claim> {
+    let kernel = value.flags & abi::OWNER_KERNEL != 0;
+    let process = if kernel { Some(ProcessId::KERNEL) } else { process(key.tgid, key.generation) }?;
+    Some(Claim {
+        socket: SocketId(key.cookie),
+        process,
+        method: if kernel { Method::Kernel } else { method(value.method) },
+        first: Mono(value.first),
+        last: Mono(value.last),
+        closed: value.flags & abi::CLAIM_CLOSED != 0,
+    })
+}
+
+pub(super) fn process_seen(key: abi::ProcessKey, value: &abi::Process) -> ProcessSeen {
+    ProcessSeen {
+        id: ProcessId { pid: key.tgid, generation: key.generation },
+        comm: comm(&value.comm),
+        exe: None,
+        start: (value.start != 0).then_some(Mono(value.start)),
+        uid: Some(value.uid),
+        cgroup: value.cgroup,
+    }
+}
+
+/// A seed record: the claim that it is, and its holder.
+pub(super) fn seed(record: &abi::SeedRecord, now: Mono) -> Option<(Claim, ProcessSeen)> {
+    let process = process(record.process.tgid, record.process.generation)?;
+    let claim = Claim {
+        socket: SocketId(record.cookie),
+        process,
+        method: Method::Seed,
+        first: now,
+        last: now,
+        closed: false,
+    };
+    let seen = ProcessSeen {
+        id: process,
+        comm: comm(&record.comm),
+        exe: None,
+        start: (record.start != 0).then_some(Mono(record.start)),
+        uid: None,
+        cgroup: 0,
+    };
+    Some((claim, seen))
+}
+
+fn comm(bytes: &[u8; 16]) -> Arc<str> {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> (abi::FlowKey, abi::FlowValue) {
+        let mut key = abi::FlowKey {
+            cookie: 7,
+            local_port: 443,
+            remote_port: 5000,
+            ifindex: 2,
+            tgid: 42,
+            generation: 3,
+            protocol: 6,
+            ip_version: 4,
+            ..abi::FlowKey::default()
+        };
+        key.local_addr[..4].copy_from_slice(&[10, 0, 0, 5]);
+        key.remote_addr[..4].copy_from_slice(&[192, 0, 2, 1]);
+        let value = abi::FlowValue { method: abi::CLAIM_ACCEPT, socket_type: 1, ..abi::FlowValue::default() };
+        (key, value)
+    }
+
+    #[test]
+    fn a_row_becomes_a_delta() {
+        let (key, value) = row();
+        let delta = delta(&key, &value, true);
+        assert_eq!(delta.flow.local.to_string(), "10.0.0.5:443");
+        assert_eq!(delta.flow.remote.to_string(), "192.0.2.1:5000");
+        assert_eq!(delta.owner, Some(ProcessId { pid: 42, generation: 3 }));
+        assert_eq!((delta.standing, delta.method), (Standing::Firm, Method::Accept));
+    }
+
+    #[test]
+    fn an_unclaimed_raw_socket_is_the_kernels_only_after_seeding() {
+        let (mut key, mut value) = row();
+        (key.standing, key.tgid, value.socket_type) = (abi::STANDING_UNCLAIMED, 0, 3);
+        assert_eq!(delta(&key, &value, true).standing, Standing::Kernel);
+        assert_eq!(delta(&key, &value, false).standing, Standing::Unclaimed);
+        value.socket_type = 1;
+        assert_eq!(delta(&key, &value, true).standing, Standing::Unclaimed);
+    }
+
+    #[test]
+    fn icmp_has_no_ports_and_numbers_out_of_range_are_no_surprise() {
+        let (mut key, value) = row();
+        (key.protocol, key.local_port, key.remote_port) = (1, 0, 0);
+        assert_eq!(delta(&key, &value, true).flow.local.port, None);
+        (key.standing, key.ip_version) = (200, 99);
+        assert_eq!(delta(&key, &value, true).standing, Standing::Unclaimed);
+        assert_eq!(method(250), Method::None);
+    }
+
+    #[test]
+    fn comm_may_fill_the_field_or_be_no_text() {
+        assert_eq!(&*comm(b"0123456789abcdef"), "0123456789abcdef");
+        assert_eq!(&*comm(b"\xff\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), "\u{fffd}");
+    }
+}

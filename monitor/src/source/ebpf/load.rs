@@ -1,0 +1,397 @@
+//! From the committed object to running programs: each one loaded on its own, so that a refusal costs only what that
+//! program gave.
+//!
+//! Order: 1. claim hooks, 2. seed, 3. counters, 4. seed again. A socket made before 1 is found by 2 or 4; one made
+//! after 1 is claimed by its hook, and a seed never overwrites that. Nothing is tried twice.
+
+use crate::source::SourceError;
+use super::btf;
+use super::cgroup::Target;
+use super::programs::{Kind, PROGRAMS, Spec};
+use crate::model::{Degradation, Loaded, ProgramHealth};
+use aya::maps::{Map, MapData};
+use aya::programs::{CgroupAttachMode, Iter, Program, ProgramError, ProgramType};
+use aya::sys::{BpfHelper, is_helper_supported};
+use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
+use monitor_common::{CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, names};
+use std::collections::HashMap;
+use std::io::Read;
+use std::os::fd::AsFd;
+
+/// The committed object: `cargo xtask build-ebpf` makes it, `--check` proves it.
+static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
+
+/// `net.core.optmem_max` below which a clone of the owner could fail and drop a connection, bytes.
+const OPTMEM_FLOOR: u64 = 8192;
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Rows of each half of the flow table.
+    pub capacity: u32,
+    /// Programs to treat as refused, for tests.
+    pub refuse: Vec<String>,
+}
+
+/// What was loaded.
+pub(super) struct Loaders {
+    pub ebpf: Ebpf,
+    pub programs: Vec<ProgramHealth>,
+    pub degraded: Vec<Degradation>,
+    /// Every descriptor of an inet socket found, both passes.
+    pub seeds: Vec<SeedRecord>,
+    /// The seed ran, twice.
+    pub seeded: bool,
+}
+
+/// Loads and attaches everything to `target`.
+///
+/// # Errors
+/// Where the object cannot be used at all or a counter is refused; a refused claim hook is a degradation instead.
+pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, SourceError> {
+    raise_memlock();
+    let mut degraded = Vec::new();
+    let (blob_offsets, kernel_btf) = kernel_btf(&mut degraded);
+    let offsets = btf::as_words(&blob_offsets);
+    let clone = clone_flag(&mut degraded);
+    let scoped = u32::from(target.scoped);
+    let task = u32::from(
+        helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
+            && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf),
+    );
+    let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
+
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global("OFFSETS", &offsets[..], true)
+        .override_global("SCOPED", &scoped, true)
+        .override_global("CLONE", &clone, true)
+        .override_global("CGROUP_TASK", &task, true)
+        .override_global("SKB_NETNS", &skb_netns, true);
+    for name in names::FLOWS {
+        loader.map_max_entries(name, options.capacity);
+    }
+    let ebpf = loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))?;
+    let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
+    attach_all(&mut loaders, target, options, kernel_btf.as_ref())?;
+    Ok(loaders)
+}
+
+/// Kernels below 5.11 charge maps to RLIMIT_MEMLOCK. Failing to raise it shows as a map that cannot be made.
+fn raise_memlock() {
+    let unlimited = rustix::process::Rlimit { current: None, maximum: None };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
+}
+
+fn kernel_btf(degraded: &mut Vec<Degradation>) -> (Offsets, Option<Btf>) {
+    // aya parses the same file for the tracepoints; both take tens of milliseconds, so they run side by side.
+    let (offsets, parsed) = std::thread::scope(|scope| {
+        let offsets =
+            scope.spawn(|| std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob)));
+        let parsed = Btf::from_sys_fs();
+        (offsets.join().ok().flatten(), parsed)
+    });
+    match (offsets, parsed) {
+        (Some(offsets), Ok(parsed)) => (offsets, Some(parsed)),
+        (_, parsed) => {
+            let why = parsed.err().map_or_else(|| "it is not valid BTF".to_owned(), |error| error.to_string());
+            degraded.push(Degradation {
+                what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
+                why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
+                fix: "use a kernel with CONFIG_DEBUG_INFO_BTF=y and mount sysfs".to_owned(),
+            });
+            (Offsets::default(), None)
+        }
+    }
+}
+
+/// 1 where the owner may be cloned into accepted sockets. With a tiny `optmem_max` the kernel frees the new socket when
+/// the clone fails (net/core/sock.c, `sk_clone_lock`): monitoring must never cost a connection.
+fn clone_flag(degraded: &mut Vec<Degradation>) -> u32 {
+    let optmem = std::fs::read_to_string("/proc/sys/net/core/optmem_max")
+        .ok()
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .unwrap_or(u64::MAX);
+    if optmem >= OPTMEM_FLOOR {
+        return 1;
+    }
+    degraded.push(Degradation {
+        what: "accepted connections have no owner until they are used".to_owned(),
+        why: format!("net.core.optmem_max is {optmem}, so copying the listener's owner could drop connections"),
+        fix: "sudo sysctl net.core.optmem_max=131072, then restart monitor".to_owned(),
+    });
+    0
+}
+
+/// A helper that cannot be probed counts as missing: the program that needs it still loads without.
+fn helper(program: ProgramType, helper: BpfHelper) -> bool {
+    is_helper_supported(program, helper).unwrap_or(false)
+}
+
+fn object_error(error: &aya::EbpfError, capacity: u32) -> SourceError {
+    let text = chain(error);
+    let fix = if text.contains("Cannot allocate memory") || text.contains("os error 12") {
+        format!("use a smaller --capacity than {capacity}")
+    } else if text.contains("Operation not permitted") || text.contains("os error 1)") {
+        "run it as root (`sudo monitor`); in a container, allow bpf(2) and CAP_BPF".to_owned()
+    } else {
+        "this needs Linux 5.10 or newer with CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF".to_owned()
+    };
+    SourceError::new(format!("cannot set up counting in the kernel: {text}; {fix}"))
+}
+
+/// An error and its causes in one line, without the verifier's log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = first_line(&error.to_string());
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let line = first_line(&cause.to_string());
+        if !text.contains(&line) {
+            text = format!("{text}: {line}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+fn attach_all(
+    loaders: &mut Loaders,
+    target: &Target,
+    options: &LoadOptions,
+    kernel_btf: Option<&Btf>,
+) -> Result<(), SourceError> {
+    let mut passes = 0;
+    for spec in PROGRAMS {
+        if spec.kind == Kind::Count && passes == 0 {
+            passes += usize::from(seed(loaders));
+        }
+        let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
+        let loaded = match result {
+            Ok(()) => Loaded::Yes,
+            Err(refusal) if spec.kind == Kind::Count => return Err(counter_error(spec, &refusal)),
+            Err(refusal) => {
+                log::warn!("program {} refused: {}", spec.name, refusal.log);
+                loaders.degraded.extend(degradation(spec, &refusal, kernel_btf.is_some()));
+                Loaded::Refused(refusal.why)
+            }
+        };
+        let id = program_id(&loaders.ebpf, spec.name);
+        loaders.programs.push(ProgramHealth { name: spec.name, id, loaded });
+    }
+    passes += usize::from(seed(loaders));
+    loaders.seeded = passes == 2;
+    Ok(())
+}
+
+fn program_id(ebpf: &Ebpf, name: &str) -> Option<u32> {
+    ebpf.program(name)?.info().ok().map(|info| info.id())
+}
+
+/// Why a program does not run.
+struct Refusal {
+    /// One line, for people.
+    why: String,
+    /// Everything, for the log.
+    log: String,
+}
+
+impl From<ProgramError> for Refusal {
+    fn from(error: ProgramError) -> Self {
+        let why = match &error {
+            ProgramError::LoadError { io_error, .. } => format!("the kernel refused it: {io_error}"),
+            other => chain(other),
+        };
+        Self { why, log: error.to_string() }
+    }
+}
+
+fn refusal(why: &str) -> Refusal {
+    Refusal { why: why.to_owned(), log: why.to_owned() }
+}
+
+fn attach(
+    ebpf: &mut Ebpf,
+    spec: &Spec,
+    target: &Target,
+    options: &LoadOptions,
+    kernel_btf: Option<&Btf>,
+) -> Result<(), Refusal> {
+    if options.refuse.iter().any(|name| name == spec.name) {
+        return Err(refusal("refused on request"));
+    }
+    let program = ebpf.program_mut(spec.name).ok_or_else(|| refusal("the object has no such program"))?;
+    // `Single` is flags 0: on the bpf_link path every link is multi anyway, and other flags are refused.
+    let mode = CgroupAttachMode::Single;
+    let cgroup = target.fd.as_fd();
+    match program {
+        Program::CgroupSkb(program) => {
+            program.load()?;
+            let direction =
+                program.expected_attach_type().ok_or_else(|| refusal("the object names no direction"))?;
+            program.attach(cgroup, direction, mode)?;
+        }
+        Program::CgroupSock(program) => {
+            program.load()?;
+            program.attach(cgroup, mode)?;
+        }
+        Program::CgroupSockAddr(program) => {
+            program.load()?;
+            program.attach(cgroup, mode)?;
+        }
+        Program::BtfTracePoint(program) => {
+            program.load(spec.name, kernel_btf.ok_or_else(|| refusal(NO_BTF))?)?;
+            program.attach()?;
+        }
+        Program::Iter(program) => {
+            program.load(spec.name, kernel_btf.ok_or_else(|| refusal(NO_BTF))?)?;
+        }
+        _ => return Err(refusal("the object's program is of an unexpected type")),
+    }
+    Ok(())
+}
+
+const NO_BTF: &str = "the kernel has no BTF";
+
+fn counter_error(spec: &Spec, refusal: &Refusal) -> SourceError {
+    log::error!("program {} refused: {}", spec.name, refusal.log);
+    SourceError::new(format!(
+        "the kernel refused to count {} packets ({}); run it as root (`sudo monitor`), \
+         and if it is, see which other program is attached with `bpftool cgroup tree`",
+        spec.name, refusal.why
+    ))
+}
+
+/// Without BTF one degradation, already there, tells of all programs that need it.
+fn degradation(spec: &Spec, refusal: &Refusal, has_btf: bool) -> Option<Degradation> {
+    if !has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed) {
+        return None;
+    }
+    Some(Degradation {
+        what: spec.loss.to_owned(),
+        why: format!("{}: {}", spec.name, refusal.why),
+        fix: format!("use Linux {} or newer, as root", spec.since),
+    })
+}
+
+/// One pass of the seed. False where it did not run.
+fn seed(loaders: &mut Loaders) -> bool {
+    match read_seeds(&mut loaders.ebpf) {
+        Ok(Some(mut records)) => {
+            loaders.seeds.append(&mut records);
+            true
+        }
+        Ok(None) => false,
+        Err(why) => {
+            log::warn!("seeding failed: {why}");
+            loaders.degraded.push(Degradation {
+                what: "sockets older than monitor are unknown until they are used".to_owned(),
+                why,
+                fix: "run it as root".to_owned(),
+            });
+            false
+        }
+    }
+}
+
+fn read_seeds(ebpf: &mut Ebpf) -> Result<Option<Vec<SeedRecord>>, String> {
+    let Some(Program::Iter(program)) = ebpf.program_mut("task_file") else { return Ok(None) };
+    if program.fd().is_err() {
+        return Ok(None);
+    }
+    let read = |program: &mut Iter| -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        let id = program.attach()?;
+        let mut file = program.take_link(id)?.into_file()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read(program).map_err(|error| format!("task_file: {error}"))?;
+    Ok(Some(bytes.chunks_exact(size_of::<SeedRecord>()).filter_map(decode_seed).collect()))
+}
+
+/// One record of the stream, field by field in the order of [`SeedRecord`].
+fn decode_seed(bytes: &[u8]) -> Option<SeedRecord> {
+    let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let u64_at = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    Some(SeedRecord {
+        cookie: u64_at(0)?,
+        process: monitor_common::ProcessKey { tgid: u32_at(8)?, generation: u32_at(12)? },
+        start: u64_at(16)?,
+        comm: bytes.get(24..40)?.try_into().ok()?,
+    })
+}
+
+/// The maps of the object by name, as descriptors, checked against the ABI.
+///
+/// # Errors
+/// A map that is missing or whose sizes are not ours: the object is not the one this binary was built with.
+pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, SourceError> {
+    use monitor_common as abi;
+    let wanted: [(&'static str, usize, usize, Option<u32>); 10] = [
+        (names::FLOWS[0], size_of::<abi::FlowKey>(), size_of::<abi::FlowValue>(), None),
+        (names::FLOWS[1], size_of::<abi::FlowKey>(), size_of::<abi::FlowValue>(), None),
+        (names::OVERFLOW[0], size_of::<abi::OverflowKey>(), size_of::<abi::FlowValue>(), Some(OVERFLOW_CAPACITY)),
+        (names::OVERFLOW[1], size_of::<abi::OverflowKey>(), size_of::<abi::FlowValue>(), Some(OVERFLOW_CAPACITY)),
+        (names::TOTALS, 4, size_of::<abi::Counters>(), Some(2)),
+        (names::STATS, 4, size_of::<abi::HalfStats>(), Some(2)),
+        (names::ACTIVE, 4, 4, Some(1)),
+        (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), Some(CLAIM_CAPACITY)),
+        (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), Some(CLAIM_CAPACITY)),
+        (names::CLAIM_STATS, 4, size_of::<abi::ClaimStats>(), Some(1)),
+    ];
+    let mut maps = HashMap::new();
+    for (name, key, value, entries) in wanted {
+        let wrong = || SourceError::new(format!(
+            "the kernel object's map {name} is not what this binary expects; rebuild it with `cargo xtask build-ebpf`"
+        ));
+        let data = match ebpf.take_map(name).ok_or_else(wrong)? {
+            Map::HashMap(data) | Map::Array(data) | Map::PerCpuArray(data) => data,
+            _ => return Err(wrong()),
+        };
+        let info = data.info().map_err(|error| SourceError::new(format!("map {name}: {}", chain(&error))))?;
+        let fits = info.key_size() as usize == key
+            && info.value_size() as usize == value
+            && entries.is_none_or(|entries| info.max_entries() == entries);
+        if !fits {
+            return Err(wrong());
+        }
+        maps.insert(name, data);
+    }
+    Ok(maps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_records_decode_as_they_lie() {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&7_u64.to_le_bytes());
+        bytes.extend_from_slice(&42_u32.to_le_bytes());
+        bytes.extend_from_slice(&9_u32.to_le_bytes());
+        bytes.extend_from_slice(&123_u64.to_le_bytes());
+        bytes.extend_from_slice(b"curl\0\0\0\0\0\0\0\0\0\0\0\0");
+        let record = decode_seed(&bytes).unwrap();
+        assert_eq!((record.cookie, record.process.tgid, record.process.generation), (7, 42, 9));
+        assert_eq!((record.start, &record.comm[..5]), (123, &b"curl\0"[..]));
+        assert!(decode_seed(&bytes[..39]).is_none());
+    }
+
+    #[test]
+    fn object_has_every_program_and_the_abi_version() {
+        let object = aya_obj_symbols();
+        for spec in PROGRAMS {
+            assert!(object.contains(&spec.name.to_owned()), "{} is not in the object", spec.name);
+        }
+    }
+
+    fn aya_obj_symbols() -> Vec<String> {
+        // The names stand in the string table; parsing the ELF is the loader's business.
+        OBJECT.split(|byte| *byte == 0).filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect()
+    }
+}

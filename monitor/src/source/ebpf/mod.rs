@@ -1,0 +1,312 @@
+//! Counting in the kernel: the committed programs, attached to a cgroup, and the tables they fill.
+//!
+//! Once a tick the active half of the flow table is retired, one RCU grace period is waited for, and the retired half
+//! is drained: no program can still hold one of its rows, so no byte is lost. No packet comes here.
+
+mod bpf;
+mod btf;
+mod cgroup;
+mod decode;
+mod load;
+mod programs;
+
+use crate::model::{Backend, Batch, Degradation, Health, Loaded, MapHealth, Mono, Unplaced};
+use crate::source::{Source, SourceError};
+use aya::Ebpf;
+use aya::maps::MapData;
+use bpf::RcuBarrier;
+use monitor_common as abi;
+use monitor_common::names;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What to open.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Attach to this cgroup2 sub-tree instead of the root.
+    pub cgroup: Option<PathBuf>,
+    /// Rows of each half of the flow table.
+    pub capacity: u32,
+    /// Programs to treat as refused, for tests.
+    pub refuse: Vec<String>,
+}
+
+/// Checks, before the screen is taken, what can be checked without loading: the cgroup is there.
+///
+/// # Errors
+/// One sentence with the fix.
+pub fn preflight(options: &Options) -> Result<(), SourceError> {
+    cgroup::open(options.cgroup.as_deref()).map(|_| ())
+}
+
+/// The running programs and their tables.
+pub struct EbpfSource {
+    /// Dropping it detaches and unloads every program. `None` once closed.
+    ebpf: Option<Ebpf>,
+    maps: HashMap<&'static str, MapData>,
+    barrier: RcuBarrier,
+    cpus: usize,
+    capacity: u32,
+    active: u32,
+    polled: Mono,
+    seeds: Vec<abi::SeedRecord>,
+    seeded: bool,
+    health: Health,
+    health_sent: Option<Health>,
+    rows: Vec<(abi::FlowKey, abi::FlowValue)>,
+}
+
+impl EbpfSource {
+    /// Loads, attaches and seeds. Takes 50 to 150 ms.
+    ///
+    /// # Errors
+    /// Where nothing can be counted; one sentence with the fix.
+    pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
+        let target = cgroup::open(options.cgroup.as_deref())?;
+        let load = load::LoadOptions { capacity: options.capacity, refuse: options.refuse.clone() };
+        let mut loaded = load::load(&target, &load)?;
+        let maps = load::maps(&mut loaded.ebpf)?;
+        let active = map(&maps, names::ACTIVE)?;
+        let barrier = RcuBarrier::new(active).map_err(|error| failed("making the RCU barrier", &error))?;
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(path, error)| SourceError::new(format!("cannot count the CPUs: {path}: {error}")))?;
+        let runs =
+            |name: &str| loaded.programs.iter().any(|program| program.name == name && program.loaded == Loaded::Yes);
+        let mut health = Health {
+            backend: Backend::Ebpf,
+            tier: programs::tier(runs).to_owned(),
+            scope: target.scope,
+            degraded: loaded.degraded,
+            programs: loaded.programs,
+            maps: map_health(&maps),
+            ..Health::default()
+        };
+        health.degraded.extend(pid_namespace());
+        Ok(Self {
+            ebpf: Some(loaded.ebpf),
+            maps,
+            barrier,
+            cpus,
+            capacity: options.capacity,
+            active: 0,
+            polled: now,
+            seeds: loaded.seeds,
+            seeded: loaded.seeded,
+            health,
+            health_sent: None,
+            rows: Vec::new(),
+        })
+    }
+
+    fn map(&self, name: &'static str) -> Result<BorrowedFd<'_>, SourceError> {
+        map(&self.maps, name)
+    }
+
+    /// Retires the active half and drains it.
+    fn turn(&mut self, out: &mut Batch) -> Result<(), SourceError> {
+        let retired = self.active;
+        self.active = 1 - retired;
+        let active = self.map(names::ACTIVE)?;
+        bpf::write(active, 0, self.active).map_err(|error| failed("switching halves", &error))?;
+        self.wait()?;
+        self.drain_half(retired, out)
+    }
+
+    fn wait(&self) -> Result<(), SourceError> {
+        let active = self.map(names::ACTIVE)?;
+        self.barrier.wait(active).map_err(|error| failed("waiting for the programs", &error))
+    }
+
+    fn drain_half(&mut self, half: u32, out: &mut Batch) -> Result<(), SourceError> {
+        let stats = self.take_stats(half)?;
+        if stats.inserts > 0 {
+            let mut rows = std::mem::take(&mut self.rows);
+            let result = bpf::drain(self.map(names::FLOWS[half as usize])?, &mut rows);
+            out.deltas.extend(rows.iter().map(|(key, value)| decode::delta(key, value, self.seeded)));
+            rows.clear();
+            self.rows = rows;
+            result.map_err(|error| failed("draining the flow table", &error))?;
+        }
+        let over = stats.full + stats.busy + stats.unparsed;
+        if over > 0 {
+            self.drain_overflow(half, out)?;
+        }
+        self.note_pressure(half, &stats);
+        Ok(())
+    }
+
+    fn take_stats(&self, half: u32) -> Result<abi::HalfStats, SourceError> {
+        let map = self.map(names::STATS)?;
+        let stats = sum_stats(map, half, self.cpus)?;
+        bpf::zero_per_cpu::<abi::HalfStats>(map, half, self.cpus)
+            .map_err(|error| failed("clearing the statistics", &error))?;
+        Ok(stats)
+    }
+
+    fn drain_overflow(&mut self, half: u32, out: &mut Batch) -> Result<(), SourceError> {
+        let mut rows = Vec::new();
+        bpf::drain::<abi::OverflowKey, abi::FlowValue>(self.map(names::OVERFLOW[half as usize])?, &mut rows)
+            .map_err(|error| failed("draining the overflow table", &error))?;
+        out.unplaced.extend(rows.iter().map(|(key, value)| decode::unplaced(key, value)));
+        let totals = self.map(names::TOTALS)?;
+        let per_cpu = bpf::read_per_cpu::<abi::Counters>(totals, half, self.cpus)
+            .map_err(|error| failed("reading the totals", &error))?;
+        bpf::zero_per_cpu::<abi::Counters>(totals, half, self.cpus)
+            .map_err(|error| failed("clearing the totals", &error))?;
+        out.unplaced.extend(per_cpu.iter().map(decode::counters).filter(|counters| !counters.is_zero()).map(
+            |counters| Unplaced { owner: None, standing: crate::model::Standing::Unclaimed, counters },
+        ));
+        Ok(())
+    }
+
+    /// Keeps the fill of the halves and says it once when flows had no room.
+    fn note_pressure(&mut self, half: u32, stats: &abi::HalfStats) {
+        let name = names::FLOWS[half as usize];
+        if let Some(map) = self.health.maps.iter_mut().find(|map| map.name == name) {
+            map.fill = stats.inserts;
+        }
+        self.health.overflowed_packets += stats.full + stats.busy + stats.unparsed;
+        let lost = [
+            (stats.full > 0, "flow table full", format!("more than {} flows in one interval", self.capacity)),
+            (stats.busy > 0, "flow table busy", "the kernel could not add rows for a moment".to_owned()),
+            (stats.unparsed > 0, "packets without readable headers", "not IPv4 or IPv6, or cut short".to_owned()),
+        ];
+        for (happened, what, why) in lost {
+            let what = format!("{what}: some bytes have an owner but no flow");
+            if happened && !self.health.degraded.iter().any(|known| known.what == what) {
+                let fix = format!("raise --capacity above {}", self.capacity);
+                self.health.degraded.push(Degradation { what, why, fix });
+            }
+        }
+    }
+
+    /// What changed hands and who claimed it. After the flow rows, so that every row's claim is there.
+    fn drain_claims(&mut self, out: &mut Batch) -> Result<(), SourceError> {
+        let mut claims = Vec::new();
+        bpf::drain::<abi::ClaimKey, abi::Claim>(self.map(names::CLAIMS)?, &mut claims)
+            .map_err(|error| failed("draining the claims", &error))?;
+        out.claims.extend(claims.iter().filter_map(|(key, value)| decode::claim(key, value)));
+        let mut processes = Vec::new();
+        bpf::drain::<abi::ProcessKey, abi::Process>(self.map(names::PROCS)?, &mut processes)
+            .map_err(|error| failed("draining the process table", &error))?;
+        out.processes.extend(processes.iter().map(|(key, value)| decode::process_seen(*key, value)));
+        Ok(())
+    }
+
+    fn hand_over_seeds(&mut self, now: Mono, out: &mut Batch) {
+        for record in std::mem::take(&mut self.seeds) {
+            if let Some((claim, process)) = decode::seed(&record, now) {
+                out.claims.push(claim);
+                out.processes.push(process);
+            }
+        }
+    }
+
+    fn finish(&mut self, now: Mono, started: Instant, out: &mut Batch) {
+        out.from = self.polled;
+        out.to = now;
+        self.polled = now;
+        self.health.drain = started.elapsed();
+        if self.health_sent.as_ref() != Some(&self.health) {
+            out.health = Some(Arc::new(self.health.clone()));
+            self.health_sent = Some(self.health.clone());
+        }
+    }
+}
+
+impl Source for EbpfSource {
+    fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
+        let started = Instant::now();
+        self.turn(out)?;
+        self.drain_claims(out)?;
+        self.hand_over_seeds(now, out);
+        self.finish(now, started, out);
+        Ok(())
+    }
+
+    fn urgent(&self) -> bool {
+        let inserts = self
+            .map(names::STATS)
+            .and_then(|map| sum_stats(map, self.active, self.cpus))
+            .map_or(0, |stats| stats.inserts);
+        inserts >= u64::from(self.capacity / 2)
+    }
+
+    fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
+        let started = Instant::now();
+        // Detach first: what passes after this is not ours to count, and nothing is written any more once the wait
+        // is over.
+        drop(self.ebpf.take());
+        self.wait()?;
+        for half in 0..2 {
+            self.drain_half(half, out)?;
+        }
+        self.drain_claims(out)?;
+        self.hand_over_seeds(now, out);
+        self.finish(now, started, out);
+        Ok(())
+    }
+}
+
+fn map<'a>(
+    maps: &'a HashMap<&'static str, MapData>,
+    name: &'static str,
+) -> Result<BorrowedFd<'a>, SourceError> {
+    maps.get(name)
+        .map(|data| data.fd().as_fd())
+        .ok_or_else(|| SourceError::new(format!("the kernel object has no map {name}")))
+}
+
+fn sum_stats(map: BorrowedFd<'_>, half: u32, cpus: usize) -> Result<abi::HalfStats, SourceError> {
+    let per_cpu = bpf::read_per_cpu::<abi::HalfStats>(map, half, cpus)
+        .map_err(|error| failed("reading the statistics", &error))?;
+    Ok(per_cpu.iter().fold(abi::HalfStats::default(), |sum, one| abi::HalfStats {
+        inserts: sum.inserts + one.inserts,
+        full: sum.full + one.full,
+        busy: sum.busy + one.busy,
+        overflow_full: sum.overflow_full + one.overflow_full,
+        unparsed: sum.unparsed + one.unparsed,
+    }))
+}
+
+fn failed(what: &str, error: &io::Error) -> SourceError {
+    SourceError::new(format!("{what} failed: {error}; this is a bug or the kernel is out of memory, restart monitor"))
+}
+
+fn map_health(maps: &HashMap<&'static str, MapData>) -> Vec<MapHealth> {
+    let mut health: Vec<MapHealth> = maps
+        .iter()
+        .filter_map(|(name, data)| {
+            let info = data.info().ok()?;
+            let memory = memlock(data.fd().as_fd()).unwrap_or(0);
+            Some(MapHealth { name, id: info.id(), capacity: info.max_entries(), fill: 0, memory })
+        })
+        .collect();
+    health.sort_by_key(|map| map.name);
+    health
+}
+
+/// Kernel memory of a map in bytes, from fdinfo (kernel/bpf/syscall.c, `bpf_map_show_fdinfo`).
+fn memlock(fd: BorrowedFd<'_>) -> Option<u64> {
+    use std::os::fd::AsRawFd;
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
+}
+
+/// The kernel programs see the pids of the initial pid namespace; inside another one they are not the ones that `ps`
+/// shows.
+fn pid_namespace() -> Option<Degradation> {
+    // PROC_PID_INIT_INO of include/linux/proc_ns.h.
+    const INITIAL: &str = "pid:[4026531836]";
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    (link.as_os_str() != INITIAL).then(|| Degradation {
+        what: "pids are the host's, not this container's, and names come from the kernel only".to_owned(),
+        why: "monitor runs in a pid namespace of its own".to_owned(),
+        fix: "run it on the host, or with --pid=host".to_owned(),
+    })
+}
+

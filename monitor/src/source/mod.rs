@@ -1,0 +1,48 @@
+//! Where traffic is observed. A source knows the model and nothing else: not the table, not the screen.
+
+#[cfg(target_os = "linux")]
+pub mod ebpf;
+
+use crate::model::{Batch, Mono};
+use std::fmt;
+
+/// Something that observes traffic.
+pub trait Source: Send {
+    /// Appends what happened since the last poll and sets `out.from` and `out.to`. Never blocks for long; may be
+    /// called late.
+    ///
+    /// # Errors
+    /// Where nothing more can be observed; what was appended before is valid.
+    fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError>;
+
+    /// Whether a poll right now would save flow detail that a later one would find lost. Cheap.
+    fn urgent(&self) -> bool;
+
+    /// Stops observing and appends all that is left, so that nothing counted is lost.
+    ///
+    /// # Errors
+    /// As [`Source::poll`].
+    fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError>;
+}
+
+/// Why a source cannot start or go on: one sentence, with the fix.
+#[derive(Debug)]
+pub struct SourceError {
+    /// What failed and what to do about it.
+    pub message: String,
+}
+
+impl SourceError {
+    /// From a sentence.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SourceError {}
