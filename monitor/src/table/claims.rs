@@ -1,0 +1,279 @@
+//! Who claimed a socket, and what follows from it: the attribution rules, without any state but the claims.
+//!
+//! The kernel puts the owner of the moment into every row, so these rules only speak where that owner is missing,
+//! provisional or one of several. Ports, names and parents are never evidence here.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use crate::model::{Attribution, Claim, Confidence, Method, Mono, ProcessId, Standing};
+
+/// Claimants remembered per socket; beyond it, the one that claimed longest ago is forgotten.
+const CLAIMANTS: usize = 64;
+/// Pids that a reason names.
+const NAMED: usize = 8;
+
+/// Strength of a claim, equal ones by time. Only [`USE`] and above show that the process used the socket.
+fn strength(method: Method) -> u8 {
+    match method {
+        Method::None | Method::Listener => 0,
+        Method::Release => 1,
+        Method::Seed | Method::Create => 2,
+        Method::Bind | Method::Connect => USE,
+        Method::Read | Method::Accept | Method::Message => 4,
+        Method::Transfer | Method::Send | Method::Kernel => 5,
+    }
+}
+
+const USE: u8 = 3;
+
+/// One process that claimed the socket.
+#[derive(Clone, Debug)]
+struct Claimant {
+    process: ProcessId,
+    /// It held the socket when the monitor started.
+    seeded: bool,
+    /// Its strongest and then latest claim that is not a seed.
+    claim: Option<(u8, Mono, Method)>,
+    /// First and latest use.
+    used: Option<(Mono, Mono)>,
+    /// It used the socket in turn with another.
+    in_turn: bool,
+    last: Mono,
+}
+
+/// Who the claims speak for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    Nobody,
+    One(ProcessId, Method),
+    /// That many held it when the monitor started, and nothing tells them apart.
+    Several(usize),
+}
+
+/// All that is known of a socket's claimants.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claims {
+    claimants: Vec<Claimant>,
+}
+
+impl Claims {
+    /// Remembers a claim.
+    pub(super) fn note(&mut self, claim: &Claim) {
+        let at = self.position(claim.process);
+        let claimant = &mut self.claimants[at];
+        claimant.last = claimant.last.max(claim.last);
+        if claim.method == Method::Seed {
+            claimant.seeded = true;
+            return;
+        }
+        let strength = strength(claim.method);
+        let new = (strength, claim.last, claim.method);
+        claimant.claim =
+            Some(claimant.claim.map_or(new, |old| if (new.0, new.1) >= (old.0, old.1) { new } else { old }));
+        if strength < USE {
+            return;
+        }
+        let (first, last) = claimant.used.unwrap_or((claim.first, claim.last));
+        let used = (first.min(claim.first), last.max(claim.last));
+        claimant.used = Some(used);
+        self.find_turns(at, used);
+    }
+
+    /// Whether a seed is among them: then the socket may be idle for hours and must not be forgotten.
+    pub(super) fn seeded(&self) -> bool {
+        self.claimants.iter().any(|claimant| claimant.seeded)
+    }
+
+    fn position(&mut self, process: ProcessId) -> usize {
+        if let Some(at) = self.claimants.iter().position(|claimant| claimant.process == process) {
+            return at;
+        }
+        if self.claimants.len() >= CLAIMANTS {
+            let oldest = self.claimants.iter().enumerate().min_by_key(|(_, claimant)| claimant.last);
+            if let Some((at, _)) = oldest {
+                self.claimants.swap_remove(at);
+            }
+        }
+        let new = Claimant { process, seeded: false, claim: None, used: None, in_turn: false, last: Mono(0) };
+        self.claimants.push(new);
+        self.claimants.len() - 1
+    }
+
+    /// Use in turn: each used the socket after the other had. A hand-over in one direction is not that.
+    fn find_turns(&mut self, at: usize, (first, last): (Mono, Mono)) {
+        let mut found = false;
+        for (other, claimant) in self.claimants.iter_mut().enumerate() {
+            if other != at && claimant.used.is_some_and(|used| last > used.0 && used.1 > first) {
+                claimant.in_turn = true;
+                found = true;
+            }
+        }
+        self.claimants[at].in_turn |= found;
+    }
+
+    /// The claimant with the strongest and then latest claim. The release of `listener` says nothing about an accepted
+    /// socket: closing what nobody used is what a supervisor does.
+    fn holder(&self, listener: Option<ProcessId>) -> Holder {
+        let strongest = self
+            .claimants
+            .iter()
+            .filter(|c| {
+                listener != Some(c.process) || c.claim.is_some_and(|claim| claim.2 != Method::Release)
+            })
+            .filter_map(|c| Some((c.claim?, c.process)))
+            .max_by_key(|((strength, last, _), process)| (*strength, *last, *process));
+        let mut seeded = self.claimants.iter().filter(|claimant| claimant.seeded);
+        match (strongest, seeded.next(), seeded.count()) {
+            (Some(((strength, _, method), process)), seed, others)
+                if strength >= USE || method == Method::Create || seed.is_none() || others > 0 =>
+            {
+                Holder::One(process, method)
+            }
+            (_, Some(seed), 0) => Holder::One(seed.process, Method::Seed),
+            (_, Some(_), others) => Holder::Several(others + 1),
+            (_, None, _) => Holder::Nobody,
+        }
+    }
+
+    /// `process` owns it, by its own claim: exact, unless the socket is used in turn.
+    fn owned(&self, process: ProcessId, method: Method) -> Attribution {
+        if process == ProcessId::KERNEL {
+            return kernel();
+        }
+        let others = self.in_turn_with(process);
+        match others {
+            None => attribution(Some(process), method, Confidence::Exact, None),
+            Some(others) => attribution(
+                Some(process),
+                method,
+                Confidence::Shared,
+                Some(format!("also used by {others}").into()),
+            ),
+        }
+    }
+
+    fn in_turn_with(&self, process: ProcessId) -> Option<String> {
+        let mut others =
+            self.claimants.iter().filter(|c| c.in_turn && c.process != process).map(|c| c.process.pid);
+        let mut text = format!("pid {}", others.next()?);
+        for pid in others.by_ref().take(NAMED - 1) {
+            let _ = write!(text, ", {pid}");
+        }
+        match others.count() {
+            0 => {}
+            more => {
+                let _ = write!(text, " and {more} more");
+            }
+        }
+        Some(text)
+    }
+}
+
+/// What is to be done with bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// They are this owner's, for good.
+    Settled(Attribution),
+    /// They wait, for this reason.
+    Wait(&'static str),
+}
+
+/// The rule. `over` means that nothing more will be learned: the deadline has passed, or the socket was closed.
+/// [`Standing::Listener`] is judged as if there were no connection to join: see [`handshake`].
+pub(super) fn judge(
+    standing: Standing,
+    owner: Option<ProcessId>,
+    method: Method,
+    claims: &Claims,
+    over: bool,
+) -> Verdict {
+    match (standing, owner) {
+        (Standing::Kernel, _) => Verdict::Settled(kernel()),
+        (Standing::Firm, Some(process)) => Verdict::Settled(claims.owned(process, method)),
+        (Standing::Inherited, Some(listener)) => inherited(listener, claims, over),
+        (Standing::Listener, _) => Verdict::Settled(handshake(owner, claims)),
+        (Standing::Ambiguous, _) => ambiguous(claims, over),
+        (Standing::Unclaimed, _) | (Standing::Firm | Standing::Inherited, None) => unclaimed(claims, over),
+    }
+}
+
+fn inherited(listener: ProcessId, claims: &Claims, over: bool) -> Verdict {
+    match claims.holder(Some(listener)) {
+        Holder::One(process, method) => Verdict::Settled(claims.owned(process, method)),
+        _ if !over => Verdict::Wait("accepted, not yet used by a process"),
+        _ if listener == ProcessId::KERNEL => Verdict::Settled(kernel()),
+        _ => Verdict::Settled(by_inheritance(listener)),
+    }
+}
+
+fn unclaimed(claims: &Claims, over: bool) -> Verdict {
+    match claims.holder(None) {
+        Holder::One(process, method) => Verdict::Settled(claims.owned(process, method)),
+        Holder::Several(holders) => Verdict::Settled(held_by(holders)),
+        Holder::Nobody if !over => Verdict::Wait("no process has claimed the socket yet"),
+        Holder::Nobody => Verdict::Settled(unknown()),
+    }
+}
+
+fn ambiguous(claims: &Claims, over: bool) -> Verdict {
+    match claims.holder(None) {
+        Holder::One(process, method) if method != Method::Seed => {
+            Verdict::Settled(claims.owned(process, method))
+        }
+        _ if !over => Verdict::Wait("several processes hold the socket, none has used it yet"),
+        _ => Verdict::Settled(held_by(claims.claimants.iter().filter(|claimant| claimant.seeded).count())),
+    }
+}
+
+/// Handshake packets that no connection came of: the listener's own.
+pub(super) fn handshake(listener: Option<ProcessId>, claims: &Claims) -> Attribution {
+    match listener {
+        Some(ProcessId::KERNEL) => kernel(),
+        Some(process) => attribution(Some(process), Method::Listener, Confidence::Exact, None),
+        None => match unclaimed(claims, true) {
+            Verdict::Settled(settled) => settled,
+            Verdict::Wait(_) => unknown(),
+        },
+    }
+}
+
+/// On the listener's owner, because nobody used the accepted socket.
+pub(super) fn by_inheritance(listener: ProcessId) -> Attribution {
+    let reason = Cow::Borrowed("accepted from this process's listener; no process was seen to use it");
+    attribution(Some(listener), Method::Listener, Confidence::Inherited, Some(reason))
+}
+
+/// The kernel's own traffic.
+pub(super) fn kernel() -> Attribution {
+    attribution(Some(ProcessId::KERNEL), Method::Kernel, Confidence::Exact, None)
+}
+
+/// Not settled yet.
+pub(super) fn pending(reason: &'static str) -> Attribution {
+    attribution(None, Method::None, Confidence::Pending, Some(Cow::Borrowed(reason)))
+}
+
+/// No candidate.
+pub(super) fn unknown() -> Attribution {
+    let reason = Cow::Borrowed("no process was seen to hold or use the socket");
+    attribution(None, Method::None, Confidence::Unknown, Some(reason))
+}
+
+/// Too many candidates; `holders` below 2 stands for an unknown number.
+pub(super) fn held_by(holders: usize) -> Attribution {
+    let reason = match holders {
+        0 | 1 => Cow::Borrowed("several processes hold the socket and none was seen to use it"),
+        _ => Cow::Owned(format!("{holders} processes hold the socket and none was seen to use it")),
+    };
+    attribution(None, Method::None, Confidence::Ambiguous, Some(reason))
+}
+
+fn attribution(
+    owner: Option<ProcessId>,
+    method: Method,
+    confidence: Confidence,
+    reason: Option<Cow<'static, str>>,
+) -> Attribution {
+    Attribution { owner, method, confidence, reason }
+}

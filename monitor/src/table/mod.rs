@@ -1,0 +1,410 @@
+//! The flow table: batches in, snapshots out.
+//!
+//! It decides whose every byte is, keeps it in one flow row and one process row, moves what had to wait to its owner
+//! once, and averages over 2, 10 and 40 s. It does no I/O, reads no clock, takes no lock and cannot fail. It does not
+//! look at ports, names or parents to find an owner, it resolves nothing, and it sorts, filters and groups nothing.
+//!
+//! What holds at any time:
+//! 1. the process rows, with those of no process, add up to the totals, which are the sum of all that came in;
+//! 2. so do the parts of the ledger;
+//! 3. no process row but the pending one ever falls;
+//! 4. memory is bounded by [`TableConfig`], and a row that is let go leaves its bytes where they were counted.
+
+mod claims;
+mod flows;
+mod meter;
+mod ordered;
+mod parking;
+mod processes;
+mod sockets;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{
+    Attribution, Batch, Claim, Counters, Delta, FlowId, Health, InterfaceSeen, Method, Mono, ProcessId,
+    Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+};
+
+use claims::{Claims, Verdict, judge};
+use flows::{FlowKey, Flows, Labels};
+use meter::{Amount, Clock, Meter};
+use parking::{Handshake, ParkKey, Parked, Parking, Tuple};
+use processes::{Processes, Slot};
+use sockets::Sockets;
+use window::Ticks;
+
+/// How long the table waits and how much it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableConfig {
+    /// How long bytes wait for their owner, at most.
+    pub settle_after: Duration,
+    /// How long a flow without traffic is held.
+    pub retire_after: Duration,
+    /// Flow rows held, at most. At most half as many entries wait for their owner; beyond that the oldest settle early.
+    pub max_flows: usize,
+    /// Process rows kept, at most, as long as so many hold no flow.
+    pub max_processes: usize,
+    /// Names kept of processes that have moved no byte, at most.
+    pub max_names: usize,
+    /// Sockets remembered, at most, beyond those with flows.
+    pub max_sockets: usize,
+}
+
+impl Default for TableConfig {
+    fn default() -> Self {
+        Self {
+            settle_after: Duration::from_secs(5),
+            retire_after: Duration::from_mins(1),
+            max_flows: 65_536,
+            max_processes: 65_536,
+            max_names: 16_384,
+            max_sockets: 262_144,
+        }
+    }
+}
+
+/// Interface names kept before those without flows are forgotten.
+const INTERFACES: usize = 4_096;
+
+/// See the module.
+#[derive(Debug)]
+pub struct FlowTable {
+    config: TableConfig,
+    start: Mono,
+    /// When the running interval began.
+    cut_at: Mono,
+    clock: Clock,
+    ticks: Ticks,
+    totals: Meter,
+    overflow: Counters,
+    flows: Flows,
+    processes: Processes,
+    sockets: Sockets,
+    parking: Parking,
+    interfaces: HashMap<(u64, u32), Arc<str>>,
+    /// An interface was named or renamed since the last snapshot.
+    relabel: bool,
+    health: Arc<Health>,
+    no_claims: Claims,
+    no_name: Arc<str>,
+}
+
+impl FlowTable {
+    /// An empty table; counting begins at `start`.
+    pub fn new(config: TableConfig, start: Mono) -> Self {
+        Self {
+            config,
+            start,
+            cut_at: start,
+            clock: Clock { at: start, ..Clock::default() },
+            ticks: Ticks::default(),
+            totals: Meter::default(),
+            overflow: Counters::default(),
+            flows: Flows::new(config.retire_after),
+            processes: Processes::default(),
+            sockets: Sockets::default(),
+            parking: Parking::default(),
+            interfaces: HashMap::new(),
+            relabel: false,
+            health: Arc::default(),
+            no_claims: Claims::default(),
+            no_name: Arc::default(),
+        }
+    }
+
+    /// Takes in what a source saw. The order matters:
+    /// 1. names and claims, which are complete for the bytes of the same batch;
+    /// 2. handshakes before the bytes of the connections that they became;
+    /// 3. parked bytes for which this batch brought a claim, then those of closed sockets;
+    /// 4. the bounds.
+    pub fn ingest(&mut self, batch: &Batch) {
+        self.begin(batch);
+        for seen in &batch.processes {
+            self.processes.note(seen, self.config.max_names);
+        }
+        for seen in &batch.interfaces {
+            self.name_interface(seen);
+        }
+        for claim in &batch.claims {
+            self.sockets.note(claim, batch.to);
+        }
+        let (handshakes, others): (Vec<_>, Vec<_>) =
+            batch.deltas.iter().partition(|delta| delta.standing == Standing::Listener);
+        for delta in handshakes.into_iter().chain(others) {
+            self.count(delta);
+        }
+        for unplaced in &batch.unplaced {
+            self.count_unplaced(unplaced);
+        }
+        for claim in &batch.claims {
+            self.settle_socket(claim.socket, false);
+        }
+        for claim in batch.claims.iter().filter(|claim| claim.closed) {
+            self.close(claim);
+        }
+        self.bound();
+    }
+
+    /// Lets time pass: settles what has waited long enough, and lets idle flows and forgotten sockets go.
+    pub fn advance(&mut self, now: Mono) {
+        while let Some((deadline, socket)) = self.parking.next_socket(Some(now)) {
+            let due = self.sockets.get_mut(socket).filter(|s| s.deadline == deadline && !s.parked.is_empty());
+            if let Some(due) = due {
+                due.expired = true;
+                self.settle_socket(socket, true);
+            }
+        }
+        while let Some(handshake) = self.next_handshake(Some(now)) {
+            self.give_up(handshake);
+        }
+        for key in self.flows.idle(now, self.clock.cut) {
+            self.drop_flow(&key);
+        }
+        self.sockets.sweep(now, self.config.settle_after);
+        self.bound();
+    }
+
+    /// One consistent picture, and the start of the next interval. `boot_wall` is the wall-clock time of boot, ns since
+    /// the Unix epoch. What waits for its owner stays pending in the last one, too.
+    pub fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
+        let view = self.ticks.view(now, self.start);
+        let cut = self.clock.cut;
+        let (processes, interfaces, no_name) = (&mut self.processes, &self.interfaces, &self.no_name);
+        let rows = processes.rows(cut, &view);
+        let stale =
+            |key: &FlowKey| self.relabel || key.owner.is_some_and(|id| processes.renamed.contains(&id));
+        let labels = |key: &FlowKey| {
+            let facts = key.owner.and_then(|id| processes.facts(Slot::Process(id)));
+            let interface = interfaces.get(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
+            Labels {
+                process: Arc::clone(facts.map_or(no_name, |facts| &facts.comm)),
+                uid: facts.and_then(|facts| facts.uid),
+                interface: Arc::clone(interface),
+            }
+        };
+        let flows = self.flows.rows(cut, &view, stale, labels);
+        processes.renamed.clear();
+        self.relabel = false;
+        let windows = self.totals.rates(&view);
+        let snapshot = Snapshot {
+            sequence: cut + 1,
+            at: now,
+            wall: boot_wall.saturating_add_unsigned(now.0),
+            boot_wall,
+            interval: now.since(self.cut_at),
+            elapsed: now.since(self.start),
+            totals: TotalsRow {
+                total: self.totals.total,
+                interval: self.totals.interval(cut),
+                windows,
+                peak: self.totals.peak,
+            },
+            ledger: self.processes.ledger(&self.totals.total, &self.overflow),
+            processes: rows,
+            flows,
+            health: Arc::clone(&self.health),
+            last,
+        };
+        self.clock.cut += 1;
+        self.cut_at = now;
+        snapshot
+    }
+
+    fn begin(&mut self, batch: &Batch) {
+        if let Some(health) = &batch.health {
+            self.health = Arc::clone(health);
+        }
+        self.clock.at = batch.to;
+        if !(batch.deltas.is_empty() && batch.unplaced.is_empty()) {
+            self.clock.tick = self.ticks.note(batch.from, batch.to);
+            self.clock.oldest = self.ticks.oldest();
+        }
+    }
+
+    fn name_interface(&mut self, seen: &InterfaceSeen) {
+        let old = self.interfaces.insert((seen.netns, seen.ifindex), Arc::clone(&seen.name));
+        self.relabel |= old.is_none_or(|old| old != seen.name);
+        if self.interfaces.len() > INTERFACES {
+            let used = self.flows.interfaces();
+            self.interfaces.retain(|id, _| used.contains(id) || *id == (seen.netns, seen.ifindex));
+        }
+    }
+
+    fn count(&mut self, delta: &Delta) {
+        if delta.counters.is_zero() {
+            return;
+        }
+        self.totals.add(Amount::Fresh(&delta.counters), &self.clock);
+        let flow = delta.flow;
+        if delta.standing == Standing::Listener
+            && let Some(tuple) = Tuple::of(&flow)
+        {
+            return self.park_handshake(delta, tuple);
+        }
+        let socket = self.sockets.get(flow.socket);
+        let claims = socket.map_or(&self.no_claims, |socket| &socket.claims);
+        let over = flow.socket == SocketId(0) || socket.is_some_and(|socket| socket.closed || socket.expired);
+        match judge(delta.standing, delta.owner, delta.method, claims, over) {
+            Verdict::Settled(attribution) => {
+                self.charge(flow, attribution, delta.uid, Amount::Fresh(&delta.counters));
+            }
+            Verdict::Wait(reason) => self.park(delta, reason),
+        }
+    }
+
+    /// Bytes without a flow cannot wait: they settle as they are.
+    fn count_unplaced(&mut self, unplaced: &Unplaced) {
+        let Unplaced { owner, standing, counters } = unplaced;
+        if counters.is_zero() {
+            return;
+        }
+        let slot = match (standing, owner) {
+            (Standing::Kernel, _) => Slot::Process(ProcessId::KERNEL),
+            (Standing::Ambiguous, _) => Slot::Ambiguous,
+            (Standing::Unclaimed, _) | (_, None) => Slot::Unknown,
+            (Standing::Firm | Standing::Inherited | Standing::Listener, Some(owner)) => Slot::Process(*owner),
+        };
+        self.totals.add(Amount::Fresh(counters), &self.clock);
+        self.overflow += *counters;
+        self.processes.add(slot, Amount::Fresh(counters), false, &self.clock);
+    }
+
+    /// Puts bytes where they belong, and with them the handshake of their connection.
+    fn charge(&mut self, flow: FlowId, attribution: Attribution, uid: Option<u32>, amount: Amount<'_>) {
+        let handshake = attribution.owner.and_then(|_| self.parking.take_handshake(&flow));
+        if let Some(handshake) = handshake {
+            for (key, parked) in handshake.parts {
+                self.unpark(&key, &parked);
+                self.add(flow, attribution.clone(), uid, Amount::Settled(&parked.meter));
+            }
+        }
+        self.add(flow, attribution, uid, amount);
+    }
+
+    fn add(&mut self, flow: FlowId, attribution: Attribution, uid: Option<u32>, amount: Amount<'_>) {
+        let slot = Slot::of_attribution(&attribution);
+        let new = self.flows.add(flow, attribution, uid, amount, &self.clock);
+        if new {
+            self.sockets.hold(flow.socket, self.clock.at);
+        }
+        self.processes.add(slot, amount, new, &self.clock);
+    }
+
+    fn park(&mut self, delta: &Delta, reason: &'static str) {
+        let key = ParkKey { flow: delta.flow, standing: delta.standing, owner: delta.owner };
+        let (parked, new) = self.parking.entry(key);
+        parked.meter.add(Amount::Fresh(&delta.counters), &self.clock);
+        parked.uid = delta.uid.or(parked.uid);
+        if new {
+            let deadline = self.clock.at.plus(self.config.settle_after);
+            let socket = self.sockets.touch(delta.flow.socket, self.clock.at);
+            if socket.parked.is_empty() {
+                socket.deadline = deadline;
+                self.parking.schedule(deadline, delta.flow.socket);
+            }
+            socket.parked.push(key);
+            self.parking.expect_child(&delta.flow);
+        }
+        self.add(delta.flow, claims::pending(reason), delta.uid, Amount::Fresh(&delta.counters));
+    }
+
+    fn park_handshake(&mut self, delta: &Delta, tuple: Tuple) {
+        let key = ParkKey { flow: delta.flow, standing: delta.standing, owner: delta.owner };
+        let parked = self.parking.handshake(tuple, key, self.clock.at.plus(self.config.settle_after));
+        parked.meter.add(Amount::Fresh(&delta.counters), &self.clock);
+        parked.uid = delta.uid.or(parked.uid);
+        let attribution = claims::pending("handshake, waiting for its connection");
+        self.add(delta.flow, attribution, delta.uid, Amount::Fresh(&delta.counters));
+    }
+
+    /// Settles what is parked of a socket and decided, or all of it where nothing more will be learned.
+    fn settle_socket(&mut self, id: SocketId, over: bool) {
+        let Some(socket) = self.sockets.get_mut(id).filter(|socket| !socket.parked.is_empty()) else {
+            return;
+        };
+        let keys = std::mem::take(&mut socket.parked);
+        let mut waiting = Vec::new();
+        for key in keys {
+            let claims = self.sockets.get(id).map_or(&self.no_claims, |socket| &socket.claims);
+            match judge(key.standing, key.owner, Method::None, claims, over) {
+                Verdict::Settled(attribution) => self.settle(&key, attribution),
+                Verdict::Wait(_) => waiting.push(key),
+            }
+        }
+        if let Some(socket) = self.sockets.get_mut(id) {
+            socket.parked = waiting;
+        }
+    }
+
+    fn settle(&mut self, key: &ParkKey, attribution: Attribution) {
+        let Some(parked) = self.parking.take(key) else { return };
+        self.unpark(key, &parked);
+        self.charge(key.flow, attribution, parked.uid, Amount::Settled(&parked.meter));
+    }
+
+    /// Takes parked bytes out of the pending rows, on their way to another.
+    fn unpark(&mut self, key: &ParkKey, parked: &Parked) {
+        self.processes.unpark(&parked.meter, self.clock.cut);
+        if self.flows.unpark(key.flow, &parked.meter, self.clock.cut) {
+            self.drop_flow(&FlowKey::pending(key.flow));
+        }
+    }
+
+    fn close(&mut self, claim: &Claim) {
+        if let Some(socket) = self.sockets.get_mut(claim.socket) {
+            socket.closed = true;
+            self.settle_socket(claim.socket, true);
+        }
+    }
+
+    fn next_handshake(&mut self, now: Option<Mono>) -> Option<Handshake> {
+        let sockets = &self.sockets;
+        let waiting = |id| sockets.get(id).filter(|socket| !socket.parked.is_empty()).map(|s| s.deadline);
+        self.parking.next_handshake(now, waiting)
+    }
+
+    /// No connection came of a handshake: it stays with its listener.
+    fn give_up(&mut self, handshake: Handshake) {
+        for (key, parked) in handshake.parts {
+            let socket = self.sockets.get(key.flow.socket);
+            let claims = socket.map_or(&self.no_claims, |socket| &socket.claims);
+            let attribution = claims::handshake(key.owner, claims);
+            self.unpark(&key, &parked);
+            self.add(key.flow, attribution, parked.uid, Amount::Settled(&parked.meter));
+        }
+    }
+
+    /// Keeps every list within its bound. Handshakes settle early before anything else does: a flood of them must not
+    /// cost a connection its owner.
+    fn bound(&mut self) {
+        let room = (self.config.max_flows / 2).max(1);
+        while self.parking.len() > room {
+            if let Some(handshake) = self.next_handshake(None) {
+                self.give_up(handshake);
+            } else if let Some((deadline, socket)) = self.parking.next_socket(None) {
+                if self.sockets.get(socket).is_some_and(|socket| socket.deadline == deadline) {
+                    self.settle_socket(socket, true);
+                }
+            } else {
+                break;
+            }
+        }
+        for key in self.flows.excess(self.config.max_flows) {
+            self.drop_flow(&key);
+        }
+        self.processes.bound(self.config.max_processes, &self.clock);
+        self.sockets.bound(self.config.max_sockets);
+    }
+
+    fn drop_flow(&mut self, key: &FlowKey) {
+        if self.flows.remove(key) {
+            self.processes.release_flow(Slot::of(key.owner, key.confidence));
+            self.sockets.release(key.id.socket, self.clock.at);
+        }
+    }
+}
