@@ -26,8 +26,12 @@ pub const fn wire_segments(len: u32, headers: u32, jumbo: u32, gso_segs: u32, gs
     let payload = len.saturating_sub(headers);
     let packets = if gso_segs != 0 {
         gso_segs
-    } else if gso_size != 0 && gso_size != GSO_BY_FRAGS && payload != 0 {
-        payload.div_ceil(gso_size)
+    } else if gso_size != GSO_BY_FRAGS && payload != 0 {
+        // Rounds up. `checked_div` and not `div_ceil`: the kernel programs must have no path that panics.
+        match payload.saturating_add(gso_size.saturating_sub(1)).checked_div(gso_size) {
+            Some(segments) => segments,
+            None => 1,
+        }
     } else {
         1
     };

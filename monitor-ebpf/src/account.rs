@@ -11,8 +11,8 @@ use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
 use aya_ebpf::helpers::generated::{
     bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_cgroup_id, bpf_sk_fullsock,
 };
-use aya_ebpf::maps::HashMap;
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use core::mem::MaybeUninit;
 use core::ptr::addr_of_mut;
 use monitor_common::{
     Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, STANDING_AMBIGUOUS,
@@ -45,17 +45,47 @@ struct Amount {
     skb_len: u64,
 }
 
+/// Room for a key or a value, aligned for whole words: the verifier refuses a misaligned store to the stack.
+#[repr(align(8))]
+pub struct Slot<T>(pub MaybeUninit<T>);
+
+impl<T> Slot<T> {
+    /// Not yet written.
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+}
+
+/// Zeroes a key or a value word by word. `T::default()` would become a call of memset, a loop over bytes on this
+/// target.
+#[inline(always)]
+pub fn zero<T>(slot: &mut Slot<T>) -> &mut T {
+    const { assert!(size_of::<T>() % 8 == 0) };
+    let Slot(value) = slot;
+    // SAFETY: all of it is written, and every `T` used here is made of integers, for which zero is a value.
+    unsafe {
+        let words = value.as_mut_ptr().cast::<u64>();
+        let mut index = 0;
+        while index < size_of::<T>() / 8 {
+            words.add(index).write_volatile(0);
+            index += 1;
+        }
+        value.assume_init_mut()
+    }
+}
+
 /// Counts one packet of the hook's socket. Bytes are L3, at the cgroup hook.
 #[inline(always)]
 pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let half = active();
-    let mut key = FlowKey::default();
-    let mut value = FlowValue::default();
+    let (mut key, mut value) = (Slot::new(), Slot::new());
+    let (key, value) = (zero::<FlowKey>(&mut key), zero::<FlowValue>(&mut value));
     // SAFETY: context fields of a live `__sk_buff`.
     let (len, gso_segs, gso_size, ifindex) =
         unsafe { ((*skb).len, (*skb).gso_segs, (*skb).gso_size, (*skb).ifindex) };
     key.ifindex = ifindex;
-    let parsed = key::parse(skb, direction, &mut key);
+    let parsed = key::parse(skb, direction, key);
     let wire = match &parsed {
         Some(headers) => wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size),
         None => Segments { packets: 1, bytes: u64::from(len) },
@@ -67,18 +97,17 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     if socket.is_null() {
         key.standing = STANDING_UNCLAIMED;
     } else {
-        own(socket, &mut key, &mut value);
+        own(socket, key, value);
     }
-    if parsed.is_none() {
-        if let Some(stats) = STATS.get_ptr_mut(half) {
-            // SAFETY: a live map value.
-            add(unsafe { addr_of_mut!((*stats).unparsed) }, 1);
+    let placed = match parsed {
+        Some(_) => into_row(half, skb, socket, key, value, direction, &amount),
+        None => {
+            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).unparsed) });
+            false
         }
-        overflow(half, &key, direction, &amount);
-    } else if half == 0 {
-        into(&FLOWS_A, half, skb, socket, &mut key, &mut value, direction, &amount);
-    } else {
-        into(&FLOWS_B, half, skb, socket, &mut key, &mut value, direction, &amount);
+    };
+    if !placed {
+        overflow(half, key, value, direction, &amount);
     }
 }
 
@@ -149,97 +178,86 @@ fn connected_tuple(socket: *mut bpf_sock, key: &mut FlowKey) {
         return;
     }
     key.remote_port = u16::from_be(remote_port);
-    // SAFETY: as above. The family is the packet's: an AF_INET6 socket with a mapped peer has its IPv4 ends here.
+    // SAFETY: as above. Every load is volatile: the compiler must not turn two of them into one load from a chosen
+    // address, which the verifier refuses. The family is the packet's: an AF_INET6 socket with a mapped peer has its
+    // IPv4 ends in the IPv4 fields. The addresses are already in network order, so their bytes are copied as they lie.
     unsafe {
-        key.local_port = (*socket).src_port as u16;
+        key.local_port = (&raw const (*socket).src_port).read_volatile() as u16;
+        let local = key.local_addr.as_mut_ptr().cast::<u32>();
+        let remote = key.remote_addr.as_mut_ptr().cast::<u32>();
         if key.ip_version == 4 {
-            address(&mut key.local_addr, [(*socket).src_ip4, 0, 0, 0]);
-            address(&mut key.remote_addr, [(*socket).dst_ip4, 0, 0, 0]);
+            local.write_volatile((&raw const (*socket).src_ip4).read_volatile());
+            remote.write_volatile((&raw const (*socket).dst_ip4).read_volatile());
         } else {
-            address(
-                &mut key.local_addr,
-                [
-                    (*socket).src_ip6[0],
-                    (*socket).src_ip6[1],
-                    (*socket).src_ip6[2],
-                    (*socket).src_ip6[3],
-                ],
-            );
-            address(
-                &mut key.remote_addr,
-                [
-                    (*socket).dst_ip6[0],
-                    (*socket).dst_ip6[1],
-                    (*socket).dst_ip6[2],
-                    (*socket).dst_ip6[3],
-                ],
-            );
+            let from = (&raw const (*socket).src_ip6).cast::<u32>();
+            let to = (&raw const (*socket).dst_ip6).cast::<u32>();
+            local.write_volatile(from.read_volatile());
+            local.add(1).write_volatile(from.add(1).read_volatile());
+            local.add(2).write_volatile(from.add(2).read_volatile());
+            local.add(3).write_volatile(from.add(3).read_volatile());
+            remote.write_volatile(to.read_volatile());
+            remote.add(1).write_volatile(to.add(1).read_volatile());
+            remote.add(2).write_volatile(to.add(2).read_volatile());
+            remote.add(3).write_volatile(to.add(3).read_volatile());
         }
     }
 }
 
-/// Four words in network order into the sixteen bytes of a key.
+/// Adds to the row of `key`, making it if need be. False where there is no room for it.
 #[inline(always)]
-fn address(field: &mut [u8; 16], words: [u32; 4]) {
-    // SAFETY: same size; the words are already in network order, so their bytes are copied as they lie.
-    unsafe {
-        let at = field.as_mut_ptr().cast::<u32>();
-        at.write_unaligned(words[0]);
-        at.add(1).write_unaligned(words[1]);
-        at.add(2).write_unaligned(words[2]);
-        at.add(3).write_unaligned(words[3]);
-    }
-}
-
-/// Adds to the row of `key`, making it if need be.
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "inlined; a struct of references would cost stack")]
-fn into(
-    flows: &HashMap<FlowKey, FlowValue>,
+fn into_row(
     half: u32,
     skb: *mut __sk_buff,
     socket: *mut bpf_sock,
-    key: &mut FlowKey,
+    key: &FlowKey,
     value: &mut FlowValue,
     direction: Direction,
     amount: &Amount,
-) {
-    if let Some(row) = flows.get_ptr_mut(&*key) {
-        bump(row, direction, amount);
+) -> bool {
+    // Two lookups in the code, one at run time: with the map known at each, the kernel inlines it.
+    let row = if half == 0 { FLOWS_A.get_ptr_mut(key) } else { FLOWS_B.get_ptr_mut(key) };
+    if let Some(row) = row {
         // Last write wins: the latest state and method are what a reader wants.
         // SAFETY: a live row.
         unsafe {
             (*row).state = value.state;
             (*row).method = value.method;
         }
-        return;
+        bump(row, direction, amount);
+        return true;
     }
     describe(skb, socket, value);
-    start(value, direction, amount);
-    let Some(stats) = STATS.get_ptr_mut(half) else { return };
-    match flows.insert(&*key, &*value, u64::from(BPF_NOEXIST)) {
-        // SAFETY: a live map value, here and below.
-        Ok(()) => add(unsafe { addr_of_mut!((*stats).inserts) }, 1),
-        Err(EEXIST) => match flows.get_ptr_mut(&*key) {
-            Some(row) => bump(row, direction, amount),
-            None => overflow(half, key, direction, amount),
+    start(&mut value.counters, direction, amount);
+    let flows = if half == 0 { &FLOWS_A } else { &FLOWS_B };
+    match flows.insert(key, &*value, u64::from(BPF_NOEXIST)) {
+        Ok(()) => {
+            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).inserts) });
+            true
+        }
+        // Another CPU was faster.
+        Err(EEXIST) => match flows.get_ptr_mut(key) {
+            Some(row) => {
+                bump(row, direction, amount);
+                true
+            }
+            None => false,
         },
-        Err(error) => {
-            full(stats, error);
-            overflow(half, key, direction, amount);
+        Err(E2BIG) => {
+            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).full) });
+            false
+        }
+        Err(_) => {
+            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).busy) });
+            false
         }
     }
 }
 
+/// Adds one to a statistic of a half.
 #[inline(always)]
-fn full(stats: *mut HalfStats, error: i32) {
-    // SAFETY: a live map value.
-    unsafe {
-        if error == E2BIG {
-            add(addr_of_mut!((*stats).full), 1);
-        } else {
-            add(addr_of_mut!((*stats).busy), 1);
-        }
+fn stat(half: u32, field: impl FnOnce(*mut HalfStats) -> *mut u64) {
+    if let Some(stats) = STATS.get_ptr_mut(half) {
+        add(field(stats), 1);
     }
 }
 
@@ -259,8 +277,7 @@ fn describe(skb: *mut __sk_buff, socket: *mut bpf_sock, value: &mut FlowValue) {
 }
 
 #[inline(always)]
-fn start(value: &mut FlowValue, direction: Direction, amount: &Amount) {
-    let counters = &mut value.counters;
+fn start(counters: &mut Counters, direction: Direction, amount: &Amount) {
     if direction == Direction::Egress {
         counters.tx_bytes = amount.wire.bytes;
         counters.tx_packets = amount.wire.packets;
@@ -300,34 +317,29 @@ fn bump_counters(counters: *mut Counters, direction: Direction, amount: &Amount)
 
 /// The flow half is full: the owner still gets the bytes, and if that table is full, too, the totals do.
 #[inline(always)]
-fn overflow(half: u32, flow: &FlowKey, direction: Direction, amount: &Amount) {
-    let key = OverflowKey {
-        tgid: flow.tgid,
-        generation: flow.generation,
-        standing: flow.standing,
-        pad: [0; 7],
-    };
+fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Direction, amount: &Amount) {
+    let mut key = Slot::new();
+    let key = zero::<OverflowKey>(&mut key);
+    key.tgid = flow.tgid;
+    key.generation = flow.generation;
+    key.standing = flow.standing;
     let table = if half == 0 { &OVERFLOW_A } else { &OVERFLOW_B };
-    if let Some(row) = table.get_ptr_mut(&key) {
+    if let Some(row) = table.get_ptr_mut(&*key) {
         bump(row, direction, amount);
         return;
     }
-    let mut value = FlowValue::default();
-    start(&mut value, direction, amount);
-    match table.insert(&key, &value, u64::from(BPF_NOEXIST)) {
+    start(&mut value.counters, direction, amount);
+    match table.insert(&*key, &*value, u64::from(BPF_NOEXIST)) {
         Ok(()) => return,
         Err(EEXIST) => {
-            if let Some(row) = table.get_ptr_mut(&key) {
+            if let Some(row) = table.get_ptr_mut(&*key) {
                 bump(row, direction, amount);
                 return;
             }
         }
         Err(_) => {}
     }
-    if let Some(stats) = STATS.get_ptr_mut(half) {
-        // SAFETY: a live map value.
-        add(unsafe { addr_of_mut!((*stats).overflow_full) }, 1);
-    }
+    stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).overflow_full) });
     if let Some(totals) = TOTALS.get_ptr_mut(half) {
         bump_counters(totals, direction, amount);
     }

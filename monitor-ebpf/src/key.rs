@@ -131,7 +131,10 @@ fn ends<T>(direction: Direction, src: T, dst: T) -> (T, T) {
 #[inline(always)]
 fn set_ipv4(field: &mut [u8; 16], addr: [u8; 4]) {
     let [a, b, c, d] = addr;
-    *field = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    field[0] = a;
+    field[1] = b;
+    field[2] = c;
+    field[3] = d;
 }
 
 struct Walk {
@@ -145,8 +148,7 @@ struct Walk {
 /// TCP's jumbogram option (RFC 2675), which never reaches the wire on a segment.
 #[inline(always)]
 fn extensions(skb: *mut __sk_buff, next: u8, jumbogram: bool) -> Walk {
-    let mut walk =
-        Walk { protocol: next, end: size_of::<Ipv6>() as u32, jumbo: 0, first_fragment: true };
+    let mut walk = Walk { protocol: next, end: size_of::<Ipv6>() as u32, jumbo: 0, first_fragment: true };
     for _ in 0..MAX_EXTENSIONS {
         let header = walk.protocol;
         if !matches!(header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION) {

@@ -8,7 +8,10 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![expect(internal_features, reason = "atomic_xadd is the only 64-bit atomic add that every kernel's verifier takes")]
+#![expect(
+    internal_features,
+    reason = "atomic_xadd is the only 64-bit atomic add that every kernel's verifier takes"
+)]
 #![expect(unsafe_code, reason = "kernel helpers, map values and context fields are raw pointers")]
 
 mod account;

@@ -5,7 +5,7 @@
 //! of a listener's storage is provisional and yields to any claim. A change of owner is also written to CLAIMS and
 //! PROCS, which userspace drains every tick.
 
-use crate::account::add;
+use crate::account::{Slot, add, zero};
 use crate::maps::{
     CGROUP_TASK, CLAIM_STATS, CLAIMS, CLONE, OFFSETS, OWNERS, OWNERS_NO_CLONE, PROCS, SCOPED, global,
 };
@@ -17,8 +17,8 @@ use aya_ebpf::helpers::generated::{
 use core::ffi::c_void;
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
-    CLAIM_CLOSED, CLAIM_READ, CLAIM_RELEASE, CLAIM_SEED, Claim, ClaimKey, OWNER_AMBIGUOUS, OWNER_KERNEL, Owner,
-    Process, ProcessKey, claim_priority, generation,
+    CLAIM_CLOSED, CLAIM_READ, CLAIM_RELEASE, CLAIM_SEED, Claim, ClaimKey, OWNER_AMBIGUOUS, OWNER_KERNEL,
+    Owner, Process, ProcessKey, claim_priority, generation,
 };
 
 /// `PF_KTHREAD` of include/linux/sched.h.
@@ -67,8 +67,8 @@ pub enum Reader {
 pub fn current(reader: Reader) -> Claimant {
     // SAFETY: takes no argument.
     let tgid = (unsafe { bpf_get_current_pid_tgid() } >> 32) as u32;
-    let readable = global(&OFFSETS).task_group_leader != 0
-        && (reader == Reader::Tracing || global(&CGROUP_TASK) == 1);
+    let readable =
+        global(&OFFSETS).task_group_leader != 0 && (reader == Reader::Tracing || global(&CGROUP_TASK) == 1);
     if !readable {
         return Claimant { tgid, generation: 0, start: 0, flags: 0, task: ptr::null() };
     }
@@ -197,8 +197,14 @@ unsafe fn changed(owner: *const Owner, cookie: u64, method: u8, flags: u8, claim
         // is a little off, which only matters for telling a hand-over from sharing.
         first = unsafe { (*before).first };
     }
-    let value = Claim { first, last: now, netns, method, flags: flags | claimant.flags, pad: [0; 6] };
-    let claims = CLAIMS.insert(&key, &value, 0);
+    let mut value = Slot::new();
+    let value = zero::<Claim>(&mut value);
+    value.first = first;
+    value.last = now;
+    value.netns = netns;
+    value.method = method;
+    value.flags = flags | claimant.flags;
+    let claims = CLAIMS.insert(&key, &*value, 0);
     let process = describe(claimant, now);
     if let Some(stats) = CLAIM_STATS.get_ptr_mut(0) {
         // SAFETY: a live map value.
@@ -323,4 +329,3 @@ pub fn start_of(claimant: &Claimant) -> u64 {
 pub fn key_of(claimant: &Claimant) -> ProcessKey {
     ProcessKey { tgid: claimant.tgid, generation: claimant.generation }
 }
-

@@ -22,9 +22,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Signal(number)) => ExitCode::from(128_u8.saturating_add(u8::try_from(number).unwrap_or(0))),
+        Ok(Ending::Signal(number)) => {
+            ExitCode::from(128_u8.saturating_add(u8::try_from(number).unwrap_or(0)))
+        }
         Err(error) => {
-            frontend::restore_terminal();
+            frontend::restore();
             eprintln!("monitor: {error:#}");
             ExitCode::FAILURE
         }
@@ -36,11 +38,8 @@ fn run(cli: &Cli) -> Result<Ending> {
     let open = preflight(cli)?;
     restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
-    let options = EngineOptions {
-        interval: cli.interval,
-        duration: cli.duration,
-        eager: output == Output::Screen,
-    };
+    let options =
+        EngineOptions { interval: cli.interval, duration: cli.stop_after(), eager: output == Output::Screen };
     let engine = Engine::start(open, options).context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
     let shown = frontend(cli, output).run(feed, control.clone());
@@ -54,19 +53,21 @@ fn run(cli: &Cli) -> Result<Ending> {
 
 fn frontend(cli: &Cli, output: Output) -> Box<dyn Frontend> {
     match output {
-        Output::Screen => Box::new(frontend::Tui::new(frontend::TuiOptions { no_color: cli.no_color })),
-        Output::Json => Box::new(frontend::Json::new(cli.once)),
-        Output::Text => Box::new(frontend::Text::new(cli.duration.is_some(), cli.once)),
+        Output::Screen => {
+            let mut options = frontend::TuiOptions::from_env();
+            options.color &= !cli.no_color;
+            Box::new(frontend::Tui::new(options))
+        }
+        Output::Json => Box::new(frontend::Json::new(false)),
+        Output::Text => Box::new(frontend::Text::new(cli.stop_after().is_some())),
     }
 }
 
 fn start_log(cli: &Cli) -> Result<()> {
     let Some(path) = &cli.log_file else { return Ok(()) };
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| format!("--log-file {}: cannot be written; name a file in a directory of yours", path.display()))?;
+    let file = OpenOptions::new().create(true).append(true).open(path).with_context(|| {
+        format!("--log-file {}: cannot be written; name a file in a directory of yours", path.display())
+    })?;
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
         .target(env_logger::Target::Pipe(Box::new(file)))
         .init();
@@ -83,31 +84,24 @@ fn preflight(cli: &Cli) -> Result<Open> {
     if let Some(sentence) = crate::privilege::missing(&status, "monitor") {
         return Err(anyhow!(sentence));
     }
-    let options =
-        Options { cgroup: cli.cgroup.clone(), capacity: cli.capacity, refuse: cli.refuse.clone() };
+    let options = Options { cgroup: cli.cgroup.clone(), capacity: cli.capacity, refuse: cli.refuse.clone() };
     preflight(&options)?;
     Ok(Box::new(move |now| Ok(Box::new(EbpfSource::open(&options, now)?))))
 }
 
 #[cfg(not(target_os = "linux"))]
 fn preflight(_cli: &Cli) -> Result<Open> {
-    Err(anyhow!("this build has no source of traffic for this system; counting in the kernel needs Linux 5.10 or newer"))
+    Err(anyhow!(
+        "this build has no source of traffic for this system; counting in the kernel needs Linux 5.10 or newer"
+    ))
 }
 
 /// A panic on any thread gives the terminal back, says so, and ends the program: half a program is worse than none.
 fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        frontend::restore_terminal();
+        frontend::restore();
         report(info);
         std::process::exit(PANICKED);
     }));
-}
-
-/// Panics where a test asks for it. Compiled into debug builds only.
-#[cfg(debug_assertions)]
-pub fn test_panic(place: &str) {
-    if std::env::var_os("MONITOR_TEST_PANIC").is_some_and(|wanted| wanted == place) {
-        panic!("panic in the {place}, as MONITOR_TEST_PANIC asks");
-    }
 }

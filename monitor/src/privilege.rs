@@ -41,7 +41,11 @@ mod tests {
     fn root_lacks_nothing() {
         assert_eq!(missing(&status(0x1ff_ffff_ffff), "monitor"), None);
         assert_eq!(missing(&status(1 << 39 | 1 << 12 | 1 << 38), "monitor"), None);
-        assert_eq!(missing(&status(1 << 21 | 1 << 12), "monitor"), None, "before cap_bpf there was cap_sys_admin");
+        assert_eq!(
+            missing(&status(1 << 21 | 1 << 12), "monitor"),
+            None,
+            "before cap_bpf there was cap_sys_admin"
+        );
     }
 
     #[test]

@@ -44,12 +44,8 @@ pub extern "C" fn task_file(ctx: *const TaskFile) -> i32 {
         let cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
         let holder = claimant(field(task, offsets.task_tgid), task);
         seed(sk.cast_mut().cast(), cookie, &holder);
-        let record = SeedRecord {
-            cookie,
-            process: key_of(&holder),
-            start: start_of(&holder),
-            comm: comm(&holder),
-        };
+        let record =
+            SeedRecord { cookie, process: key_of(&holder), start: start_of(&holder), comm: comm(&holder) };
         bpf_seq_write((*(*ctx).meta).seq, (&raw const record).cast(), size_of::<SeedRecord>() as u32);
     }
     0

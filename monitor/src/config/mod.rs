@@ -74,6 +74,11 @@ pub enum Output {
 }
 
 impl Cli {
+    /// How long to run: `--duration`, or one interval for `--once`, whose only object is then the last.
+    pub fn stop_after(&self) -> Option<Duration> {
+        if self.once { Some(self.interval) } else { self.duration }
+    }
+
     /// How the result is shown, given whether stdout is a terminal.
     pub fn output(&self, terminal: bool) -> Output {
         match (self.json, self.text || self.once || !terminal) {
@@ -135,7 +140,8 @@ mod tests {
 
     #[test]
     fn numbers_out_of_range_name_the_range() {
-        for line in ["--interval 0.05", "--interval nan", "--interval -1", "--interval x", "-s 0", "-s 1e30"] {
+        for line in ["--interval 0.05", "--interval nan", "--interval -1", "--interval x", "-s 0", "-s 1e30"]
+        {
             let message = parse(line).unwrap_err();
             assert!(message.contains("give"), "{line}: {message}");
         }

@@ -95,7 +95,9 @@ impl Running {
     /// # Errors
     /// What made the engine fail.
     pub fn join(self) -> Result<Ending, SourceError> {
-        self.thread.join().unwrap_or_else(|_| Err(SourceError::new("the engine thread panicked; this is a bug")))
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(SourceError::new("the engine thread panicked; this is a bug")))
     }
 }
 
@@ -159,7 +161,7 @@ where
     let table = FlowTable::new(TableConfig::default(), clock::now());
     let mut engine = Loop { source, table, resolver: Resolver::new(), snapshots };
     #[cfg(debug_assertions)]
-    crate::app::test_panic("engine");
+    test_panic("engine");
 
     let opened = Instant::now();
     let mut first = opened + options.interval;
@@ -229,5 +231,13 @@ impl Signals {
             _ = self.terminate.recv() => 15,
             _ = self.hangup.recv() => 1,
         }
+    }
+}
+
+/// Panics where a test asks for it. Compiled into debug builds only.
+#[cfg(debug_assertions)]
+pub fn test_panic(place: &str) {
+    if std::env::var_os("MONITOR_TEST_PANIC").is_some_and(|wanted| wanted == place) {
+        panic!("panic in the {place}, as MONITOR_TEST_PANIC asks");
     }
 }

@@ -107,8 +107,7 @@ mod linux {
 
     /// In the calling thread's namespace, if that is the one that is meant. 0 = not known which: then no name.
     fn here(netns: u64, ifindex: u32) -> Option<String> {
-        let socket =
-            socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
         if cookie(&socket)? != netns {
             return None;
         }

@@ -57,7 +57,14 @@ mod tests {
     use crate::model::{Mono, ProcessId};
 
     fn seen(pid: u32, start: Option<Mono>) -> ProcessSeen {
-        ProcessSeen { id: ProcessId { pid, generation: 0 }, comm: "".into(), exe: None, start, uid: None, cgroup: 0 }
+        ProcessSeen {
+            id: ProcessId { pid, generation: 0 },
+            comm: "".into(),
+            exe: None,
+            start,
+            uid: None,
+            cgroup: 0,
+        }
     }
 
     #[test]

@@ -178,13 +178,8 @@ pub fn write<V: Plain>(map: BorrowedFd<'_>, index: u32, value: V) -> io::Result<
 }
 
 fn update(map: BorrowedFd<'_>, index: u32, value: u64) -> io::Result<()> {
-    let mut attr = ElementAttr {
-        map_fd: raw(map),
-        pad: 0,
-        key: std::ptr::from_ref(&index) as u64,
-        value,
-        flags: 0,
-    };
+    let mut attr =
+        ElementAttr { map_fd: raw(map), pad: 0, key: std::ptr::from_ref(&index) as u64, value, flags: 0 };
     bpf(BPF_MAP_UPDATE_ELEM, &mut attr).map(|_| ())
 }
 

@@ -1,8 +1,8 @@
 //! From the rows of the kernel's tables to the model.
 
 use crate::model::{
-    Claim, Counters, Delta, Endpoint, FlowId, Method, Mono, ProcessId, ProcessSeen, Protocol, SocketId, Standing,
-    Unplaced,
+    Claim, Counters, Delta, Endpoint, FlowId, Method, Mono, ProcessId, ProcessSeen, Protocol, SocketId,
+    Standing, Unplaced,
 };
 use monitor_common as abi;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

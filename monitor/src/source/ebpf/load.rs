@@ -4,11 +4,11 @@
 //! Order: 1. claim hooks, 2. seed, 3. counters, 4. seed again. A socket made before 1 is found by 2 or 4; one made
 //! after 1 is claimed by its hook, and a seed never overwrites that. Nothing is tried twice.
 
-use crate::source::SourceError;
 use super::btf;
 use super::cgroup::Target;
 use super::programs::{Kind, PROGRAMS, Spec};
 use crate::model::{Degradation, Loaded, ProgramHealth};
+use crate::source::SourceError;
 use aya::maps::{Map, MapData};
 use aya::programs::{CgroupAttachMode, Iter, Program, ProgramError, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
@@ -86,15 +86,15 @@ fn raise_memlock() {
 fn kernel_btf(degraded: &mut Vec<Degradation>) -> (Offsets, Option<Btf>) {
     // aya parses the same file for the tracepoints; both take tens of milliseconds, so they run side by side.
     let (offsets, parsed) = std::thread::scope(|scope| {
-        let offsets =
-            scope.spawn(|| std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob)));
+        let offsets = scope.spawn(|| std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob)));
         let parsed = Btf::from_sys_fs();
         (offsets.join().ok().flatten(), parsed)
     });
     match (offsets, parsed) {
         (Some(offsets), Ok(parsed)) => (offsets, Some(parsed)),
         (_, parsed) => {
-            let why = parsed.err().map_or_else(|| "it is not valid BTF".to_owned(), |error| error.to_string());
+            let why =
+                parsed.err().map_or_else(|| "it is not valid BTF".to_owned(), |error| error.to_string());
             degraded.push(Degradation {
                 what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
                 why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
@@ -117,7 +117,9 @@ fn clone_flag(degraded: &mut Vec<Degradation>) -> u32 {
     }
     degraded.push(Degradation {
         what: "accepted connections have no owner until they are used".to_owned(),
-        why: format!("net.core.optmem_max is {optmem}, so copying the listener's owner could drop connections"),
+        why: format!(
+            "net.core.optmem_max is {optmem}, so copying the listener's owner could drop connections"
+        ),
         fix: "sudo sysctl net.core.optmem_max=131072, then restart monitor".to_owned(),
     });
     0
@@ -334,8 +336,18 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
     let wanted: [(&'static str, usize, usize, Option<u32>); 10] = [
         (names::FLOWS[0], size_of::<abi::FlowKey>(), size_of::<abi::FlowValue>(), None),
         (names::FLOWS[1], size_of::<abi::FlowKey>(), size_of::<abi::FlowValue>(), None),
-        (names::OVERFLOW[0], size_of::<abi::OverflowKey>(), size_of::<abi::FlowValue>(), Some(OVERFLOW_CAPACITY)),
-        (names::OVERFLOW[1], size_of::<abi::OverflowKey>(), size_of::<abi::FlowValue>(), Some(OVERFLOW_CAPACITY)),
+        (
+            names::OVERFLOW[0],
+            size_of::<abi::OverflowKey>(),
+            size_of::<abi::FlowValue>(),
+            Some(OVERFLOW_CAPACITY),
+        ),
+        (
+            names::OVERFLOW[1],
+            size_of::<abi::OverflowKey>(),
+            size_of::<abi::FlowValue>(),
+            Some(OVERFLOW_CAPACITY),
+        ),
         (names::TOTALS, 4, size_of::<abi::Counters>(), Some(2)),
         (names::STATS, 4, size_of::<abi::HalfStats>(), Some(2)),
         (names::ACTIVE, 4, 4, Some(1)),
@@ -345,9 +357,11 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
     ];
     let mut maps = HashMap::new();
     for (name, key, value, entries) in wanted {
-        let wrong = || SourceError::new(format!(
-            "the kernel object's map {name} is not what this binary expects; rebuild it with `cargo xtask build-ebpf`"
-        ));
+        let wrong = || {
+            SourceError::new(format!(
+                "the kernel object's map {name} is not what this binary expects; rebuild it with `cargo xtask build-ebpf`"
+            ))
+        };
         let data = match ebpf.take_map(name).ok_or_else(wrong)? {
             Map::HashMap(data) | Map::Array(data) | Map::PerCpuArray(data) => data,
             _ => return Err(wrong()),

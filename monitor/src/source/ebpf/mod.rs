@@ -74,8 +74,9 @@ impl EbpfSource {
         let barrier = RcuBarrier::new(active).map_err(|error| failed("making the RCU barrier", &error))?;
         let cpus = aya::util::nr_cpus()
             .map_err(|(path, error)| SourceError::new(format!("cannot count the CPUs: {path}: {error}")))?;
-        let runs =
-            |name: &str| loaded.programs.iter().any(|program| program.name == name && program.loaded == Loaded::Yes);
+        let runs = |name: &str| {
+            loaded.programs.iter().any(|program| program.name == name && program.loaded == Loaded::Yes)
+        };
         let mut health = Health {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
@@ -157,9 +158,11 @@ impl EbpfSource {
             .map_err(|error| failed("reading the totals", &error))?;
         bpf::zero_per_cpu::<abi::Counters>(totals, half, self.cpus)
             .map_err(|error| failed("clearing the totals", &error))?;
-        out.unplaced.extend(per_cpu.iter().map(decode::counters).filter(|counters| !counters.is_zero()).map(
-            |counters| Unplaced { owner: None, standing: crate::model::Standing::Unclaimed, counters },
-        ));
+        out.unplaced.extend(
+            per_cpu.iter().map(decode::counters).filter(|counters| !counters.is_zero()).map(|counters| {
+                Unplaced { owner: None, standing: crate::model::Standing::Unclaimed, counters }
+            }),
+        );
         Ok(())
     }
 
@@ -173,7 +176,11 @@ impl EbpfSource {
         let lost = [
             (stats.full > 0, "flow table full", format!("more than {} flows in one interval", self.capacity)),
             (stats.busy > 0, "flow table busy", "the kernel could not add rows for a moment".to_owned()),
-            (stats.unparsed > 0, "packets without readable headers", "not IPv4 or IPv6, or cut short".to_owned()),
+            (
+                stats.unparsed > 0,
+                "packets without readable headers",
+                "not IPv4 or IPv6, or cut short".to_owned(),
+            ),
         ];
         for (happened, what, why) in lost {
             let what = format!("{what}: some bytes have an owner but no flow");
@@ -274,7 +281,9 @@ fn sum_stats(map: BorrowedFd<'_>, half: u32, cpus: usize) -> Result<abi::HalfSta
 }
 
 fn failed(what: &str, error: &io::Error) -> SourceError {
-    SourceError::new(format!("{what} failed: {error}; this is a bug or the kernel is out of memory, restart monitor"))
+    SourceError::new(format!(
+        "{what} failed: {error}; this is a bug or the kernel is out of memory, restart monitor"
+    ))
 }
 
 fn map_health(maps: &HashMap<&'static str, MapData>) -> Vec<MapHealth> {
@@ -309,4 +318,3 @@ fn pid_namespace() -> Option<Degradation> {
         fix: "run it on the host, or with --pid=host".to_owned(),
     })
 }
-

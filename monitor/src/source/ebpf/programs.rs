@@ -36,13 +36,38 @@ const fn spec(name: &'static str, kind: Kind, since: &'static str, loss: &'stati
 /// is counted before it can be claimed.
 pub(super) const PROGRAMS: &[Spec] = &[
     spec("sock_create", Kind::Cgroup, "5.9", "a socket is unknown until it is used"),
-    spec("sock_release", Kind::Cgroup, "5.9", "an accepted socket closed without use stays with its listener"),
+    spec(
+        "sock_release",
+        Kind::Cgroup,
+        "5.9",
+        "an accepted socket closed without use stays with its listener",
+    ),
     spec("post_bind4", Kind::Cgroup, "4.17", "an IPv4 server socket made by another process is its maker's"),
     spec("post_bind6", Kind::Cgroup, "4.17", "an IPv6 server socket made by another process is its maker's"),
-    spec("connect4", Kind::Cgroup, "4.17", "an IPv4 socket made by another process is its maker's until used"),
-    spec("connect6", Kind::Cgroup, "4.17", "an IPv6 socket made by another process is its maker's until used"),
-    spec("sendmsg4", Kind::Cgroup, "4.18", "datagrams sent over IPv4 by several processes are the last user's"),
-    spec("sendmsg6", Kind::Cgroup, "4.18", "datagrams sent over IPv6 by several processes are the last user's"),
+    spec(
+        "connect4",
+        Kind::Cgroup,
+        "4.17",
+        "an IPv4 socket made by another process is its maker's until used",
+    ),
+    spec(
+        "connect6",
+        Kind::Cgroup,
+        "4.17",
+        "an IPv6 socket made by another process is its maker's until used",
+    ),
+    spec(
+        "sendmsg4",
+        Kind::Cgroup,
+        "4.18",
+        "datagrams sent over IPv4 by several processes are the last user's",
+    ),
+    spec(
+        "sendmsg6",
+        Kind::Cgroup,
+        "4.18",
+        "datagrams sent over IPv6 by several processes are the last user's",
+    ),
     spec("recvmsg4", Kind::Cgroup, "5.2", "datagrams received over IPv4 by a worker are its master's"),
     spec("recvmsg6", Kind::Cgroup, "5.2", "datagrams received over IPv6 by a worker are its master's"),
     spec("getpeername4", Kind::Cgroup, "5.8", "connections accepted over IPv4 are the listener's until used"),
