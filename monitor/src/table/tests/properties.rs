@@ -206,7 +206,7 @@ proptest! {
         polls in proptest::collection::vec((1..4_000_u64, 0..3_u64, 0..5_000_u64, 0..300_u64), 1..60),
     ) {
         let mut table = FlowTable::new(TableConfig::default(), at(0.0));
-        let (mut now, mut batches) = (0, Vec::new());
+        let (mut now, mut late, mut batches) = (0_u64, 0, Vec::new());
         for (length, gap, bytes, lag) in polls {
             // A gap is a poll whose batch was lost; lengths below 250 ms are early drains.
             let length = if length % 3 == 0 { 1 + length % 249 } else { length };
@@ -220,7 +220,7 @@ proptest! {
             if bytes > 0 {
                 table.ingest(&batch);
             }
-            let late = now + lag;
+            late = late.max(now + lag);
             let snapshot = table.snapshot(millis(late), 0, false);
             for (index, seconds) in WINDOW_SECONDS.iter().enumerate() {
                 let span = late.min(seconds * 1_000);
