@@ -59,10 +59,7 @@ impl Ticks {
     }
 
     fn forget(&mut self, now: u64) {
-        // The latest tick stays, so that the number just given out is never below `first`.
-        while self.ring.len() > 1
-            && self.ring.front().is_some_and(|tick| tick.1.saturating_add(LONGEST) <= now)
-        {
+        while self.ring.front().is_some_and(|tick| tick.1.saturating_add(LONGEST) <= now) {
             self.ring.pop_front();
             self.first = self.first.wrapping_add(1);
         }
