@@ -5,4 +5,6 @@
 //! may import whom.
 
 pub mod engine;
+pub mod frontend;
 pub mod model;
+pub mod query;

@@ -1,0 +1,281 @@
+//! The object: field for field what the schema names, in its order.
+
+use crate::model::{
+    Attribution, Confidence, Counters, Endpoint, FlowRow, LedgerSide, Mono, ProcessId, ProcessRow, Snapshot,
+};
+use crate::query::default_reason;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use std::time::Duration;
+
+/// Version of the schema: a change that could break a reader raises it.
+const SCHEMA: u32 = 1;
+
+/// One tick.
+#[derive(Serialize)]
+pub(super) struct Object<'s> {
+    schema: u32,
+    #[serde(serialize_with = "date")]
+    time: i64,
+    backend: &'static str,
+    tier: &'s str,
+    interval_ns: u64,
+    degraded: Vec<Degraded<'s>>,
+    ledger: Ledger,
+    totals: Counted,
+    processes: Vec<Process<'s>>,
+    flows: Vec<Flow<'s>>,
+}
+
+#[derive(Serialize)]
+struct Degraded<'s> {
+    what: &'s str,
+    why: &'s str,
+    fix: &'s str,
+}
+
+#[derive(Serialize)]
+struct Ledger {
+    rx: Side,
+    tx: Side,
+}
+
+#[derive(Serialize)]
+struct Side {
+    counted: u64,
+    attributed: u64,
+    kernel: u64,
+    pending: u64,
+    ambiguous: u64,
+    unknown: u64,
+    overflow: u64,
+    device: Option<u64>,
+    forwarded: Option<u64>,
+    remainder: Option<i64>,
+}
+
+/// Since start, and the rates of the interval.
+#[derive(Serialize)]
+struct Counted {
+    rx_bytes: u64,
+    tx_bytes: u64,
+    rx_packets: u64,
+    tx_packets: u64,
+    rx_bps: u64,
+    tx_bps: u64,
+    rx_skb_bytes: u64,
+    tx_skb_bytes: u64,
+    rx_skbs: u64,
+    tx_skbs: u64,
+}
+
+#[derive(Serialize)]
+struct Process<'s> {
+    pid: Option<u32>,
+    #[serde(serialize_with = "optional_date")]
+    start: Option<i64>,
+    process: Option<&'s str>,
+    exe: Option<&'s str>,
+    uid: Option<u32>,
+    #[serde(flatten)]
+    counted: Counted,
+    attribution: Evidence<'s>,
+}
+
+#[derive(Serialize)]
+struct Flow<'s> {
+    proto: String,
+    local: End,
+    remote: End,
+    pid: Option<u32>,
+    process: Option<&'s str>,
+    uid: Option<u32>,
+    interface: Option<&'s str>,
+    netns: Option<u64>,
+    socket: Option<u64>,
+    #[serde(flatten)]
+    counted: Counted,
+    attribution: Evidence<'s>,
+}
+
+#[derive(Serialize)]
+struct End {
+    addr: String,
+    port: Option<u16>,
+}
+
+/// Whose it is and how sure that is. A process row has no method: it sums flows that were found in several ways.
+#[derive(Serialize)]
+struct Evidence<'s> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    confidence: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'s str>,
+}
+
+impl<'s> Object<'s> {
+    /// Lists what moved in the interval, or everything that is held.
+    pub(super) fn new(snapshot: &'s Snapshot, everything: bool) -> Self {
+        let Snapshot { health, ledger, totals, interval, .. } = snapshot;
+        let listed = |moved: &Counters| everything || !moved.is_zero();
+        Self {
+            schema: SCHEMA,
+            time: snapshot.wall,
+            backend: health.backend.name(),
+            tier: &health.tier,
+            interval_ns: nanoseconds(*interval),
+            degraded: health
+                .degraded
+                .iter()
+                .map(|d| Degraded { what: &d.what, why: &d.why, fix: &d.fix })
+                .collect(),
+            ledger: Ledger { rx: Side::new(&ledger.rx), tx: Side::new(&ledger.tx) },
+            totals: Counted::new(&totals.total, &totals.interval, *interval),
+            processes: snapshot
+                .processes
+                .iter()
+                .filter(|row| listed(&row.interval))
+                .map(|row| Process::new(row, snapshot))
+                .collect(),
+            flows: snapshot
+                .flows
+                .iter()
+                .filter(|row| listed(&row.interval))
+                .map(|row| Flow::new(row, *interval))
+                .collect(),
+        }
+    }
+}
+
+impl Side {
+    fn new(side: &LedgerSide) -> Self {
+        let LedgerSide {
+            counted,
+            attributed,
+            kernel,
+            pending,
+            ambiguous,
+            unknown,
+            overflow,
+            device,
+            forwarded,
+            remainder,
+        } = *side;
+        Self {
+            counted,
+            attributed,
+            kernel,
+            pending,
+            ambiguous,
+            unknown,
+            overflow,
+            device,
+            forwarded,
+            remainder,
+        }
+    }
+}
+
+impl Counted {
+    fn new(total: &Counters, moved: &Counters, interval: Duration) -> Self {
+        Self {
+            rx_bytes: total.rx_bytes,
+            tx_bytes: total.tx_bytes,
+            rx_packets: total.rx_packets,
+            tx_packets: total.tx_packets,
+            rx_bps: bits_per_second(moved.rx_bytes, interval),
+            tx_bps: bits_per_second(moved.tx_bytes, interval),
+            rx_skb_bytes: total.rx_skb_bytes,
+            tx_skb_bytes: total.tx_skb_bytes,
+            rx_skbs: total.rx_skbs,
+            tx_skbs: total.tx_skbs,
+        }
+    }
+}
+
+impl<'s> Process<'s> {
+    fn new(row: &'s ProcessRow, snapshot: &Snapshot) -> Self {
+        Self {
+            pid: row.id.map(|id| id.pid),
+            start: row.start.map(|start| date_of(start, snapshot.boot_wall)),
+            process: named(row.id, &row.process),
+            exe: row.exe.as_deref(),
+            uid: row.uid,
+            counted: Counted::new(&row.total, &row.interval, snapshot.interval),
+            attribution: Evidence {
+                method: None,
+                confidence: row.confidence.name(),
+                reason: default_reason(row.confidence),
+            },
+        }
+    }
+}
+
+impl<'s> Flow<'s> {
+    fn new(row: &'s FlowRow, interval: Duration) -> Self {
+        let Attribution { owner, method, confidence, reason } = &row.attribution;
+        let reason = match confidence {
+            Confidence::Exact => None,
+            _ => reason.as_deref().or(default_reason(*confidence)),
+        };
+        Self {
+            proto: row.id.protocol.to_string(),
+            local: End::new(row.id.local),
+            remote: End::new(row.id.remote),
+            pid: owner.map(|id| id.pid),
+            process: named(*owner, &row.process),
+            uid: row.uid,
+            interface: Some(&*row.interface).filter(|name| !name.is_empty()),
+            netns: Some(row.id.netns).filter(|cookie| *cookie != 0),
+            socket: Some(row.id.socket.0).filter(|cookie| *cookie != 0),
+            counted: Counted::new(&row.total, &row.interval, interval),
+            attribution: Evidence { method: Some(method.name()), confidence: confidence.name(), reason },
+        }
+    }
+}
+
+impl End {
+    fn new(end: Endpoint) -> Self {
+        Self { addr: end.addr.to_string(), port: end.port }
+    }
+}
+
+fn named(owner: Option<ProcessId>, name: &str) -> Option<&str> {
+    match owner? {
+        ProcessId::KERNEL => Some("kernel"),
+        _ => Some(name).filter(|name| !name.is_empty()),
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Bits/s, rounded to the nearest; 0 where no time has passed.
+pub(super) fn bits_per_second(bytes: u64, interval: Duration) -> u64 {
+    let interval = interval.as_nanos();
+    let bits = u128::from(bytes) * 8 * 1_000_000_000;
+    (bits + interval / 2).checked_div(interval).map_or(0, |rate| u64::try_from(rate).unwrap_or(u64::MAX))
+}
+
+/// An instant as nanoseconds since the Unix epoch.
+fn date_of(at: Mono, boot_wall: i64) -> i64 {
+    boot_wall.saturating_add(i64::try_from(at.0).unwrap_or(i64::MAX))
+}
+
+// serde hands fields over by reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn date<S: Serializer>(wall: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    // An i64 of nanoseconds ends in 2262, long before what a Timestamp can hold.
+    let time = Timestamp::from_nanosecond(i128::from(*wall)).map_err(serde::ser::Error::custom)?;
+    serializer.collect_str(&format_args!("{time:.3}"))
+}
+
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn optional_date<S: Serializer>(wall: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match wall {
+        Some(wall) => date(wall, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,156 @@
+//! `-t`: the same numbers as lines, for logs, pipes and awk.
+//!
+//! Fields are separated by spaces and never contain one: `-` stands for nothing, a space in a name is `\x20`. It takes
+//! no keys and does not look at the terminal.
+//!
+//! ```text
+//! # monitor ebpf T4 all sockets, 2026-01-02T03:04:05.678Z, 751.0 s
+//! ! what: why (fix: …)
+//!     pid process                  uid       rx_2s   rx_10s …
+//!    2817 nginx                    33     212Mb/s  197Mb/s …
+//!
+//! local                 remote                …
+//! 10.0.0.5:443          93.184.216.34:52211   …
+//!
+//! Total rate …  Peak rate …  Cumulative …
+//! =====================================
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use super::{Frontend, escape, escape_word, reader_is_there};
+use crate::engine::{Control, Snapshots};
+use crate::model::Snapshot;
+use crate::query::{Align, Query, ViewKind, bytes, columns, rate, select};
+use jiff::Timestamp;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use unicode_width::UnicodeWidthStr;
+
+/// The rule between two pictures, as wide as iftop's.
+const RULE: usize = 92;
+/// Room for the names of the sums.
+const LABEL: usize = 34;
+
+/// The text frontend.
+#[derive(Debug)]
+pub struct Text<W = io::Stdout> {
+    at_end_only: bool,
+    out: W,
+}
+
+impl Text {
+    /// Writes to standard output, each tick or only at the end.
+    pub fn new(at_end_only: bool) -> Self {
+        Self::to(io::stdout(), at_end_only)
+    }
+}
+
+impl<W: Write> Text<W> {
+    /// Writes to `out`.
+    pub fn to(out: W, at_end_only: bool) -> Self {
+        Self { at_end_only, out }
+    }
+
+    fn print(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        self.out.write_all(picture(snapshot).as_bytes())?;
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Frontend for Text<W> {
+    fn run(mut self: Box<Self>, mut feed: Snapshots, control: Control) -> anyhow::Result<()> {
+        while let Some(snapshot) = feed.blocking_recv() {
+            let wanted = snapshot.last || !(self.at_end_only || snapshot.health.loading);
+            if wanted && !reader_is_there(self.print(&snapshot), &control)? {
+                return Ok(());
+            }
+            if snapshot.last {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is printed of one snapshot.
+fn picture(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    header(&mut out, snapshot);
+    table(&mut out, snapshot, ViewKind::Processes);
+    out.push('\n');
+    table(&mut out, snapshot, ViewKind::Flows);
+    out.push('\n');
+    sums(&mut out, snapshot);
+    line(&mut out, format_args!("{}", "=".repeat(RULE)));
+    out
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{text}");
+}
+
+fn header(out: &mut String, snapshot: &Snapshot) {
+    let health = &snapshot.health;
+    let time = Timestamp::from_nanosecond(i128::from(snapshot.wall)).unwrap_or_default();
+    let (backend, tier, scope) = (health.backend.name(), &health.tier, escape(&health.scope));
+    let elapsed = snapshot.elapsed.as_secs_f64();
+    line(out, format_args!("# monitor {backend} {tier} {scope}, {time:.3}, {elapsed:.1} s"));
+    for missing in &health.degraded {
+        let (what, why, fix) = (escape(&missing.what), escape(&missing.why), escape(&missing.fix));
+        line(out, format_args!("! {what}: {why} (fix: {fix})"));
+    }
+}
+
+fn table(out: &mut String, snapshot: &Snapshot, view: ViewKind) {
+    let columns = columns(view);
+    let titles: Vec<&str> = columns.iter().map(|column| column.name).collect();
+    record(out, view, &titles);
+    for row in select(snapshot, &Query { view, ..Query::default() }).rows {
+        let fields: Vec<String> = columns.iter().map(|column| field(&column.field(row))).collect();
+        record(out, view, &fields);
+    }
+}
+
+/// One field: never empty, never with a space in it.
+fn field(raw: &str) -> String {
+    if raw.is_empty() { "-".into() } else { escape_word(raw).into_owned() }
+}
+
+fn record<S: AsRef<str>>(out: &mut String, view: ViewKind, fields: &[S]) {
+    let start = out.len();
+    for (column, field) in columns(view).iter().zip(fields) {
+        let field = field.as_ref();
+        // A field that is wider than its column keeps all of its text: machines read this.
+        let pad = " ".repeat(usize::from(column.width).saturating_sub(field.width()));
+        let (left, right) =
+            if column.align == Align::Right { (pad.as_str(), "") } else { ("", pad.as_str()) };
+        let gap = if out.len() == start { "" } else { " " };
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{gap}{left}{field}{right}");
+    }
+    out.truncate(out.trim_end_matches(' ').len());
+    out.push('\n');
+}
+
+fn sums(out: &mut String, snapshot: &Snapshot) {
+    let totals = &snapshot.totals;
+    let (rx, tx) = (totals.windows.rx, totals.windows.tx);
+    let both = [0, 1, 2].map(|index| rx[index].saturating_add(tx[index]));
+    for (name, rates) in
+        [("Total send rate:", tx), ("Total receive rate:", rx), ("Total send and receive rate:", both)]
+    {
+        sum(out, name, rates.map(rate));
+    }
+    let peak = totals.peak;
+    sum(out, "Peak rate (sent/received/total):", [peak.tx, peak.rx, peak.total].map(rate));
+    let (sent, received) = (totals.total.tx_bytes, totals.total.rx_bytes);
+    let all = sent.saturating_add(received);
+    sum(out, "Cumulative (sent/received/total):", [sent, received, all].map(bytes));
+}
+
+fn sum(out: &mut String, name: &str, [first, second, third]: [String; 3]) {
+    line(out, format_args!("{name:<LABEL$} {first:>8} {second:>8} {third:>8}"));
+}

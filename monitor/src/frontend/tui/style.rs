@@ -1,0 +1,136 @@
+//! What things look like: one accent a role, and a look without any colour; glyphs, and their ASCII stand-ins.
+//!
+//! Every role that carries meaning also shows without colour: a marker, brackets, an arrow, a word.
+
+use crate::frontend::{escape, escape_ascii};
+use ratatui::style::{Color, Modifier, Style};
+use std::borrow::Cow;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// A style for each role.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Theme {
+    pub(super) plain: Style,
+    pub(super) strong: Style,
+    pub(super) dim: Style,
+    pub(super) rx: Style,
+    pub(super) tx: Style,
+    pub(super) warning: Style,
+    pub(super) selected: Style,
+    pub(super) bar: Style,
+    pub(super) titles: Style,
+    pub(super) key: Style,
+}
+
+impl Theme {
+    /// The look for this terminal. The sixteen colours only: they are the user's own choice.
+    pub(super) fn new(colour: bool) -> Self {
+        let plain = Style::new();
+        let strong = plain.add_modifier(Modifier::BOLD);
+        let without = Self {
+            plain,
+            strong,
+            dim: plain.add_modifier(Modifier::DIM),
+            rx: plain,
+            tx: plain,
+            warning: strong,
+            selected: strong,
+            bar: plain.add_modifier(Modifier::REVERSED),
+            titles: plain.add_modifier(Modifier::UNDERLINED),
+            key: strong,
+        };
+        if !colour {
+            return without;
+        }
+        Self {
+            rx: plain.fg(Color::Green),
+            tx: plain.fg(Color::Magenta),
+            warning: strong.fg(Color::Yellow),
+            selected: strong,
+            bar: plain.bg(Color::Blue).fg(Color::White),
+            key: strong.fg(Color::Cyan),
+            ..without
+        }
+    }
+}
+
+/// The signs that not every terminal has, and whether it has them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glyphs {
+    ascii: bool,
+    pub(super) selected: &'static str,
+    pub(super) live: &'static str,
+    pub(super) paused: &'static str,
+    pub(super) descending: &'static str,
+    pub(super) ascending: &'static str,
+    pub(super) dot: &'static str,
+    pub(super) more: &'static str,
+}
+
+impl Glyphs {
+    /// For a terminal that speaks UTF-8, or one that does not.
+    pub(super) fn new(ascii: bool) -> Self {
+        if ascii {
+            return Self {
+                ascii,
+                selected: ">",
+                live: "*",
+                paused: "=",
+                descending: "v",
+                ascending: "^",
+                dot: "/",
+                more: "~",
+            };
+        }
+        Self {
+            ascii,
+            selected: "▸",
+            live: "●",
+            paused: "‖",
+            descending: "▼",
+            ascending: "▲",
+            dot: "·",
+            more: "…",
+        }
+    }
+
+    /// Text from outside, made safe for this terminal.
+    pub(super) fn escape<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.ascii { escape_ascii(text) } else { escape(text) }
+    }
+
+    /// Text that fits into `width` columns: its end gives way to a mark.
+    pub(super) fn fit<'t>(&self, text: &'t str, width: u16) -> Cow<'t, str> {
+        let width = usize::from(width);
+        if text.width() <= width {
+            return Cow::Borrowed(text);
+        }
+        let Some(room) = width.checked_sub(self.more.width()) else { return Cow::Borrowed("") };
+        Cow::Owned(format!("{}{}", head(text, room), self.more))
+    }
+
+    /// Like [`Glyphs::fit`], but the middle gives way, for text whose end tells the most: an address and its port.
+    pub(super) fn fit_middle<'t>(&self, text: &'t str, width: u16) -> Cow<'t, str> {
+        let room = usize::from(width);
+        if text.width() <= room {
+            return Cow::Borrowed(text);
+        }
+        let Some(room) = room.checked_sub(self.more.width()) else { return Cow::Borrowed("") };
+        let tail: String = text.chars().rev().take(room / 2).collect();
+        let tail: String = tail.chars().rev().collect();
+        let tail = if tail.width() > room / 2 { String::new() } else { tail };
+        Cow::Owned(format!("{}{}{tail}", head(text, room - tail.width()), self.more))
+    }
+}
+
+/// The longest beginning that is at most `room` columns wide.
+fn head(text: &str, room: usize) -> &str {
+    let mut used = 0;
+    for (at, c) in text.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > room {
+            return &text[..at];
+        }
+    }
+    text
+}

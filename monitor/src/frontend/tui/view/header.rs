@@ -1,0 +1,149 @@
+//! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
+
+use super::{Ctx, Pen};
+use crate::model::{Ledger, LedgerSide};
+use crate::query::{RATE_WIDTH, TOTAL_WIDTH, ViewKind, bytes, clock, count, rate};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
+
+/// ` monitor  ebpf·T4  all sockets  up 00:12:31  seen 100.00 %  owner known 99.98 %            ● live`
+pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
+    let (theme, snapshot) = (ctx.theme, ctx.snapshot);
+    let (status, style) = status(ctx);
+    let mut pen = Pen::new(buffer, area, 0);
+    let width = u16::try_from(status.width()).unwrap_or(u16::MAX);
+    // One column stays free on either side of it.
+    let corner = pen.reserve(width.saturating_add(2));
+    pen.skip(1);
+    pen.put("monitor", theme.strong);
+    if ctx.is_loading() {
+        let text = format!("  loading kernel programs{}", if ctx.glyphs.more == "…" { "…" } else { "..." });
+        pen.put_whole(&[(&text, theme.warning)]);
+    } else {
+        let health = &snapshot.health;
+        let source = match &*health.tier {
+            "" => health.backend.name().to_owned(),
+            tier => format!("{}{}{}", health.backend.name(), ctx.glyphs.dot, ctx.glyphs.escape(tier)),
+        };
+        let _ = pen.put_whole(&[("  ", theme.plain), (&source, theme.key)])
+            && pen.put_whole(&[("  ", theme.plain), (&ctx.glyphs.escape(&health.scope), theme.plain)])
+            && pen.put_whole(&[("  up ", theme.dim), (&clock(snapshot.elapsed), theme.plain)])
+            && coverage(&mut pen, ctx);
+    }
+    let mut pen = Pen::new(buffer, corner, 0);
+    pen.skip(1);
+    pen.put(&status, style);
+}
+
+fn status(ctx: &Ctx<'_>) -> (String, Style) {
+    let (theme, glyphs) = (ctx.theme, ctx.glyphs);
+    if ctx.state.stopping {
+        ("stopping".into(), theme.warning)
+    } else if ctx.state.paused {
+        (format!("{} paused", glyphs.paused), theme.warning)
+    } else if ctx.is_loading() {
+        (String::new(), theme.plain)
+    } else {
+        (format!("{} live", glyphs.live), theme.rx)
+    }
+}
+
+/// How much of the traffic this is and how much of it has an owner.
+fn coverage(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
+    let theme = ctx.theme;
+    let Ledger { rx, tx } = &ctx.snapshot.ledger;
+    if let Some(seen) = seen(rx, tx) {
+        let fits = pen.put_whole(&[("  seen ", theme.dim), (&seen, theme.plain)]);
+        if !fits {
+            return false;
+        }
+    }
+    let owned = rx.attributed + rx.kernel + tx.attributed + tx.kernel;
+    let Some(known) = percent(owned, rx.counted + tx.counted) else { return true };
+    let lost = ctx.snapshot.health.overflowed_packets;
+    pen.put_whole(&[("  owner known ", theme.dim), (&known, theme.plain)])
+        && (lost == 0 || pen.put_whole(&[(&format!("  {} without detail", count(lost)), theme.warning)]))
+}
+
+/// What the devices carried and we can name; nothing where the devices were not asked.
+fn seen(rx: &LedgerSide, tx: &LedgerSide) -> Option<String> {
+    let device = rx.device? + tx.device?;
+    let missed = rx.remainder?.unsigned_abs() + tx.remainder?.unsigned_abs();
+    percent(device.saturating_sub(missed), device)
+}
+
+/// Two decimals, rounded down: only all is `100.00 %`.
+fn percent(part: u64, whole: u64) -> Option<String> {
+    let hundredths = (u128::from(part) * 10_000).checked_div(u128::from(whole))?;
+    Some(format!("{}.{:02} %", hundredths / 100, hundredths % 100))
+}
+
+/// ` ! owners by receive only: the kernel's words (fix: sudo …)`, one line each, `+N more` at the end of the last.
+pub(super) fn warnings(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
+    let degraded = &ctx.snapshot.health.degraded;
+    let shown = usize::from(area.height);
+    for (line, missing) in (0u16..).zip(degraded.iter().take(shown)) {
+        let mut pen = Pen::new(buffer, area, line);
+        let more = degraded.len() - shown;
+        let is_last = line + 1 == area.height;
+        let more = if more > 0 && is_last { format!(" +{more} more ") } else { " ".into() };
+        let corner = pen.reserve(u16::try_from(more.width()).unwrap_or(u16::MAX));
+        let [what, why, fix] =
+            [&missing.what, &missing.why, &missing.fix].map(|text| ctx.glyphs.escape(text));
+        // Where room is short the fix is worth more than the kernel's words.
+        let room = pen.room().saturating_sub(3);
+        let text = [format!("{what}: {why} (fix: {fix})"), format!("{what} (fix: {fix})")]
+            .into_iter()
+            .find(|text| text.width() <= usize::from(room))
+            .unwrap_or_else(|| format!("{what} (fix: {fix})"));
+        pen.put(" ! ", ctx.theme.warning);
+        pen.put(&ctx.glyphs.fit(&text, room), ctx.theme.plain);
+        Pen::new(buffer, corner, 0).put(&more, ctx.theme.warning);
+    }
+}
+
+/// ` rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak  402Mb/s   total 11.8GB`
+pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
+    let totals = &ctx.snapshot.totals;
+    let theme = ctx.theme;
+    let lines = [
+        ("rx", theme.rx, totals.windows.rx, totals.peak.rx, totals.total.rx_bytes),
+        ("tx", theme.tx, totals.windows.tx, totals.peak.tx, totals.total.tx_bytes),
+    ];
+    for (line, (name, style, rates, peak, total)) in (0u16..).zip(lines) {
+        let mut pen = Pen::new(buffer, area, line);
+        let [now, ten, forty] = rates.map(|value| format!("{:>1$}", rate(value), usize::from(RATE_WIDTH)));
+        let peak = format!("{:>1$}", rate(peak), usize::from(RATE_WIDTH));
+        let total = format!("{:>1$}", bytes(total), usize::from(TOTAL_WIDTH));
+        let strong = style.patch(theme.strong);
+        pen.put(&format!(" {name} "), strong);
+        let _ = pen.put_whole(&[(&now, strong)])
+            && pen.put_whole(&[("   10s ", theme.dim), (&ten, style)])
+            && pen.put_whole(&[("   40s ", theme.dim), (&forty, style)])
+            && pen.put_whole(&[("   peak ", theme.dim), (&peak, style)])
+            && pen.put_whole(&[("   total ", theme.dim), (&total, style)]);
+    }
+}
+
+/// ` [Processes]  Flows                                             11 of 41   order frozen   sort 2s ▼ `
+pub(super) fn tabs(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
+    let (state, theme, glyphs) = (ctx.state, ctx.theme, ctx.glyphs);
+    let mut pen = Pen::new(buffer, area, 0);
+    let arrow = if state.descending { glyphs.descending } else { glyphs.ascending };
+    let order = if state.is_frozen() { "frozen" } else { "sort" };
+    let order = format!(" {order} {} {arrow} ", state.sort.title());
+    let style = if state.is_frozen() { theme.warning } else { theme.plain };
+    let corner = pen.reserve(u16::try_from(order.width()).unwrap_or(u16::MAX));
+    for view in ViewKind::ALL {
+        let rows = crate::query::len(ctx.snapshot, view);
+        let title = format!("{} {}", view.title(), count(rows as u64));
+        let (open, close, style) =
+            if view == state.view { (" [", "]", theme.strong) } else { ("  ", " ", theme.dim) };
+        if !pen.put_whole(&[(open, style), (&title, style), (close, style)]) {
+            break;
+        }
+    }
+    Pen::new(buffer, corner, 0).put(&order, style);
+}

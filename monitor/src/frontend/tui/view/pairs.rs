@@ -1,0 +1,150 @@
+//! Flows as iftop shows them: sent on the first line, received on the second, the owner under this host's end.
+
+use super::table::{MARK, bar, line_of, mark, nothing};
+use super::{Ctx, Pen};
+use crate::model::{Confidence, FlowRow, ProcessId};
+use crate::query::{RATE_WIDTH, Row, TOTAL_WIDTH, Window, bytes, rate};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
+
+/// The longest end: `[v6]:port`.
+const END_MOST: u16 = 47;
+/// The shortest that still tells something.
+const END_LEAST: u16 = 21;
+/// ` => `
+const ARROW: u16 = 4;
+
+/// The room of each part of a pair of lines.
+struct Room {
+    end: u16,
+    windows: usize,
+    total: bool,
+}
+
+impl Room {
+    fn new(width: u16) -> Self {
+        let rates = |windows: u16| windows * (RATE_WIDTH + 1);
+        let least = MARK + 1 + 2 * END_LEAST + ARROW + 1;
+        let windows = [3, 2].into_iter().find(|windows| width >= least + rates(*windows)).unwrap_or(1);
+        let total = width > least + rates(3) + TOTAL_WIDTH;
+        let used = MARK + 1 + ARROW + 1 + rates(windows) + if total { TOTAL_WIDTH + 1 } else { 0 };
+        let end = (width.saturating_sub(used) / 2).min(END_MOST);
+        Self { end, windows: usize::from(windows), total }
+    }
+}
+
+/// ```text
+///   LOCAL  PROCESS             REMOTE                       2s      10s      40s
+/// ▸ 10.0.0.5:443            => 93.184.216.34:52211     8.1Mb/s  7.9Mb/s  7.7Mb/s
+///   nginx[2817]             <= tcp eth0                212Mb/s  198Mb/s  190Mb/s
+/// ```
+pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>) {
+    let room = Room::new(titles.width);
+    title(&mut Pen::new(buffer, titles, 0), &room, ctx);
+    let cursor = ctx.state.cursor();
+    let height = usize::from(rows.height.div_ceil(2));
+    let view = ctx.state.select(ctx.snapshot, cursor.offset.saturating_add(height));
+    if view.total == 0 {
+        nothing(buffer, rows, ctx);
+    }
+    let visible = view.rows.iter().enumerate().skip(cursor.offset).take(height);
+    for (line, (index, row)) in (0u16..).step_by(2).zip(visible) {
+        let Row::Flow(flow) = *row else { continue };
+        let selected = index == cursor.index;
+        pair(buffer, rows, line, flow, selected, &room, ctx);
+        bar(buffer, line_of(rows, line), flow.windows.tx[0], ctx);
+        if line + 1 < rows.height {
+            bar(buffer, line_of(rows, line + 1), flow.windows.rx[0], ctx);
+        }
+    }
+}
+
+fn title(pen: &mut Pen<'_>, room: &Room, ctx: &Ctx<'_>) {
+    let style = ctx.theme.titles;
+    pen.skip(MARK + 1);
+    pen.put_left(&ctx.glyphs.fit("LOCAL / PROCESS", room.end), room.end, style);
+    pen.skip(ARROW);
+    pen.put_left(&ctx.glyphs.fit("REMOTE", room.end), room.end, style);
+    pen.skip(1);
+    for window in &Window::ALL[..room.windows] {
+        pen.put_right(&format!("{}s", window.seconds()), RATE_WIDTH + 1, style);
+    }
+    if room.total {
+        pen.put_right("TOTAL", TOTAL_WIDTH + 1, style);
+    }
+}
+
+fn pair(
+    buffer: &mut Buffer,
+    rows: Rect,
+    line: u16,
+    flow: &FlowRow,
+    selected: bool,
+    room: &Room,
+    ctx: &Ctx<'_>,
+) {
+    let (theme, glyphs) = (ctx.theme, ctx.glyphs);
+    let idle = Row::Flow(flow).is_idle();
+    let accent = |style: Style| {
+        let style = if idle { theme.dim } else { style };
+        if selected { style.patch(theme.selected) } else { style }
+    };
+    let (plain, tx, rx) = (accent(theme.plain), accent(theme.tx), accent(theme.rx));
+    let end = |end: String| glyphs.fit_middle(&end, room.end).into_owned();
+
+    let mut pen = Pen::new(buffer, rows, line);
+    mark(&mut pen, selected, ctx);
+    pen.skip(1);
+    pen.put_left(&end(flow.id.local.to_string()), room.end, plain);
+    pen.put(" => ", tx);
+    pen.put_left(&end(flow.id.remote.to_string()), room.end, plain);
+    pen.skip(1);
+    numbers(&mut pen, flow.windows.tx, flow.total.tx_bytes, room, tx);
+
+    let mut pen = Pen::new(buffer, rows, line + 1);
+    pen.skip(MARK + 1);
+    pen.put_left(&owner(flow, room.end, ctx), room.end, plain);
+    pen.put(" <= ", rx);
+    let how = how(flow, ctx);
+    pen.put_left(&glyphs.fit(&how, room.end), room.end, accent(theme.dim));
+    pen.skip(1);
+    numbers(&mut pen, flow.windows.rx, flow.total.rx_bytes, room, rx);
+}
+
+fn numbers(pen: &mut Pen<'_>, rates: [u64; 3], total: u64, room: &Room, style: Style) {
+    for value in &rates[..room.windows] {
+        pen.put_right(&rate(*value), RATE_WIDTH + 1, style);
+    }
+    if room.total {
+        pen.put_right(&bytes(total), TOTAL_WIDTH + 1, style);
+    }
+}
+
+/// `nginx[2817]`, or why nobody is named; the name gives way before the pid does.
+fn owner(flow: &FlowRow, width: u16, ctx: &Ctx<'_>) -> String {
+    let row = Row::Flow(flow);
+    let name = ctx.glyphs.escape(row.name());
+    match row.owner() {
+        Some(owner) if owner != ProcessId::KERNEL => {
+            let pid = format!("[{}]", owner.pid);
+            let room = width.saturating_sub(u16::try_from(pid.width()).unwrap_or(u16::MAX));
+            format!("{}{pid}", ctx.glyphs.fit(&name, room))
+        }
+        Some(_) => ctx.glyphs.fit(&name, width).into_owned(),
+        None => {
+            let reason = ctx.glyphs.escape(row.reason().unwrap_or_default());
+            ctx.glyphs.fit(&format!("{name}: {reason}"), width).into_owned()
+        }
+    }
+}
+
+/// `tcp eth0`, and what the owner is worth where it is named but not exact.
+fn how(flow: &FlowRow, ctx: &Ctx<'_>) -> String {
+    let route = format!("{} {}", flow.id.protocol, ctx.glyphs.escape(&flow.interface));
+    match flow.attribution.confidence {
+        confidence @ (Confidence::Inherited | Confidence::Shared) => format!("{route} {}", confidence.name()),
+        _ => route,
+    }
+}

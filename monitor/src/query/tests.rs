@@ -1,0 +1,200 @@
+//! Numbers, columns, order.
+
+use super::column::STAYS;
+use super::fixture::{busy, endpoint, flow, process, snapshot};
+use super::*;
+use crate::model::{ProcessRow, Windows};
+use proptest::prelude::*;
+use std::time::Duration;
+
+#[test]
+fn rates_have_three_digits_and_a_unit() {
+    for (value, shown) in [
+        (0, "0b/s"),
+        (7, "7b/s"),
+        (999, "999b/s"),
+        (1000, "1.00kb/s"),
+        (1004, "1.00kb/s"),
+        (1005, "1.01kb/s"),
+        (9994, "9.99kb/s"),
+        (9995, "10.0kb/s"),
+        (12_345, "12.3kb/s"),
+        (99_949, "99.9kb/s"),
+        (99_950, "100kb/s"),
+        (212_000_000, "212Mb/s"),
+        (999_499, "999kb/s"),
+        (999_500, "1.00Mb/s"),
+        (1_640_000_000, "1.64Gb/s"),
+        (u64::MAX, "18.4Eb/s"),
+    ] {
+        assert_eq!(rate(value), shown);
+    }
+}
+
+#[test]
+fn totals_counts_and_times() {
+    assert_eq!(
+        [0, 999, 1_640_000_000, 11_800_000_000, u64::MAX].map(bytes),
+        ["0B", "999B", "1.64GB", "11.8GB", "18.4EB"]
+    );
+    assert_eq!([0, 48, 1234, 999_999].map(count), ["0", "48", "1.23k", "1.00M"]);
+    let clocks = [0, 59, 751, 86_399, 86_400 + 751].map(|seconds| clock(Duration::from_secs(seconds)));
+    assert_eq!(clocks, ["00:00:00", "00:00:59", "00:12:31", "23:59:59", "1d 00:12:31"]);
+}
+
+proptest! {
+    #[test]
+    fn numbers_keep_to_their_width_and_their_value(value in any::<u64>(), shift in 0u32..64) {
+        let value = value >> shift;
+        prop_assert!(rate(value).len() <= usize::from(RATE_WIDTH));
+        prop_assert!(bytes(value).len() <= usize::from(TOTAL_WIDTH));
+        prop_assert!(count(value).len() <= usize::from(COUNT_WIDTH));
+        let shown = bytes(value);
+        let digits: String = shown.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        let power = " kMGTPE".find(shown.as_bytes()[digits.len()] as char).unwrap_or(0);
+        let back = digits.parse::<f64>().unwrap() * 1000f64.powi(i32::try_from(power).unwrap());
+        prop_assert!((back - value as f64).abs() <= value as f64 * 0.00501, "{} {}", value, shown);
+    }
+
+    #[test]
+    fn a_limit_gives_the_beginning_of_the_whole_order(
+        rates in prop::collection::vec(0u64..5, 0..40),
+        limit in 0usize..45,
+        descending in any::<bool>(),
+        by_name in any::<bool>(),
+    ) {
+        let snapshot = of_rates(&rates);
+        let sort = if by_name { SortKey::Column(ColumnId::Process) } else { SortKey::Rate(Window::Two) };
+        let query = Query { sort, descending, ..Query::default() };
+        let whole = ids(&select(&snapshot, &query));
+        let part = select(&snapshot, &Query { limit: Some(limit), ..query });
+        prop_assert_eq!(part.total, rates.len());
+        prop_assert_eq!(ids(&part), &whole[..limit.min(rates.len())]);
+        for (place, id) in whole.iter().enumerate() {
+            prop_assert_eq!(rank(&snapshot, &query, *id), Some(place));
+        }
+        prop_assert_eq!(ids(&select_frozen(&snapshot, &query, &whole)), whole);
+    }
+
+    #[test]
+    fn equal_rows_do_not_dance(rates in prop::collection::vec(0u64..3, 0..30), seed in any::<u64>()) {
+        let straight = of_rates(&rates);
+        let mut mixed = straight.clone();
+        // Any order of appearance must give the same picture.
+        mixed.processes.sort_by_key(|row| u64::from(row.id.unwrap().pid).wrapping_mul(seed | 1));
+        let query = Query::default();
+        prop_assert_eq!(ids(&select(&straight, &query)), ids(&select(&mixed, &query)));
+    }
+
+    #[test]
+    fn columns_fit_and_what_stays_stays(width in 0u16..400) {
+        for view in ViewKind::ALL {
+            let placed = place(columns(view), width);
+            let used: u32 = placed.iter().map(|p| u32::from(p.width) + 1).sum();
+            let least: u32 =
+                columns(view).iter().filter(|c| c.leaves == STAYS).map(|c| u32::from(c.width) + 1).sum();
+            prop_assert!(used <= u32::from(width).max(least));
+            prop_assert!(placed.iter().all(|p| p.width >= p.column.width && p.width <= p.column.most));
+            for column in columns(view).iter().filter(|column| column.leaves == STAYS) {
+                prop_assert!(placed.iter().any(|p| p.column.id == column.id));
+            }
+        }
+    }
+}
+
+fn of_rates(rates: &[u64]) -> Snapshot {
+    let row = |(pid, rate): (u32, &u64)| process(pid, &format!("p{}", pid % 4), *rate, 0);
+    snapshot((1u32..).zip(rates).map(row).collect(), vec![])
+}
+
+fn ids(view: &View<'_>) -> Vec<RowId> {
+    view.rows.iter().map(|row| row.id()).collect()
+}
+
+fn names(snapshot: &Snapshot, query: &Query) -> Vec<String> {
+    select(snapshot, query).rows.iter().map(|row| row.name().to_owned()).collect()
+}
+
+#[test]
+fn columns_leave_in_their_order() {
+    use ColumnId::{Exe, Flows, Pid, Process, Rx, RxTotal, User};
+    let gone = |id: ColumnId| {
+        let there = |width: u16| place(columns(ViewKind::Processes), width).iter().any(|p| p.column.id == id);
+        (0..300).find(|width| there(*width)).unwrap()
+    };
+    let order = [Exe, RxTotal, Rx(Window::Forty), User, Flows, Rx(Window::Ten), Pid, Process];
+    let widths = order.map(gone);
+    assert!(widths.windows(2).all(|pair| pair[0] > pair[1]), "{widths:?}");
+    assert_eq!(gone(Rx(Window::Two)), 0);
+}
+
+#[test]
+fn names_in_text_output_are_unique_words() {
+    for view in ViewKind::ALL {
+        let mut names: Vec<_> = columns(view).iter().map(|column| column.name).collect();
+        assert!(names.iter().all(|name| !name.is_empty() && !name.contains(' ')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), columns(view).len());
+    }
+}
+
+#[test]
+fn each_window_sorts_by_both_directions() {
+    let row =
+        |pid, name: &str, rx, tx| ProcessRow { windows: Windows { rx, tx }, ..process(pid, name, 0, 0) };
+    let rows = vec![
+        row(1, "a", [5, 1, 1], [5, 1, 1]),
+        row(2, "b", [9, 9, 0], [0; 3]),
+        row(3, "c", [0; 3], [1, 2, 9]),
+    ];
+    let snapshot = snapshot(rows, vec![]);
+    let by = |window| names(&snapshot, &Query { sort: SortKey::Rate(window), ..Query::default() });
+    assert_eq!(by(Window::Two), ["a", "b", "c"]);
+    assert_eq!(by(Window::Ten), ["b", "a", "c"]);
+    assert_eq!(by(Window::Forty), ["c", "a", "b"]);
+    let tx = SortKey::Column(ColumnId::Tx(Window::Two));
+    assert_eq!(names(&snapshot, &Query { sort: tx, ..Query::default() }), ["a", "c", "b"]);
+    let name = Query { sort: SortKey::Column(ColumnId::Process), descending: false, ..Query::default() };
+    assert_eq!(names(&snapshot, &name), ["a", "b", "c"]);
+}
+
+#[test]
+fn every_column_sorts_and_every_cell_has_text() {
+    let snapshot = busy();
+    for view in ViewKind::ALL {
+        for column in columns(view) {
+            let query = Query { view, sort: SortKey::Column(column.id), ..Query::default() };
+            let selected = select(&snapshot, &query);
+            assert_eq!(selected.rows.len(), len(&snapshot, view));
+            assert!(selected.rows.is_sorted_by(|a, b| column.id.key(*a) >= column.id.key(*b)));
+            for row in selected.rows {
+                assert!(!column.cell(row).is_empty(), "{}", column.name);
+                assert!(!column.field(row).is_empty(), "{}", column.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn new_rows_follow_a_frozen_order() {
+    let query = Query::default();
+    let before = of_rates(&[1, 2, 3]);
+    let order = ids(&select(&before, &query));
+    let after = of_rates(&[3, 1, 2, 9, 8]);
+    let pids: Vec<_> =
+        select_frozen(&after, &query, &order).rows.iter().map(|row| row.owner().unwrap().pid).collect();
+    assert_eq!(pids, [3, 2, 1, 4, 5]);
+}
+
+#[test]
+fn a_flow_under_two_owners_is_two_rows() {
+    let (one, two) = (process(1, "one", 5, 5), process(2, "two", 5, 5));
+    let ends = (endpoint("10.0.0.1", 1), endpoint("10.0.0.2", 2));
+    let flows = vec![flow(1, &two, ends.0, ends.1), flow(1, &one, ends.0, ends.1)];
+    let snapshot = snapshot(vec![], flows);
+    let query = Query { view: ViewKind::Flows, ..Query::default() };
+    let view = select(&snapshot, &query);
+    assert_ne!(view.rows[0].id(), view.rows[1].id());
+    assert_eq!(names(&snapshot, &query), ["one", "two"]);
+}
