@@ -154,8 +154,9 @@ fn recipe() -> String {
 fn build(project: &Project, toolchain: &Toolchain, extra: &[&str]) -> Result<PathBuf> {
     let target = project.target.join("ebpf");
     let mut command = toolchain.cargo();
-    command.arg("build").args(arguments(&target)).args(extra);
+    command.arg("build");
     configure(&mut command, project, toolchain);
+    command.args(extra);
     println!(
         "building the kernel programs with {} (LLVM {})",
         toolchain.rustc_version(),
@@ -165,17 +166,22 @@ fn build(project: &Project, toolchain: &Toolchain, extra: &[&str]) -> Result<Pat
     Ok(target.join(TARGET).join("release/monitor-ebpf"))
 }
 
-/// The arguments of every cargo command for the kernel programs.
-pub(crate) fn arguments(target: &Path) -> Vec<String> {
-    let fixed = ["--package=monitor-ebpf", "--release", "--locked", "-Zbuild-std=core", "--target", TARGET];
-    let target = format!("--target-dir={}", target.display());
-    fixed.iter().map(ToString::to_string).chain([target]).collect()
+/// Lints the kernel programs with the build's own flags; a warning is an error.
+pub(crate) fn lint(project: &Project) -> Result<()> {
+    let toolchain = Toolchain::ensure(Record::read(project)?.map(|record| record.rustc).as_deref())?;
+    let mut command = toolchain.clippy()?;
+    command.arg("clippy");
+    configure(&mut command, project, &toolchain);
+    command.args(["--", "-D", "warnings"]);
+    shell::run(&mut command)
 }
 
-/// The environment of every cargo command for the kernel programs.
-pub(crate) fn configure(command: &mut Command, project: &Project, toolchain: &Toolchain) {
+/// The arguments and the environment that every cargo command for the kernel programs shares.
+fn configure(command: &mut Command, project: &Project, toolchain: &Toolchain) {
     let flags: Vec<_> = FLAGS.iter().map(ToString::to_string).chain(remaps(project, toolchain)).collect();
     command
+        .args(["--package=monitor-ebpf", "--release", "--locked", "-Zbuild-std=core", "--target", TARGET])
+        .arg(format!("--target-dir={}", project.target.join("ebpf").display()))
         .current_dir(&project.root)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &toolchain.linker)

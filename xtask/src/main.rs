@@ -6,10 +6,14 @@
 mod build_ebpf;
 mod object;
 mod packages;
+mod privileges;
 mod project;
 mod run;
 mod shell;
+mod steps;
+mod test;
 mod toolchain;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +30,10 @@ struct Cli {
 enum Command {
     /// Build monitor in release mode and start it, through sudo when not root
     Run(run::Args),
+    /// Run the tests: what needs root and BPF is counted and explained where it cannot run
+    Test(test::Args),
+    /// Check what contributors need beyond the tests: the object, its lints, documentation, licences
+    Verify,
     /// Build the kernel programs and write the object that is committed
     BuildEbpf(build_ebpf::Args),
 }
@@ -33,6 +41,8 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::main(&args),
+        Command::Test(args) => test::main(&args),
+        Command::Verify => verify::main(),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
     };
     outcome.unwrap_or_else(|error| {

@@ -3,10 +3,11 @@
 //! Each command has one table. Missing packages are installed when this runs as root on a system with apt; otherwise the
 //! exact command is the error.
 
+use crate::project::Project;
 use crate::shell;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A Debian package.
 pub(crate) struct Package {
@@ -74,6 +75,31 @@ fn install(names: &[&str]) -> Result<()> {
         shell::run(&mut update)?;
         attempt()
     })
+}
+
+/// Makes sure that the parts of the Rust toolchain are there that a minimal one lacks: pairs of a cargo sub-command and
+/// the component that has it.
+pub(crate) fn ensure_components(project: &Project, components: &[(&str, &str)]) -> Result<()> {
+    let present = |subcommand: &str| {
+        let mut command = project.cargo();
+        command.args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let missing: Vec<_> = components
+        .iter()
+        .filter(|(subcommand, _)| !present(subcommand))
+        .map(|&(_, component)| component)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut command = Command::new("rustup");
+    command.args(["component", "add"]).args(&missing);
+    if shell::find("rustup").is_none() {
+        bail!("the Rust toolchain lacks {}; with rustup: {}", missing.join(" and "), shell::line(&command));
+    }
+    println!("missing: {}\n$ {}", missing.join(", "), shell::line(&command));
+    shell::run(&mut command)
 }
 
 /// Whether this runs as root.

@@ -18,6 +18,9 @@ const LINKER_VERSION: &str = "0.13.0";
 /// The target of the kernel programs.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
 
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+
 /// What the object is made with.
 pub(crate) struct Toolchain {
     compiler: Compiler,
@@ -78,21 +81,19 @@ impl Toolchain {
     }
 
     /// Clippy of this toolchain, which calls cargo and the compiler beside it.
-    pub(crate) fn clippy(&self) -> Command {
-        let bin = self.compiler.cargo.parent().unwrap_or(Path::new("/"));
-        let mut command = self.clean(Command::new(self.clippy_path()));
-        command.env("CARGO", &self.compiler.cargo);
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let directories = std::iter::once(bin.to_path_buf()).chain(std::env::split_paths(&path));
-        if let Ok(path) = std::env::join_paths(directories) {
-            command.env("PATH", path);
+    pub(crate) fn clippy(&self) -> Result<Command> {
+        let clippy = self.compiler.cargo.with_file_name("cargo-clippy");
+        if self.compiler.cargo == Path::new(DEBIAN_CARGO) {
+            packages::ensure(&[debian("rust-web-clippy", &clippy, "lints of the kernel programs")])?;
+        } else if !clippy.is_file() {
+            bail!("nightly has no clippy: rustup component add --toolchain nightly clippy");
         }
-        command
-    }
-
-    /// Where clippy of this toolchain is, or belongs.
-    pub(crate) fn clippy_path(&self) -> PathBuf {
-        self.compiler.cargo.with_file_name("cargo-clippy")
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let beside = clippy.parent().map(Path::to_path_buf);
+        let path = std::env::join_paths(beside.into_iter().chain(std::env::split_paths(&path)))?;
+        let mut command = self.clean(Command::new(&clippy));
+        command.env("CARGO", &self.compiler.cargo).env("PATH", path);
+        Ok(command)
     }
 
     /// Takes out of the environment what the surrounding cargo or the developer's shell would change in the object.
@@ -117,7 +118,7 @@ impl Toolchain {
 
 /// The usable compilers of this machine, in order of preference.
 fn installed() -> Vec<Compiler> {
-    let debian = Compiler::probe(Path::new("/usr/bin/rustc"), Path::new("/usr/bin/cargo"));
+    let debian = Compiler::probe(DEBIAN_RUSTC.as_ref(), DEBIAN_CARGO.as_ref());
     nightly().into_iter().chain(debian).collect()
 }
 
@@ -165,16 +166,19 @@ fn sources(sysroot: &Path) -> PathBuf {
     sysroot.join("lib/rustlib/src/rust")
 }
 
+fn debian(name: &str, file: &Path, why: &'static str) -> Package {
+    Package { name: name.to_owned(), evidence: Evidence::File(file.to_path_buf()), why }
+}
+
 fn install_compiler() -> Result<Compiler> {
-    let debian = |name: &str, file: &str, why| Package {
-        name: name.to_owned(),
-        evidence: Evidence::File(PathBuf::from(file)),
-        why,
-    };
     packages::ensure(&[
-        debian("rustc-web", "/usr/bin/rustc", "a compiler that can build `core` for the kernel target"),
-        debian("cargo-web", "/usr/bin/cargo", "its cargo"),
-        debian("rust-web-src", "/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "the sources of `core`"),
+        debian("rustc-web", DEBIAN_RUSTC.as_ref(), "a compiler that can build `core` for the kernel target"),
+        debian("cargo-web", DEBIAN_CARGO.as_ref(), "its cargo"),
+        debian(
+            "rust-web-src",
+            "/usr/lib/rustlib/src/rust/library/core/Cargo.toml".as_ref(),
+            "the sources of `core`",
+        ),
     ])?;
     installed().into_iter().next().context(
         "no compiler with the sources of `core`; install one: rustup toolchain install nightly --component rust-src",
@@ -187,12 +191,8 @@ fn ensure_llvm(compiler: &Compiler) -> Result<PathBuf> {
     if strip.is_file() && shell::find("bpf-linker").is_some() {
         return Ok(strip);
     }
-    let package = |evidence: &Path, why| Package {
-        name: format!("llvm-{}-dev", compiler.llvm_major()),
-        evidence: Evidence::File(evidence.to_path_buf()),
-        why,
-    };
-    packages::ensure(&[package(
+    packages::ensure(&[debian(
+        &format!("llvm-{}-dev", compiler.llvm_major()),
         &compiler.llvm_prefix().join("bin/llvm-config"),
         "llvm-strip, and the LLVM of the compiler for bpf-linker",
     )])?;
