@@ -3,6 +3,7 @@
 //! One file per command; what several commands share (where things are, how to start a program, what the machine lacks)
 //! has a file of its own. Nothing here is needed to build or to use `monitor`: `cargo build` does that.
 
+mod bench;
 mod build_ebpf;
 mod object;
 mod packages;
@@ -36,6 +37,8 @@ enum Command {
     Verify,
     /// Build the kernel programs and write the object that is committed
     BuildEbpf(build_ebpf::Args),
+    /// Measure what monitor costs
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Verify => verify::main(),
+        Command::Bench(args) => bench::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
     };
     outcome.unwrap_or_else(|error| {
