@@ -76,7 +76,9 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         for bench in &chosen {
             eprintln!("round {round} of {}: {}", args.rounds, bench.name);
             let samples = (bench.run)(&setting).with_context(|| format!("bench {}", bench.name))?;
-            samples.into_iter().for_each(|sample| table.add(bench.name, sample));
+            for sample in &samples {
+                table.add(bench.name, sample);
+            }
         }
     }
     print!("{table}");

@@ -18,7 +18,7 @@ struct Row {
 
 impl Table {
     /// Adds a sample to its row.
-    pub(super) fn add(&mut self, bench: &'static str, sample: Sample) {
+    pub(super) fn add(&mut self, bench: &'static str, sample: &Sample) {
         let row = self.rows.iter_mut().find(|row| row.bench == bench && row.what == sample.what);
         if let Some(row) = row {
             row.values.push(sample.value);
@@ -65,10 +65,10 @@ mod tests {
     fn rows_keep_their_order_and_show_the_median() {
         let mut table = Table::default();
         for value in [3.0, 1.0, 2.0] {
-            table.add("b", Sample { what: "time", unit: "ms", value });
-            table.add("a", Sample { what: "memory", unit: "MB", value: value * 2.0 });
+            table.add("b", &Sample { what: "time", unit: "ms", value });
+            table.add("a", &Sample { what: "memory", unit: "MB", value: value * 2.0 });
         }
-        table.add("a", Sample { what: "memory", unit: "MB", value: 8.0 });
+        table.add("a", &Sample { what: "memory", unit: "MB", value: 8.0 });
         let text = table.to_string();
         let rows: Vec<_> = text.lines().skip(2).collect();
         assert_eq!(
