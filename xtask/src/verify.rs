@@ -1,0 +1,71 @@
+//! `cargo xtask verify`: what a change needs beyond its tests. Slow the first time, because it installs and builds tools.
+
+use crate::build_ebpf::{self, Comparison};
+use crate::packages;
+use crate::project::Project;
+use crate::shell;
+use crate::steps::{Steps, Verdict};
+use anyhow::{Result, bail};
+use std::process::{Command, ExitCode};
+
+/// The version of cargo-deny that is installed when there is none.
+const DENY_VERSION: &str = "0.20.2";
+
+/// The command.
+pub(crate) fn main() -> Result<ExitCode> {
+    println!("The object byte for byte, lints of the kernel programs, documentation, licences and sources.");
+    let project = Project::find()?;
+    let mut steps = Steps::default();
+    steps.step("a rebuild gives the committed object", || object(&project));
+    steps.step("lints of the kernel programs", || build_ebpf::lint(&project).map(|()| Verdict::Passed));
+    steps.step("documentation", || documentation(&project));
+    steps.step("licences, bans and sources of dependencies", || dependencies(&project));
+    Ok(steps.finish(false))
+}
+
+fn object(project: &Project) -> Result<Verdict> {
+    build_ebpf::check_hashes(project)?;
+    Ok(match build_ebpf::check_bytes(project)? {
+        Comparison::Identical => Verdict::Passed,
+        Comparison::OtherToolchain(why) => Verdict::Skipped(why),
+    })
+}
+
+fn documentation(project: &Project) -> Result<Verdict> {
+    let mut command = project.cargo();
+    command.args([
+        "doc",
+        "--workspace",
+        "--exclude",
+        "monitor-ebpf",
+        "--no-deps",
+        "--document-private-items",
+    ]);
+    shell::run(command.env("RUSTDOCFLAGS", "-Dwarnings"))?;
+    Ok(Verdict::Passed)
+}
+
+fn dependencies(project: &Project) -> Result<Verdict> {
+    let deny = match shell::find("cargo-deny") {
+        Some(deny) => deny,
+        None => install_deny()?,
+    };
+    let mut command = Command::new(deny);
+    command.args(["--locked", "check", "licenses", "bans", "sources"]).current_dir(&project.root);
+    shell::run(&mut command)?;
+    Ok(Verdict::Passed)
+}
+
+fn install_deny() -> Result<std::path::PathBuf> {
+    let mut install = Command::new("cargo");
+    install.args(["install", "--locked"]).arg(format!("cargo-deny@{DENY_VERSION}"));
+    if !packages::is_root() {
+        bail!("cargo-deny is missing; install it with: {}", shell::line(&install));
+    }
+    println!("missing: cargo-deny (reads deny.toml); three minutes\n$ {}", shell::line(&install));
+    shell::run(&mut install)?;
+    match shell::find("cargo-deny") {
+        Some(deny) => Ok(deny),
+        None => bail!("cargo-deny was installed, but not where it can be found"),
+    }
+}

@@ -1,0 +1,58 @@
+//! Rules of this project that no compiler and no lint knows: who may import whom, what the pure modules may not touch,
+//! and what may not stand in any tracked file. Each rule is a function from text to complaints, and each has a test that
+//! feeds it something bad.
+
+mod files;
+mod imports;
+mod purity;
+mod text;
+mod tokens;
+
+use files::File;
+
+fn complaints(rule: impl Fn(&File) -> Vec<String>) -> Vec<String> {
+    files::tracked()
+        .iter()
+        .flat_map(|file| rule(file).into_iter().map(move |why| format!("{}: {why}", file.path)))
+        .collect()
+}
+
+fn holds(rule: impl Fn(&File) -> Vec<String>) {
+    let complaints = complaints(rule);
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn modules_import_only_what_they_may() {
+    holds(imports::check);
+}
+
+#[test]
+fn the_middle_is_pure() {
+    holds(purity::check);
+}
+
+#[test]
+fn every_source_file_says_what_it_is() {
+    holds(text::opens_with_prose);
+}
+
+#[test]
+fn source_files_are_short() {
+    holds(text::is_short);
+}
+
+#[test]
+fn what_is_left_to_do_has_an_issue() {
+    holds(text::has_no_loose_ends);
+}
+
+#[test]
+fn no_file_knows_where_it_was_built() {
+    holds(text::names_no_machine);
+}
+
+#[test]
+fn crates_come_from_the_registry_that_everyone_has() {
+    holds(text::names_no_registry);
+}
