@@ -5,6 +5,7 @@
 //! counted. Nothing here sleeps for a fixed time: a step ends when its condition holds, or panics at its deadline.
 //! Nothing is shared between tests, nothing of the machine is changed for longer than a value lives.
 
+pub mod accounts;
 pub mod agent;
 pub mod bpf;
 pub mod capture;
@@ -13,6 +14,7 @@ pub mod json;
 pub mod monitor;
 pub mod netns;
 pub mod program;
+pub mod scene;
 pub mod terminal;
 pub mod tun;
 pub mod veth;

@@ -107,18 +107,24 @@ impl Monitor {
     /// # Panics
     /// When it ends before that, or takes too long; its stderr is in the message.
     pub fn objects_from(&mut self, count: usize) -> Vec<Object> {
-        wait::until(&format!("monitor prints {count} objects; it said: {}", self.stderr()), || {
-            let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (seen, said) = (Arc::clone(&self.objects), Arc::clone(&self.complaints));
+        let said = || said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let look = || {
+            // In this order: what it printed before it ended counts.
+            let ended = self.child.try_wait().expect("wait for monitor");
+            if ended.is_some() {
+                self.join();
+            }
+            let objects = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if objects.len() >= count {
                 return Some(objects);
             }
-            let ended = self.child.try_wait().expect("wait for monitor");
             if let Some(status) = ended {
-                self.join();
-                panic!("monitor ended with {status} after {} objects: {}", objects.len(), self.stderr());
+                panic!("monitor ended with {status} after {} objects: {}", objects.len(), said());
             }
             None
-        })
+        };
+        wait::or_tell(wait::STEP, look, || format!("monitor prints {count} objects; it said: {}", said()))
     }
 
     /// Waits for an object that was begun after now: everything that happened before is in it.

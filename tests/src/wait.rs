@@ -23,13 +23,21 @@ pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 /// When the time is over; `what` tells what was waited for.
-pub fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn within<T>(limit: Duration, what: &str, look: impl FnMut() -> Option<T>) -> T {
+    or_tell(limit, look, || what.to_owned())
+}
+
+/// Waits until `look` gives something, for at most `limit`.
+///
+/// # Panics
+/// When the time is over, with what `tell` then tells.
+pub fn or_tell<T>(limit: Duration, mut look: impl FnMut() -> Option<T>, tell: impl FnOnce() -> String) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {limit:?}: {}", tell());
         thread::sleep(LOOK);
     }
 }
