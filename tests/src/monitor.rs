@@ -4,6 +4,7 @@ use crate::{cgroup::Cgroup, json::Object, netns::Netns, program, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Read},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
@@ -41,9 +42,14 @@ impl Report {
 
 /// `monitor --json` on one cgroup, five objects a second, not started yet.
 pub fn command(cgroup: &Cgroup, netns: Option<&Netns>) -> Command {
-    let mut command =
-        netns.map_or_else(|| Command::new(program::monitor()), |n| n.command(program::monitor()));
-    command.args(["--json", "--interval", "0.2", "--cgroup"]).arg(cgroup.path());
+    command_at(cgroup.path(), netns)
+}
+
+/// The same for any cgroup.
+pub fn command_at(cgroup: &Path, netns: Option<&Netns>) -> Command {
+    let program = program::monitor();
+    let mut command = netns.map_or_else(|| Command::new(&program), |netns| netns.command(&program));
+    command.args(["--json", "--interval", "0.2", "--cgroup"]).arg(cgroup);
     command
 }
 
