@@ -42,14 +42,14 @@ impl Report {
 
 /// `monitor --json` on one cgroup, five objects a second, not started yet.
 pub fn command(cgroup: &Cgroup, netns: Option<&Netns>) -> Command {
-    command_at(cgroup.path(), netns)
+    command_every("0.2", cgroup.path(), netns)
 }
 
-/// The same for any cgroup.
-pub fn command_at(cgroup: &Path, netns: Option<&Netns>) -> Command {
+/// The same for any interval and any cgroup.
+pub fn command_every(interval: &str, cgroup: &Path, netns: Option<&Netns>) -> Command {
     let program = program::monitor();
     let mut command = netns.map_or_else(|| Command::new(&program), |netns| netns.command(&program));
-    command.args(["--json", "--interval", "0.2", "--cgroup"]).arg(cgroup);
+    command.args(["--json", "--interval", interval, "--cgroup"]).arg(cgroup);
     command
 }
 

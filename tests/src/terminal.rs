@@ -35,8 +35,11 @@ impl Terminal {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let server = format!("monitor-test-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let terminal = Self { server, directory: tempfile::tempdir().expect("a directory for the terminal") };
+        let config = terminal.directory.path().join("tmux.conf");
+        // The status line would take a line from the pane.
+        fs::write(&config, "set -g status off\n").expect("write the configuration of tmux");
         let mut tmux = Command::new("tmux");
-        tmux.args(["-u", "-L", &terminal.server, "-f", "/dev/null", "new-session", "-d"]);
+        tmux.args(["-u", "-L", &terminal.server, "-f"]).arg(config).args(["new-session", "-d"]);
         tmux.args(["-x", &width.to_string(), "-y", &height.to_string()]);
         let pid_file = terminal.directory.path().join("pid");
         tmux.arg("-e").arg(format!("PID_FILE={}", pid_file.display()));

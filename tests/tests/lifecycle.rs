@@ -3,7 +3,7 @@
 use monitor_tests::{
     agent::{reconnect, transfer},
     bpf::{Id, Kind, exists, held_by},
-    monitor::{Monitor, Report},
+    monitor::{Monitor, Report, command_every},
     scene::Scene,
     veth::Version,
     wait,
@@ -81,6 +81,15 @@ fn rounds(scene: &mut Scene, count: &AtomicU64, stop: &AtomicBool) {
     }
 }
 
+/// Ends the traffic even when the test panics, for the scope waits for it.
+struct StopOnDrop<'s>(&'s AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn traffic_does_not_notice_attach_detach_and_kill() {
@@ -90,6 +99,7 @@ fn traffic_does_not_notice_attach_detach_and_kill() {
     let (count, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         let traffic = scope.spawn(|| rounds(&mut scene, &count, &stop));
+        let stop = StopOnDrop(&stop);
         let some_rounds = || {
             let goal = count.load(Ordering::Relaxed) + 5;
             wait::until("traffic goes on", || {
@@ -99,12 +109,12 @@ fn traffic_does_not_notice_attach_detach_and_kill() {
         };
         some_rounds();
         for signal in [Signal::INT, Signal::KILL, Signal::TERM, Signal::KILL] {
-            let monitor = Monitor::counting(monitor_tests::monitor::command_at(&cgroup, None));
+            let monitor = Monitor::counting(command_every("0.2", &cgroup, None));
             some_rounds();
             monitor.signal(signal);
             some_rounds();
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stop);
         traffic.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
     assert_eq!((devices.0.counters().dropped, devices.1.counters().dropped), (0, 0));

@@ -20,9 +20,7 @@ fn a_process_that_is_gone_before_the_first_look_keeps_its_name_and_bytes() {
     let mut scene = Scene::new();
     let listener = scene.server.listen(scene.pair.b.address(Version::V4, 0));
     let (sink, address) = scene.datagram_server(Version::V4);
-    let mut command = monitor::command(&scene.cgroup, None);
-    command.args(["--interval", "3"]); // the last one holds
-    let monitor = Monitor::counting(command);
+    let monitor = Monitor::counting(monitor::command_every("3", scene.cgroup.path(), None));
     let looks = monitor.printed();
     let mut brief = Agent::spawn(&scene.cgroup, &scene.pair.a.netns, "brief");
     let pid = brief.pid();
