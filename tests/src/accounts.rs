@@ -10,7 +10,7 @@ use monitor_common::Counters;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A process of the output: its pid and start, or the name that stands for the bytes of no process.
+/// A process of the output: its pid and start, or, for the bytes of no process, what they wait for.
 type Holder = (Option<u64>, String);
 
 /// Checks every object of a run: the ledger adds up to the totals, the processes (each as it was last listed, for an
@@ -106,7 +106,11 @@ fn ledger(object: &Object) {
 
 fn holder(process: &Value) -> Holder {
     let pid = field(process, "pid").as_u64();
-    let name = if pid.is_some() { field(process, "start") } else { field(process, "process") };
+    let name = if pid.is_some() {
+        field(process, "start")
+    } else {
+        field(field(process, "attribution"), "confidence")
+    };
     (pid, name.as_str().unwrap_or_default().to_owned())
 }
 

@@ -109,8 +109,10 @@ fn traffic_does_not_notice_attach_detach_and_kill() {
         };
         some_rounds();
         for signal in [Signal::INT, Signal::KILL, Signal::TERM, Signal::KILL] {
-            let monitor = Monitor::counting(command_every("0.2", &cgroup, None));
+            let mut monitor = Monitor::counting(command_every("0.2", &cgroup, None));
             some_rounds();
+            let seen = monitor.next_object().totals();
+            assert!(seen.rx_bytes > 0 && seen.tx_bytes > 0, "monitor counts while traffic goes on: {seen:?}");
             monitor.signal(signal);
             some_rounds();
         }

@@ -3,6 +3,7 @@
 
 use monitor_tests::{
     agent::reconnect,
+    bpf::{self, Kind},
     json::counters,
     monitor::{self, Monitor},
     netns::Netns,
@@ -81,6 +82,8 @@ fn an_ordinary_optmem_max_is_no_degradation() {
     let scene = Scene::new();
     let _ordinary = SmallOptmem::new([&scene.pair.a.netns, &scene.pair.b.netns], "131072");
     let monitor = Monitor::counting(monitor::command(&scene.cgroup, Some(&scene.pair.b.netns)));
+    let held = bpf::held_by(monitor.pid());
+    assert!(held.iter().any(|&(kind, _)| kind == Kind::Link), "nothing is attached: {held:?}");
     let degraded = monitor.stop().last().degraded();
     assert!(!degraded.iter().any(|text| text.contains("optmem_max")), "{degraded:?}");
 }
