@@ -9,4 +9,8 @@ pub mod config;
 pub mod engine;
 pub mod frontend;
 pub mod model;
+pub mod privilege;
 pub mod query;
+pub mod resolve;
+pub mod source;
+pub mod table;

@@ -1,1 +1,21 @@
-//! x
+//! The lab: what the integration tests of `monitor` share.
+//!
+//! Every test makes its own cgroup and its own network namespaces, starts helper processes (`traffic`) that move a
+//! known number of bytes on command, and compares what the real `monitor` says with what the helpers and the devices
+//! counted. Nothing here sleeps for a fixed time: a step ends when its condition holds, or panics at its deadline.
+//! Nothing is shared between tests, nothing of the machine is changed for longer than a value lives.
+
+pub mod accounts;
+pub mod agent;
+pub mod bpf;
+pub mod capture;
+pub mod cgroup;
+pub mod json;
+pub mod monitor;
+pub mod netns;
+pub mod program;
+pub mod scene;
+pub mod terminal;
+pub mod tun;
+pub mod veth;
+pub mod wait;

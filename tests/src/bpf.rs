@@ -1,0 +1,166 @@
+//! The few uses of bpf(2) that the tests need, without a library between them and the kernel.
+
+#![expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+};
+
+const MAP_CREATE: libc::c_int = 0;
+const MAP_LOOKUP: libc::c_int = 1;
+const PROG_LOAD: libc::c_int = 5;
+const PROG_GET_NEXT_ID: libc::c_int = 11;
+const MAP_GET_NEXT_ID: libc::c_int = 12;
+const PROG_GET_FD_BY_ID: libc::c_int = 13;
+const OBJ_GET_INFO: libc::c_int = 15;
+const LINK_CREATE: libc::c_int = 28;
+const LINK_GET_NEXT_ID: libc::c_int = 31;
+
+/// Maps that a program can use, at most, as far as the tests look.
+const PROGRAM_MAPS: usize = 64;
+
+/// A kind of kernel object with an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A program.
+    Program,
+    /// A map.
+    Map,
+    /// A link.
+    Link,
+}
+
+/// A kernel object.
+pub type Id = (Kind, u32);
+
+/// Calls bpf(2) with an attribute block in the layout of `union bpf_attr`.
+fn call(command: libc::c_int, attributes: &mut [u32]) -> io::Result<RawFd> {
+    let size = size_of_val(attributes);
+    // SAFETY: the block is valid for its size, and every caller puts only pointers into it that are valid for what the
+    // command does with them and that outlive the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(RawFd::try_from(result).unwrap_or(-1)) }
+}
+
+fn call_for_fd(command: libc::c_int, attributes: &mut [u32]) -> io::Result<OwnedFd> {
+    let fd = call(command, attributes)?;
+    // SAFETY: this command returned a new descriptor that nobody else has seen.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The two halves of a pointer, as a little-endian attribute block has them.
+fn halves<T>(pointer: *const T) -> [u32; 2] {
+    let address = pointer.addr() as u64;
+    [(address & 0xffff_ffff) as u32, (address >> 32) as u32]
+}
+
+fn number(fd: &OwnedFd) -> u32 {
+    u32::try_from(fd.as_raw_fd()).expect("a descriptor is not negative")
+}
+
+/// Makes an array of one element of two u64.
+pub(crate) fn array_of_two() -> io::Result<OwnedFd> {
+    const ARRAY: u32 = 2;
+    call_for_fd(MAP_CREATE, &mut [ARRAY, 4, 16, 1, 0])
+}
+
+/// Reads that element.
+pub(crate) fn read_two(map: &OwnedFd) -> io::Result<[u64; 2]> {
+    let key = 0_u32;
+    let mut value = [0_u64; 2];
+    let (key, value_at) = (halves(&raw const key), halves(&raw mut value));
+    call(MAP_LOOKUP, &mut [number(map), 0, key[0], key[1], value_at[0], value_at[1], 0, 0])?;
+    Ok(value)
+}
+
+/// Loads a traffic-control classifier.
+pub(crate) fn load_classifier(instructions: &[u64]) -> io::Result<OwnedFd> {
+    const SCHED_CLS: u32 = 3;
+    let mut log = vec![0_u8; 65536];
+    let (code, license) = (halves(instructions.as_ptr()), halves(c"GPL".as_ptr()));
+    let log_at = halves(log.as_mut_ptr());
+    let count = u32::try_from(instructions.len()).expect("a short program");
+    let mut attributes =
+        [SCHED_CLS, count, code[0], code[1], license[0], license[1], 1, 65536, log_at[0], log_at[1]];
+    call_for_fd(PROG_LOAD, &mut attributes).map_err(|error| {
+        let text = String::from_utf8_lossy(&log);
+        io::Error::other(format!("{error}: {}", text.trim_end_matches('\0')))
+    })
+}
+
+/// Attaches a classifier to what leaves by a device of the calling thread's namespace, until the link is closed.
+pub(crate) fn attach_egress(program: &OwnedFd, index: u32) -> io::Result<OwnedFd> {
+    const TCX_EGRESS: u32 = 47;
+    call_for_fd(LINK_CREATE, &mut [number(program), index, TCX_EGRESS, 0])
+}
+
+/// Whether a kernel object exists.
+///
+/// # Panics
+/// When the kernel does not tell.
+pub fn exists((kind, id): Id) -> bool {
+    let command = match kind {
+        Kind::Program => PROG_GET_NEXT_ID,
+        Kind::Map => MAP_GET_NEXT_ID,
+        Kind::Link => LINK_GET_NEXT_ID,
+    };
+    // The next id after the one before is this one, if it exists. This holds no reference, unlike opening it.
+    let mut attributes = [id - 1, 0, 0];
+    match call(command, &mut attributes) {
+        Ok(_) => attributes[1] == id,
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => false,
+        Err(error) => panic!("cannot list {kind:?}s: {error}"),
+    }
+}
+
+/// Every program, map and link that a process keeps alive: those it has open, the programs of its links and the maps
+/// of all these programs.
+///
+/// # Panics
+/// When its descriptors cannot be read.
+pub fn held_by(pid: u32) -> BTreeSet<Id> {
+    let mut held = BTreeSet::new();
+    let directory = format!("/proc/{pid}/fdinfo");
+    for entry in fs::read_dir(&directory).unwrap_or_else(|error| panic!("{directory}: {error}")) {
+        let entry = entry.expect("an entry of fdinfo");
+        // It may have been closed in the meantime.
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        held.extend(text.lines().filter_map(|line| {
+            let (name, id) = line.split_once(':')?;
+            let kind = match name {
+                "prog_id" => Kind::Program,
+                "map_id" => Kind::Map,
+                "link_id" => Kind::Link,
+                _ => return None,
+            };
+            Some((kind, id.trim().parse().ok()?))
+        }));
+    }
+    let programs: Vec<u32> =
+        held.iter().filter(|(kind, _)| *kind == Kind::Program).map(|(_, id)| *id).collect();
+    for program in programs {
+        let maps = maps_of(program).unwrap_or_else(|error| panic!("maps of program {program}: {error}"));
+        held.extend(maps.into_iter().map(|id| (Kind::Map, id)));
+    }
+    held
+}
+
+/// The maps of a program.
+fn maps_of(program: u32) -> io::Result<Vec<u32>> {
+    /// Offsets in `struct bpf_prog_info`, in u32: the number of maps, and the pointer to their ids.
+    const COUNT: usize = 13;
+    const IDS: usize = 14;
+    let program = call_for_fd(PROG_GET_FD_BY_ID, &mut [program, 0, 0])?;
+    let mut ids = [0_u32; PROGRAM_MAPS];
+    let mut about = [0_u32; 16];
+    about[COUNT] = u32::try_from(PROGRAM_MAPS).expect("a small constant");
+    about[IDS..].copy_from_slice(&halves(ids.as_mut_ptr()));
+    let size = u32::try_from(size_of_val(&about)).expect("a small constant");
+    let at = halves(about.as_mut_ptr());
+    call(OBJ_GET_INFO, &mut [number(&program), size, at[0], at[1]])?;
+    let count = usize::try_from(about[COUNT]).expect("a small number");
+    assert!(count <= PROGRAM_MAPS, "a program with {count} maps");
+    Ok(ids[..count].to_vec())
+}

@@ -1,0 +1,52 @@
+//! Finding the programs under test, and running the system's own.
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+/// The `monitor` binary: `MONITOR_BIN`, else the one that cargo put beside the test's directory.
+///
+/// # Panics
+/// When there is none.
+pub fn monitor() -> PathBuf {
+    if let Some(path) = env::var_os("MONITOR_BIN") {
+        let path = PathBuf::from(path);
+        assert!(path.is_file(), "MONITOR_BIN is {}, which is not a file", path.display());
+        return path;
+    }
+    beside("monitor", "run `cargo build -p monitor` first, or set MONITOR_BIN")
+}
+
+/// The helper that moves bytes.
+///
+/// # Panics
+/// When it is not built.
+pub fn traffic() -> PathBuf {
+    beside("traffic", "run `cargo build -p monitor-tests --bins` first")
+}
+
+/// A program in the target directory of this test executable, which lives in `deps/`.
+fn beside(name: &str, fix: &str) -> PathBuf {
+    let this = env::current_exe().expect("the path of this executable");
+    let mut directory = this.parent().expect("an executable has a directory");
+    if directory.file_name() == Some(OsStr::new("deps")) {
+        directory = directory.parent().expect("deps has a parent");
+    }
+    let path = directory.join(name);
+    assert!(path.is_file(), "{} does not exist: {fix}", path.display());
+    path
+}
+
+/// Runs a command to its end and returns what it printed on stdout.
+///
+/// # Panics
+/// When it cannot be started or fails; its stderr is in the message.
+pub fn output(mut command: Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let Output { status, stdout, stderr } = output;
+    assert!(status.success(), "{command:?}: {status}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap_or_else(|error| panic!("{command:?} printed no UTF-8: {error}"))
+}

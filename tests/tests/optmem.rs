@@ -1,0 +1,89 @@
+//! `net.core.optmem_max` too small for the kernel to clone what the monitor stores with a socket: the monitor must do
+//! without, and say so, rather than cost a connection (KERNEL.md 0a.13).
+
+use monitor_tests::{
+    agent::reconnect,
+    bpf::{self, Kind},
+    json::counters,
+    monitor::{self, Monitor},
+    netns::Netns,
+    scene::Scene,
+    veth::Version,
+};
+use std::fs;
+
+const SETTING: &str = "/proc/sys/net/core/optmem_max";
+
+/// Makes the setting small where sockets of these namespaces look for it, until dropped.
+struct SmallOptmem {
+    /// The machine's own value, where the setting is the machine's (before Linux 6.8).
+    machine: Option<String>,
+}
+
+impl SmallOptmem {
+    fn new(netns: [&Netns; 2], value: &str) -> Self {
+        let own = netns[0].run(|| fs::exists(SETTING)).expect("look for the setting");
+        let machine = (!own).then(|| fs::read_to_string(SETTING).expect("read the machine's setting"));
+        for netns in netns.into_iter().filter(|_| own) {
+            netns.set("core/optmem_max", value);
+            assert_eq!(netns.get("core/optmem_max"), value);
+        }
+        let small = Self { machine };
+        if small.machine.is_some() {
+            fs::write(SETTING, value).expect("write the machine's setting");
+        }
+        small
+    }
+}
+
+impl Drop for SmallOptmem {
+    fn drop(&mut self) {
+        if let Some(value) = &self.machine {
+            fs::write(SETTING, value).expect("restore the machine's setting");
+        }
+    }
+}
+
+fn no_connection_is_lost(optmem: &str) {
+    const CONNECTIONS: u64 = 50;
+    const BYTES: u64 = 1000;
+    let mut scene = Scene::new();
+    let _small = SmallOptmem::new([&scene.pair.a.netns, &scene.pair.b.netns], optmem);
+    let monitor = Monitor::counting(monitor::command(&scene.cgroup, Some(&scene.pair.b.netns)));
+    let listener = scene.server.listen(scene.pair.b.address(Version::V4, 0));
+    let to = scene.pair.b.address(Version::V4, listener.port);
+    for _ in 0..CONNECTIONS {
+        let connection = reconnect(&mut scene.client, &mut scene.server, to, listener);
+        scene.upload(connection, BYTES);
+    }
+    let report = monitor.stop();
+    let last = report.last();
+    let degraded = last.degraded();
+    assert!(degraded.iter().any(|text| text.contains("optmem_max")), "{degraded:?}");
+    let server = counters(last.process(scene.server.pid()));
+    assert!(server.rx_skb_bytes > CONNECTIONS * BYTES, "{:#}", last.0);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn no_connection_is_lost_with_an_optmem_max_of_200() {
+    no_connection_is_lost("200");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn no_connection_is_lost_with_an_optmem_max_just_below_the_limit() {
+    no_connection_is_lost("8191");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_ordinary_optmem_max_is_no_degradation() {
+    let scene = Scene::new();
+    let _ordinary = SmallOptmem::new([&scene.pair.a.netns, &scene.pair.b.netns], "131072");
+    let monitor = Monitor::counting(monitor::command(&scene.cgroup, Some(&scene.pair.b.netns)));
+    let held = bpf::held_by(monitor.pid());
+    assert!(held.iter().any(|&(kind, _)| kind == Kind::Link), "nothing is attached: {held:?}");
+    let degraded = monitor.stop().last().degraded();
+    assert!(!degraded.iter().any(|text| text.contains("optmem_max")), "{degraded:?}");
+}
