@@ -91,7 +91,7 @@ pub struct Column {
     pub align: Align,
     /// Its accent.
     pub role: Role,
-    /// When width runs short the lowest leave first; [`STAYS`] never does.
+    /// When width runs short the lowest leave first; `u8::MAX` never does.
     pub leaves: u8,
 }
 
@@ -105,7 +105,7 @@ pub struct Placed {
 }
 
 /// Never leaves.
-pub const STAYS: u8 = u8::MAX;
+pub(super) const STAYS: u8 = u8::MAX;
 /// The longest `[v6]:port` there is.
 const ENDPOINT_MOST: u16 = 47;
 /// A v4 address with its port.

@@ -97,6 +97,8 @@ struct Session<B: Backend> {
     glyphs: Glyphs,
     /// Whether the terminal may be drawn on.
     is_ours: fn() -> bool,
+    /// How long the engine may take to end.
+    patience: Duration,
     /// What is shown.
     shown: Arc<Snapshot>,
     /// The latest there is.
@@ -116,6 +118,7 @@ where
             theme: Theme::new(options.color),
             glyphs: Glyphs::new(options.ascii),
             is_ours,
+            patience: PATIENCE,
             shown: Arc::clone(&nothing),
             latest: nothing,
         }
@@ -140,7 +143,7 @@ where
                     // All that wait are one frame: a storm of resizes or a key held down must not queue up frames.
                     while let Some(event) = next {
                         if self.take(event) {
-                            deadline = Some(tokio::time::Instant::now() + PATIENCE);
+                            deadline = Some(tokio::time::Instant::now() + self.patience);
                             break;
                         }
                         next = events.next().now_or_never();
