@@ -145,7 +145,7 @@ const TOTAL_ROOM: u16 = if TOTAL_WIDTH > 8 { TOTAL_WIDTH } else { 8 };
 static PROCESSES: &[Column] = &[
     amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 7),
     word(ColumnId::Process, "process", "PROCESS", (8, 24), STAYS),
-    word(ColumnId::User, "uid", "UID", (6, 10), 4),
+    word(ColumnId::User, "uid", "UID", (7, 7), 4),
     rx(Window::Two, "rx_2s", "RX 2s", STAYS),
     rx(Window::Ten, "rx_10s", "10s", 6),
     rx(Window::Forty, "rx_40s", "40s", 3),

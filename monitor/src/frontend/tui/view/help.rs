@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 /// Signs in the table that need a word.
 const LEGEND: &[(&str, &str)] = &[
     ("name ~", "owner inherited or shared, not exact"),
-    ("- unknown", "no owner was seen; pending settles soon"),
+    ("- unknown", "nobody was seen to own these bytes"),
 ];
 
 /// Room for the keys.
@@ -44,7 +44,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         height: height + 2,
     };
     Clear.render(outer, buffer);
-    let block = Block::bordered().title(" keys ").border_style(ctx.theme.dim).title_style(ctx.theme.strong);
+    let title = if count > height * columns { " keys (j k for more) " } else { " keys " };
+    let block = Block::bordered().title(title).border_style(ctx.theme.dim).title_style(ctx.theme.strong);
     let block = if ctx.glyphs.more == "…" { block } else { block.border_set(ASCII) };
     let inner = block.inner(outer);
     block.render(outer, buffer);
