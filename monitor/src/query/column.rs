@@ -199,13 +199,13 @@ pub fn place(columns: &'static [Column], width: u16) -> Vec<Placed> {
     let mut spare = u32::from(width).saturating_sub(needed(&placed));
     // Even shares, again and again, because a column that has enough gives its share back.
     loop {
-        let wanting = placed.iter().filter(|p| p.width < p.column.most).count();
-        let share = u32::try_from(wanting).ok().and_then(|wanting| spare.checked_div(wanting)).unwrap_or(0);
-        if share == 0 {
+        let hungry = placed.iter().filter(|p| p.width < p.column.most).count();
+        let each = u32::try_from(hungry).ok().and_then(|hungry| spare.checked_div(hungry)).unwrap_or(0);
+        if each == 0 {
             return placed;
         }
         for p in &mut placed {
-            let more = share.min(u32::from(p.column.most - p.width));
+            let more = each.min(u32::from(p.column.most - p.width));
             p.width += u16::try_from(more).unwrap_or(0);
             spare -= more;
         }

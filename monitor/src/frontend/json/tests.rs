@@ -59,7 +59,7 @@ fn objects(once: bool, snapshots: Vec<Snapshot>) -> (Vec<Value>, Option<Command>
     ended.unwrap();
     let writes = sink.0.lock().unwrap();
     for write in writes.iter() {
-        assert_eq!(write.iter().filter(|byte| **byte == b'\n').count(), 1, "one line, one write");
+        assert_eq!(write.split(|byte| *byte == b'\n').count(), 2, "one line, one write");
         assert_eq!(write.last(), Some(&b'\n'));
     }
     (writes.iter().map(|line| serde_json::from_slice(line).unwrap()).collect(), command)

@@ -1,7 +1,7 @@
 //! The screen, drawn into a buffer and driven by key events.
 
 use super::keymap::{Action, BINDINGS, Key, action};
-use super::state::{Effect, Lines, State, update};
+use super::state::{Effect, Lines, Phase, State, update};
 use super::style::{Glyphs, Theme};
 use super::view::{Ctx, draw, page};
 use super::*;
@@ -125,7 +125,7 @@ fn special_screens() {
     show("help_40x12", &Screen::new(busy(), (40, 12)).type_in("?"));
     show("too_small", &Screen::new(busy(), (20, 4)));
     let mut stopping = Screen::new(busy(), size);
-    stopping.state.stopping = true;
+    stopping.state.phase = Phase::Stopping;
     show("stopping", &stopping);
     for (name, keys) in [("processes", ""), ("flows", "\t"), ("help", "?")] {
         let mut screen = Screen::new(busy(), size).type_in(keys);
@@ -369,11 +369,11 @@ fn lines_bars_and_help_toggle() {
     screen.press(KeyCode::Char('b'));
     assert!(!blue(&screen));
     screen.press(KeyCode::Char('h'));
-    assert!(screen.state.help);
+    assert!(screen.state.help.is_some());
     screen.press(KeyCode::Char('b'));
     assert!(!screen.state.bars, "what is under the help does not change");
     screen.press(KeyCode::Esc);
-    assert!(!screen.state.help);
+    assert!(screen.state.help.is_none());
 }
 
 #[test]
@@ -444,8 +444,8 @@ mod session {
     use futures_util::stream;
     use tokio::sync::mpsc;
 
-    fn key(code: KeyCode) -> io::Result<Event> {
-        Ok(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+    fn key(code: KeyCode) -> Event {
+        Event::Key(KeyEvent::new(code, KeyModifiers::NONE))
     }
 
     fn run(
@@ -469,7 +469,7 @@ mod session {
 
     #[test]
     fn quitting_stops_the_engine_and_waits_for_the_last_snapshot() {
-        run(vec![key(KeyCode::Char('q'))], async |sender, mut commands| {
+        run(vec![Ok(key(KeyCode::Char('q')))], async |sender, mut commands| {
             assert_eq!(commands.recv().await, Some(Command::Stop));
             sender.send(last()).await.unwrap();
             sender.closed().await;
@@ -478,7 +478,7 @@ mod session {
 
     #[test]
     fn an_engine_that_does_not_end_is_left() {
-        run(vec![key(KeyCode::Char('q'))], async |sender, mut commands| {
+        run(vec![Ok(key(KeyCode::Char('q')))], async |sender, mut commands| {
             assert_eq!(commands.recv().await, Some(Command::Stop));
             let before = tokio::time::Instant::now();
             sender.closed().await;
@@ -502,7 +502,7 @@ mod session {
 
     #[test]
     fn a_paused_screen_still_takes_snapshots() {
-        run(vec![key(KeyCode::Char('P')), Ok(Event::Resize(10, 10))], async |sender, _commands| {
+        run(vec![Ok(key(KeyCode::Char('P'))), Ok(Event::Resize(10, 10))], async |sender, _commands| {
             for _ in 0..5 {
                 sender.send(Arc::new(busy())).await.unwrap();
             }
@@ -516,11 +516,11 @@ mod session {
         let mut session = Session::new(terminal, RICH, control, || true);
         let numbered = |sequence| Arc::new(Snapshot { sequence, ..busy() });
         session.receive(numbered(1));
-        session.take(Some(key(KeyCode::Char(' '))));
+        session.take(Some(&Ok(key(KeyCode::Char(' ')))));
         session.receive(numbered(2));
-        session.take(Some(key(KeyCode::Down)));
+        session.take(Some(&Ok(key(KeyCode::Down))));
         assert_eq!((session.shown.sequence, session.latest.sequence), (1, 2));
-        session.take(Some(key(KeyCode::Char('P'))));
+        session.take(Some(&Ok(key(KeyCode::Char('P')))));
         assert_eq!(session.shown.sequence, 2);
     }
 

@@ -1,5 +1,6 @@
 //! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
 
+use super::super::state::Phase;
 use super::{Ctx, Pen};
 use crate::model::{Ledger, LedgerSide};
 use crate::query::{RATE_WIDTH, TOTAL_WIDTH, ViewKind, bytes, clock, count, rate};
@@ -39,14 +40,11 @@ pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
 
 fn status(ctx: &Ctx<'_>) -> (String, Style) {
     let (theme, glyphs) = (ctx.theme, ctx.glyphs);
-    if ctx.state.stopping {
-        ("stopping".into(), theme.warning)
-    } else if ctx.state.paused {
-        (format!("{} paused", glyphs.paused), theme.warning)
-    } else if ctx.is_loading() {
-        (String::new(), theme.plain)
-    } else {
-        (format!("{} live", glyphs.live), theme.rx)
+    match ctx.state.phase {
+        Phase::Stopping => ("stopping".into(), theme.warning),
+        Phase::Paused => (format!("{} paused", glyphs.paused), theme.warning),
+        Phase::Live if ctx.is_loading() => (String::new(), theme.plain),
+        Phase::Live => (format!("{} live", glyphs.live), theme.rx),
     }
 }
 

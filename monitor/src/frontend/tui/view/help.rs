@@ -25,7 +25,7 @@ const WIDTH: u16 = 52;
 /// │ …                                   │
 /// └─────────────────────────────────────┘
 /// ```
-pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, offset: u16, ctx: &Ctx<'_>) {
     let lines: Vec<(String, &str)> = BINDINGS
         .iter()
         .map(|binding: &Binding| (binding.spelled(), binding.help))
@@ -50,7 +50,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let inner = block.inner(outer);
     block.render(outer, buffer);
     let each = width / columns;
-    let first = if columns == 1 { ctx.state.help_offset.min(count.saturating_sub(height)) } else { 0 };
+    let first = if columns == 1 { offset.min(count.saturating_sub(height)) } else { 0 };
     for (place, (keys, meaning)) in (0u16..).zip(lines.iter().skip(usize::from(first))) {
         let column = place / height.max(1);
         if column >= columns {
