@@ -61,9 +61,9 @@ pub(crate) fn check(file: &File) -> Vec<String> {
 }
 
 fn abi(module: &[&str], paths: &[Path]) -> Vec<String> {
-    let user = ABI_USERS.iter().find(|(user, _)| module.starts_with(user));
+    let entry = ABI_USERS.iter().find(|(user, _)| module.starts_with(user));
     let is_allowed = |path: &Path| {
-        user.is_some_and(|(_, names)| {
+        entry.is_some_and(|(_, names)| {
             names.is_empty() || path.segments.get(1).is_some_and(|name| names.contains(&name.as_str()))
         })
     };
