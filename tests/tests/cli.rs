@@ -1,9 +1,10 @@
 //! The command line as a script sees it: exit codes, one sentence where something is wrong, and the fixed names.
 
 use monitor_tests::{
+    accounts::{balance, datagrams},
     cgroup,
     json::{Object, counters, field, number},
-    monitor::{Monitor, command, command_every},
+    monitor::{Monitor, command},
     program,
     scene::{Loopback, Scene},
     veth::Version,
@@ -232,18 +233,26 @@ fn after(change: &str, command: &Command) -> Command {
     changed
 }
 
-/// Loopback datagrams are counted to the byte, by whatever tier is left.
-fn counts(scene: &mut Loopback, command: Command) -> Object {
-    let monitor = Monitor::counting(command);
+/// A hundred datagrams of a thousand bytes from the client to the server.
+fn exchange(scene: &mut Loopback) {
     let server = scene.server.socket("datagram 127.0.0.1:0");
     let client = scene.client.socket("datagram 127.0.0.1:0");
     scene.client.ask(&format!("send-to {} 127.0.0.1:{} 100 1000", client.id, server.port));
     scene.server.ask(&format!("receive-from {} 100", server.id));
-    let last = monitor.stop().last().clone();
+}
+
+/// An exchange is counted to the byte and at the right processes, by whatever is left to do so.
+fn counts(scene: &mut Loopback, command: Command) -> Object {
+    let what = format!("{command:?}");
+    let monitor = Monitor::counting(command);
+    exchange(scene);
+    let report = monitor.stop();
+    balance(&report);
+    let last = report.last().clone();
     let (sent, received) =
         (counters(last.process(scene.client.pid())), counters(last.process(scene.server.pid())));
-    assert_eq!((sent.tx_bytes, sent.rx_bytes), (102_800, 0), "{:#}", last.0);
-    assert_eq!((received.tx_bytes, received.rx_bytes), (0, 102_800), "{:#}", last.0);
+    assert_eq!(sent, datagrams(0, 100, 1028), "{what}: {:#}", last.0);
+    assert_eq!(received, datagrams(100, 0, 1028), "{what}: {:#}", last.0);
     last
 }
 
@@ -266,14 +275,67 @@ fn without_a_cgroup2_mount_it_counts_all_the_same() {
     counts(&mut scene, after(&unmount, &plain));
 }
 
+/// The programs that `monitor` can do without.
+const OPTIONAL: [&str; 18] = [
+    "sock_create",
+    "sock_release",
+    "post_bind4",
+    "post_bind6",
+    "connect4",
+    "connect6",
+    "sendmsg4",
+    "sendmsg6",
+    "recvmsg4",
+    "recvmsg6",
+    "getpeername4",
+    "getpeername6",
+    "sched_process_exec",
+    "sock_send_length",
+    "sock_recv_length",
+    "tcp_rcv_space_adjust",
+    "tcp_sendmsg_locked",
+    "task_file",
+];
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_refused_program_costs_only_what_it_gave() {
+    for name in OPTIONAL {
+        let mut scene = Loopback::new();
+        let mut command = command(&scene.cgroup, None);
+        command.args(["--refuse", name]);
+        // No single program is the only one that knows who sends and receives a datagram.
+        let degraded = counts(&mut scene, command).degraded();
+        assert_eq!(degraded.len(), 1, "{name}: {degraded:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn with_every_optional_program_refused_it_counts_still() {
     let mut scene = Loopback::new();
-    let full = command_every("0.2", scene.cgroup.path(), None);
+    let mut command = command(&scene.cgroup, None);
+    command.args(OPTIONAL.iter().flat_map(|name| ["--refuse", name]));
+    let monitor = Monitor::counting(command);
+    exchange(&mut scene);
+    let report = monitor.stop();
+    balance(&report);
+    assert_eq!(report.last().totals(), datagrams(100, 100, 1028));
+    assert!(!report.last().degraded().is_empty());
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_refused_counter_is_one_sentence() {
+    for name in ["ingress", "egress"] {
+        assert_one_sentence(run(&["--json", "--refuse", name]), name);
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_missing_capability_is_named() {
     let mut command = Command::new("setpriv");
-    // Without CAP_PERFMON and CAP_SYS_ADMIN the kernel refuses tracing programs.
-    command.args(["--bounding-set", "-perfmon,-sys_admin"]).arg(full.get_program()).args(full.get_args());
-    let degraded = counts(&mut scene, command).degraded();
-    assert!(!degraded.is_empty());
+    command.args(["--bounding-set", "-perfmon,-sys_admin"]).arg(program::monitor()).arg("--json");
+    assert_one_sentence(refused(command), "cap_perfmon");
 }
