@@ -111,13 +111,15 @@ pub unsafe fn field<T: Copy>(base: *const u8, offset: u32) -> T {
 pub unsafe fn claim(sk: *mut c_void, cookie: u64, netns: u64, method: u8, reader: Reader, create: bool) {
     // SAFETY: the caller's.
     let owner = unsafe { storage(sk, create) };
+    let claimant = current(reader);
     if owner.is_null() {
         if create {
+            // No room in `optmem_max`: the packets stay unclaimed here, and userspace joins them with the claim.
             count_no_storage();
+            changed(cookie, netns, method, 0, &claimant);
         }
         return;
     }
-    let claimant = current(reader);
     // SAFETY: live storage of the socket.
     unsafe {
         if netns != 0 && (*owner).netns == 0 {
@@ -135,12 +137,12 @@ pub unsafe fn claim(sk: *mut c_void, cookie: u64, netns: u64, method: u8, reader
             }
             if yields(&*owner, method) {
                 set(owner, cookie, method, &claimant);
-                changed(owner, cookie, method, 0, &claimant);
+                changed(cookie, (*owner).netns, method, 0, &claimant);
             }
             return;
         }
         set(owner, cookie, method, &claimant);
-        changed(owner, cookie, method, 0, &claimant);
+        changed(cookie, (*owner).netns, method, 0, &claimant);
     }
 }
 
@@ -185,11 +187,9 @@ pub unsafe fn set(owner: *mut Owner, cookie: u64, method: u8, claimant: &Claiman
 
 /// Tells userspace that a socket changed hands, and who the new owner is.
 #[inline(always)]
-unsafe fn changed(owner: *const Owner, cookie: u64, method: u8, flags: u8, claimant: &Claimant) {
+fn changed(cookie: u64, netns: u64, method: u8, flags: u8, claimant: &Claimant) {
     // SAFETY: takes no argument.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    // SAFETY: live storage.
-    let netns = unsafe { (*owner).netns };
     let key = ClaimKey { cookie, tgid: claimant.tgid, generation: claimant.generation };
     let mut first = now;
     if let Some(before) = CLAIMS.get_ptr(&key) {
@@ -291,7 +291,7 @@ pub unsafe fn release(sk: *mut c_void, cookie: u64) {
         if !firm {
             set(owner, cookie, CLAIM_RELEASE, &claimant);
         }
-        changed(owner, cookie, CLAIM_RELEASE, CLAIM_CLOSED, &claimant);
+        changed(cookie, (*owner).netns, CLAIM_RELEASE, CLAIM_CLOSED, &claimant);
     }
 }
 

@@ -97,11 +97,13 @@ fn preflight(_cli: &Cli) -> Result<Open> {
 }
 
 /// A panic on any thread gives the terminal back, says so, and ends the program: half a program is worse than none.
+/// What happened comes last, where a person looks, after the backtrace that RUST_BACKTRACE may ask for.
 fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         frontend::restore();
         report(info);
+        eprintln!("monitor: internal error, please report it: {info}");
         std::process::exit(PANICKED);
     }));
 }

@@ -20,11 +20,14 @@ type Key = (u64, u32);
 pub(super) struct Interfaces {
     known: HashSet<Key>,
     failed: HashMap<Key, u32>,
+    /// Every namespace was searched for in this batch.
+    searched: bool,
 }
 
 impl Interfaces {
     /// Names the interfaces that the batch mentions for the first time.
     pub(super) fn complete(&mut self, batch: &mut Batch) {
+        self.searched = false;
         let mut wanted: HashMap<Key, Option<u32>> = HashMap::new();
         for delta in &batch.deltas {
             let key = (delta.flow.netns, delta.flow.ifindex);
@@ -42,7 +45,10 @@ impl Interfaces {
 
     fn name(&mut self, key: Key, pid: Option<u32>, batch: &mut Batch) {
         let (netns, ifindex) = key;
-        let name = if ifindex == LOOPBACK { Some("lo".to_owned()) } else { lookup(netns, ifindex, pid) };
+        let mut name = if ifindex == LOOPBACK { Some("lo".to_owned()) } else { lookup(netns, ifindex, pid) };
+        if name.is_none() && netns != 0 && !std::mem::replace(&mut self.searched, true) {
+            name = search(netns, ifindex);
+        }
         let Some(name) = name else {
             let attempts = self.failed.entry(key).or_default();
             *attempts += 1;
@@ -66,6 +72,17 @@ impl Interfaces {
 }
 
 #[cfg(not(target_os = "linux"))]
+fn search(_netns: u64, _ifindex: u32) -> Option<String> {
+    None
+}
+
+/// The owner is gone, but some other process may live in its namespace.
+#[cfg(target_os = "linux")]
+fn search(netns: u64, ifindex: u32) -> Option<String> {
+    linux::one_process_per_namespace().into_iter().find_map(|pid| linux::of_process(netns, ifindex, pid))
+}
+
+#[cfg(not(target_os = "linux"))]
 fn lookup(_netns: u64, _ifindex: u32, _pid: Option<u32>) -> Option<String> {
     None
 }
@@ -81,10 +98,13 @@ mod linux {
 
     use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
     use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+    use std::collections::HashMap;
     use std::fs::File;
     use std::os::fd::{AsFd, AsRawFd, OwnedFd};
     use std::thread;
 
+    /// Namespaces visited in one search; a visit takes some 100 us.
+    const MAX_NAMESPACES: usize = 256;
     /// SO_NETNS_COOKIE of asm-generic/socket.h (Linux 5.14).
     const SO_NETNS_COOKIE: libc::c_int = 71;
 
@@ -103,6 +123,21 @@ mod linux {
             });
             visit.ok()?.join().ok()?
         })
+    }
+
+    /// A pid for every network namespace that some process lives in, at most `MAX_NAMESPACES`.
+    pub(super) fn one_process_per_namespace() -> Vec<u32> {
+        let mut found = HashMap::new();
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
+            if let Ok(namespace) = std::fs::read_link(format!("/proc/{pid}/ns/net")) {
+                found.entry(namespace).or_insert(pid);
+            }
+            if found.len() >= MAX_NAMESPACES {
+                break;
+            }
+        }
+        found.into_values().collect()
     }
 
     /// In the calling thread's namespace, if that is the one that is meant. 0 = not known which: then no name.
