@@ -138,6 +138,7 @@ fn bytes_that_leave_after_death(killed: bool) {
     // Only what is sent: packets that come in after the last FIN find no socket and are seen by no hook.
     assert_eq!(own.tx_skb_bytes + ETHERNET * own.tx_skbs, device.tx_bytes, "{:#}", last.0);
     assert_eq!(own.tx_skbs, device.tx_packets, "{:#}", last.0);
+    assert_eq!(own, sum(last.flows_on(&scene.pair.a.name)), "the interface is named: {:#}", last.0);
     assert!(own.tx_skb_bytes > queued, "{own:?} of {queued}");
     assert_eq!(counters(last.process(pid)).tx_bytes, own.tx_bytes, "{:#}", last.0);
     assert_eq!(field(last.process(pid), "process"), "doomed", "{:#}", last.0);
