@@ -72,7 +72,12 @@ fn no_connection_is_lost(optmem: &str) -> (Object, Scene) {
 #[test]
 #[ignore = "needs root and BPF"]
 fn no_connection_is_lost_with_an_optmem_max_that_holds_no_owner_at_all() {
-    no_connection_is_lost("200");
+    let (last, scene) = no_connection_is_lost("200");
+    // The claims themselves are kept even so.
+    for (end, agent) in [(&scene.pair.a, &scene.client), (&scene.pair.b, &scene.server)] {
+        let own = sum(last.flows_of(agent.pid()));
+        assert_eq!(own.tx_skb_bytes + ETHERNET * own.tx_skbs, end.counters().tx_bytes, "{:#}", last.0);
+    }
 }
 
 #[test]
