@@ -14,6 +14,7 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
     bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
 };
+use aya_log_ebpf::debug;
 use core::ffi::c_void;
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
@@ -204,6 +205,8 @@ fn changed(cookie: u64, netns: u64, method: u8, flags: u8, claimant: &Claimant) 
     value.flags = flags | claimant.flags;
     let claims = CLAIMS.insert(&key, &*value, 0);
     let process = describe(claimant, now);
+    // Off unless userspace sets AYA_LOG_LEVEL before load: the verifier then removes it. Nothing in `account` logs.
+    debug!((), "socket {} is pid {}'s, claim method {}", cookie, claimant.tgid, method);
     if let Some(stats) = CLAIM_STATS.get_ptr_mut(0) {
         // SAFETY: a live map value.
         unsafe {
