@@ -4,6 +4,7 @@
 //! Order: 1. claim hooks, 2. seed, 3. counters, 4. seed again. A socket made before 1 is found by 2 or 4; one made
 //! after 1 is claimed by its hook, and a seed never overwrites that. Nothing is tried twice.
 
+use super::Options;
 use super::btf;
 use super::cgroup::Target;
 use super::programs::{Kind, PROGRAMS, Spec};
@@ -24,15 +25,6 @@ static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
 /// `net.core.optmem_max` below which a clone of the owner could fail and drop a connection, bytes.
 const OPTMEM_FLOOR: u64 = 8192;
 
-/// How to load.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
-    /// Rows of each half of the flow table.
-    pub capacity: u32,
-    /// Programs to treat as refused, for tests.
-    pub refuse: Vec<String>,
-}
-
 /// What was loaded.
 pub(super) struct Loaders {
     pub ebpf: Ebpf,
@@ -48,7 +40,7 @@ pub(super) struct Loaders {
 ///
 /// # Errors
 /// Where the object cannot be used at all or a counter is refused; a refused claim hook is a degradation instead.
-pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, SourceError> {
+pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, SourceError> {
     raise_memlock();
     // aya parses the kernel's BTF twice, once for itself and once for the tracepoints; it takes tens of milliseconds, so
     // the two run side by side.
@@ -56,6 +48,9 @@ pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, So
         let kernel_btf = scope.spawn(Btf::from_sys_fs);
         let offsets = std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob));
         let mut degraded = Vec::new();
+        if !options.tracing {
+            degraded.push(no_perfmon());
+        }
         let ebpf = object(offsets.unwrap_or_default(), target, options, &mut degraded)?;
         let kernel_btf = match kernel_btf.join() {
             Ok(Ok(btf)) if offsets.is_some() => Some(btf),
@@ -75,7 +70,7 @@ pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, So
 fn object(
     offsets: Offsets,
     target: &Target,
-    options: &LoadOptions,
+    options: &Options,
     degraded: &mut Vec<Degradation>,
 ) -> Result<Ebpf, SourceError> {
     let offsets = btf::as_words(&offsets);
@@ -111,6 +106,14 @@ fn object(
 fn raise_memlock() {
     let unlimited = rustix::process::Rlimit { current: None, maximum: None };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
+}
+
+fn no_perfmon() -> Degradation {
+    Degradation {
+        what: "bytes are counted and have no owner".to_owned(),
+        why: "cap_perfmon is missing, so the kernel refuses the programs that find owners".to_owned(),
+        fix: "run it as root, or add cap_perfmon with setcap (see README, Privileges)".to_owned(),
+    }
 }
 
 fn no_btf(error: Option<aya::BtfError>) -> Degradation {
@@ -180,7 +183,7 @@ fn first_line(text: &str) -> String {
 fn attach_all(
     loaders: &mut Loaders,
     target: &Target,
-    options: &LoadOptions,
+    options: &Options,
     kernel_btf: Option<&Btf>,
 ) -> Result<(), SourceError> {
     let mut passes = 0;
@@ -194,7 +197,7 @@ fn attach_all(
             Err(refusal) if spec.kind == Kind::Count => return Err(counter_error(spec, &refusal)),
             Err(refusal) => {
                 log::warn!("program {} refused: {}", spec.name, refusal.log);
-                loaders.degraded.extend(degradation(spec, &refusal, kernel_btf.is_some()));
+                loaders.degraded.extend(degradation(spec, &refusal, options.tracing, kernel_btf.is_some()));
                 Loaded::Refused(refusal.why)
             }
         };
@@ -236,7 +239,7 @@ fn attach(
     ebpf: &mut Ebpf,
     spec: &Spec,
     target: &Target,
-    options: &LoadOptions,
+    options: &Options,
     kernel_btf: Option<&Btf>,
 ) -> Result<(), Refusal> {
     if options.refuse.iter().any(|name| name == spec.name) {
@@ -284,9 +287,9 @@ fn counter_error(spec: &Spec, refusal: &Refusal) -> SourceError {
     ))
 }
 
-/// Without BTF one degradation, already there, tells of all programs that need it.
-fn degradation(spec: &Spec, refusal: &Refusal, has_btf: bool) -> Option<Degradation> {
-    if !has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed) {
+/// Without `cap_perfmon` or without BTF one degradation, already there, tells of all programs that need it.
+fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> Option<Degradation> {
+    if !tracing || (!has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed)) {
         return None;
     }
     Some(Degradation {

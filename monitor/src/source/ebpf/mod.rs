@@ -34,6 +34,8 @@ pub struct Options {
     pub capacity: u32,
     /// Programs to treat as refused, for tests.
     pub refuse: Vec<String>,
+    /// Whether this process may load programs that follow kernel pointers (`cap_perfmon`).
+    pub tracing: bool,
 }
 
 /// Checks, before the screen is taken, what can be checked without loading: the cgroup is there.
@@ -70,8 +72,7 @@ impl EbpfSource {
     /// Where nothing can be counted; one sentence with the fix.
     pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
         let target = cgroup::open(options.cgroup.as_deref())?;
-        let load = load::LoadOptions { capacity: options.capacity, refuse: options.refuse.clone() };
-        let mut loaded = load::load(&target, &load)?;
+        let mut loaded = load::load(&target, options)?;
         let maps = load::maps(&mut loaded.ebpf)?;
         let logger = kernel_log(&mut loaded.ebpf);
         let active = map(&maps, names::ACTIVE)?;
