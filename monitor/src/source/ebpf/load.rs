@@ -173,7 +173,10 @@ fn attach_all(
         }
         let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
         let loaded = match result {
-            Ok(()) => Loaded::Yes,
+            Ok(()) => {
+                log::info!("program {} loaded", spec.name);
+                Loaded::Yes
+            }
             Err(refusal) if spec.kind == Kind::Count => return Err(counter_error(spec, &refusal)),
             Err(refusal) => {
                 log::warn!("program {} refused: {}", spec.name, refusal.log);
