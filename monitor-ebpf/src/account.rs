@@ -12,12 +12,11 @@ use aya_ebpf::helpers::generated::{
     bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_cgroup_id, bpf_sk_fullsock,
 };
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 use core::ptr::addr_of_mut;
 use monitor_common::{
     Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, STANDING_AMBIGUOUS,
-    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, Segments,
-    wire_segments,
+    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, wire_segments,
 };
 
 const E2BIG: i32 = -7;
@@ -28,6 +27,8 @@ const SOCK_DGRAM: u32 = 2;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const UDP_LITE: u8 = 136;
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
 
 /// Adds to a u64 of a map value; other CPUs may do so at the same time. The old value is never used: that would need
 /// BPF_FETCH (5.12).
@@ -41,8 +42,10 @@ pub fn add(counter: *mut u64, value: u64) {
 
 /// What one packet adds.
 struct Amount {
-    wire: Segments,
-    skb_len: u64,
+    len: u64,
+    /// Beyond `len` and one packet; zero for all but super-packets.
+    gso_bytes: u64,
+    gso_packets: u64,
 }
 
 /// Room for a key or a value, aligned for whole words: the verifier refuses a misaligned store to the stack.
@@ -61,7 +64,7 @@ impl<T> Slot<T> {
 /// target.
 #[inline(always)]
 pub fn zero<T>(slot: &mut Slot<T>) -> &mut T {
-    const { assert!(size_of::<T>() % 8 == 0) };
+    const { assert!(size_of::<T>().is_multiple_of(8)) };
     let Slot(value) = slot;
     // SAFETY: all of it is written, and every `T` used here is made of integers, for which zero is a value.
     unsafe {
@@ -85,26 +88,29 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let (len, gso_segs, gso_size, ifindex) =
         unsafe { ((*skb).len, (*skb).gso_segs, (*skb).gso_size, (*skb).ifindex) };
     key.ifindex = ifindex;
-    let parsed = key::parse(skb, direction, key);
-    let wire = match &parsed {
-        Some(headers) => wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size),
-        None => Segments { packets: 1, bytes: u64::from(len) },
-    };
-    let amount = Amount { wire, skb_len: u64::from(len) };
     // SAFETY: `skb` is the program's context.
     key.cookie = unsafe { bpf_get_socket_cookie(skb.cast()) };
     let socket = full_socket(skb);
-    if socket.is_null() {
-        key.standing = STANDING_UNCLAIMED;
+    let mut amount = Amount { len: u64::from(len), gso_bytes: 0, gso_packets: 0 };
+    // A connected socket knows its ends, and one plain packet needs no header lengths: nothing of it is read.
+    let plain = gso_segs <= 1 && gso_size == 0;
+    let parsed = if plain && connected_tuple(skb, socket, key) {
+        true
+    } else if let Some(headers) = key::parse(skb, direction, key) {
+        let wire = wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size);
+        amount.gso_bytes = wire.bytes.wrapping_sub(amount.len);
+        amount.gso_packets = wire.packets - 1;
+        connected_tuple(skb, socket, key);
+        true
     } else {
-        own(socket, key, value);
-    }
-    let placed = match parsed {
-        Some(_) => into_row(half, skb, socket, key, value, direction, &amount),
-        None => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).unparsed) });
-            false
-        }
+        false
+    };
+    own(socket, key, value);
+    let placed = if parsed {
+        into_row(half, skb, socket, key, value, direction, &amount)
+    } else {
+        stat(half, offset_of!(HalfStats, unparsed));
+        false
     };
     if !placed {
         overflow(half, key, value, direction, &amount);
@@ -129,22 +135,22 @@ fn full_socket(skb: *mut __sk_buff) -> *mut bpf_sock {
     }
 }
 
-/// Owner, standing and, for a connected TCP or UDP socket, the socket's own tuple (under NAT the packet's differs).
+/// Owner and standing.
 #[inline(always)]
 fn own(socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
-    // SAFETY: a full socket, checked for null by the caller.
+    key.standing = STANDING_UNCLAIMED;
+    if socket.is_null() {
+        return;
+    }
+    // SAFETY: a full socket.
     let (state, kind) = unsafe { ((*socket).state, (*socket).type_) };
     value.state = state as u8;
     value.socket_type = kind as u8;
-    if kind == SOCK_STREAM || kind == SOCK_DGRAM {
-        connected_tuple(socket, key);
-    }
     // SAFETY: as above.
     let owner = unsafe { owner::storage(socket.cast(), global(&SCOPED) == 1) };
-    key.standing = STANDING_UNCLAIMED;
     if !owner.is_null() {
-        // SAFETY: the storage of a live socket, checked for null. Read in the order in which `owner::set` does not
-        // write: whoever sees the new cookie sees the new process.
+        // SAFETY: the storage of a live socket, checked for null. The cookie is read first and `owner::set` writes it
+        // last: whoever sees the new cookie sees the new process.
         let (cookie, flags) = unsafe {
             let cookie = (&raw const (*owner).cookie).read_volatile();
             value.netns = (*owner).netns;
@@ -167,20 +173,39 @@ fn own(socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
     }
 }
 
+/// The own ends of a connected TCP or UDP socket; false where it is none and the packet has to say. Under NAT the
+/// packet's ends differ from packet to packet, the socket's do not.
 #[inline(always)]
-fn connected_tuple(socket: *mut bpf_sock, key: &mut FlowKey) {
-    // SAFETY: a full socket.
-    let (protocol, remote_port) = unsafe { ((*socket).protocol, (*socket).dst_port) };
-    if remote_port == 0
-        || u32::from(key.protocol) != protocol
-        || !matches!(key.protocol, TCP | UDP | UDP_LITE)
-    {
-        return;
+fn connected_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) -> bool {
+    if socket.is_null() {
+        return false;
     }
+    // SAFETY: a full socket, and the context.
+    let (protocol, remote_port, kind, ethertype) = unsafe {
+        (
+            (*socket).protocol,
+            (&raw const (*socket).dst_port).read_volatile(),
+            (*socket).type_,
+            (*skb).protocol as u16,
+        )
+    };
+    let stream_or_datagram = kind == SOCK_STREAM || kind == SOCK_DGRAM;
+    let has_ports = matches!(protocol as u8, TCP | UDP | UDP_LITE);
+    if remote_port == 0 || !stream_or_datagram || !has_ports {
+        return false;
+    }
+    // The version is the packet's: an AF_INET6 socket with a mapped peer sends IPv4.
+    key.ip_version = if ethertype == ETH_P_IP.to_be() {
+        4
+    } else if ethertype == ETH_P_IPV6.to_be() {
+        6
+    } else {
+        return false;
+    };
+    key.protocol = protocol as u8;
     key.remote_port = u16::from_be(remote_port);
     // SAFETY: as above. Every load is volatile: the compiler must not turn two of them into one load from a chosen
-    // address, which the verifier refuses. The family is the packet's: an AF_INET6 socket with a mapped peer has its
-    // IPv4 ends in the IPv4 fields. The addresses are already in network order, so their bytes are copied as they lie.
+    // address, which the verifier refuses. The addresses are in network order already.
     unsafe {
         key.local_port = (&raw const (*socket).src_port).read_volatile() as u16;
         let local = key.local_addr.as_mut_ptr().cast::<u32>();
@@ -201,6 +226,7 @@ fn connected_tuple(socket: *mut bpf_sock, key: &mut FlowKey) {
             remote.add(3).write_volatile(to.add(3).read_volatile());
         }
     }
+    true
 }
 
 /// Adds to the row of `key`, making it if need be. False where there is no room for it.
@@ -231,7 +257,7 @@ fn into_row(
     let flows = if half == 0 { &FLOWS_A } else { &FLOWS_B };
     match flows.insert(key, &*value, u64::from(BPF_NOEXIST)) {
         Ok(()) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).inserts) });
+            stat(half, offset_of!(HalfStats, inserts));
             true
         }
         // Another CPU was faster.
@@ -243,21 +269,22 @@ fn into_row(
             None => false,
         },
         Err(E2BIG) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).full) });
+            stat(half, offset_of!(HalfStats, full));
             false
         }
         Err(_) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).busy) });
+            stat(half, offset_of!(HalfStats, busy));
             false
         }
     }
 }
 
-/// Adds one to a statistic of a half.
+/// Adds one to the statistic of a half at this offset in `HalfStats`.
 #[inline(always)]
-fn stat(half: u32, field: impl FnOnce(*mut HalfStats) -> *mut u64) {
+fn stat(half: u32, offset: usize) {
     if let Some(stats) = STATS.get_ptr_mut(half) {
-        add(field(stats), 1);
+        // SAFETY: a live map value; the offset is that of one of its fields, all of which are u64.
+        add(unsafe { stats.byte_add(offset).cast() }, 1);
     }
 }
 
@@ -279,15 +306,15 @@ fn describe(skb: *mut __sk_buff, socket: *mut bpf_sock, value: &mut FlowValue) {
 #[inline(always)]
 fn start(counters: &mut Counters, direction: Direction, amount: &Amount) {
     if direction == Direction::Egress {
-        counters.tx_bytes = amount.wire.bytes;
-        counters.tx_packets = amount.wire.packets;
-        counters.tx_skb_bytes = amount.skb_len;
+        counters.tx_skb_bytes = amount.len;
         counters.tx_skbs = 1;
+        counters.tx_gso_bytes = amount.gso_bytes;
+        counters.tx_gso_packets = amount.gso_packets;
     } else {
-        counters.rx_bytes = amount.wire.bytes;
-        counters.rx_packets = amount.wire.packets;
-        counters.rx_skb_bytes = amount.skb_len;
+        counters.rx_skb_bytes = amount.len;
         counters.rx_skbs = 1;
+        counters.rx_gso_bytes = amount.gso_bytes;
+        counters.rx_gso_packets = amount.gso_packets;
     }
 }
 
@@ -302,15 +329,19 @@ fn bump_counters(counters: *mut Counters, direction: Direction, amount: &Amount)
     // SAFETY: a live map value.
     unsafe {
         if direction == Direction::Egress {
-            add(addr_of_mut!((*counters).tx_bytes), amount.wire.bytes);
-            add(addr_of_mut!((*counters).tx_packets), amount.wire.packets);
-            add(addr_of_mut!((*counters).tx_skb_bytes), amount.skb_len);
+            add(addr_of_mut!((*counters).tx_skb_bytes), amount.len);
             add(addr_of_mut!((*counters).tx_skbs), 1);
+            if amount.gso_packets != 0 || amount.gso_bytes != 0 {
+                add(addr_of_mut!((*counters).tx_gso_bytes), amount.gso_bytes);
+                add(addr_of_mut!((*counters).tx_gso_packets), amount.gso_packets);
+            }
         } else {
-            add(addr_of_mut!((*counters).rx_bytes), amount.wire.bytes);
-            add(addr_of_mut!((*counters).rx_packets), amount.wire.packets);
-            add(addr_of_mut!((*counters).rx_skb_bytes), amount.skb_len);
+            add(addr_of_mut!((*counters).rx_skb_bytes), amount.len);
             add(addr_of_mut!((*counters).rx_skbs), 1);
+            if amount.gso_packets != 0 || amount.gso_bytes != 0 {
+                add(addr_of_mut!((*counters).rx_gso_bytes), amount.gso_bytes);
+                add(addr_of_mut!((*counters).rx_gso_packets), amount.gso_packets);
+            }
         }
     }
 }
@@ -339,7 +370,7 @@ fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Directi
         }
         Err(_) => {}
     }
-    stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).overflow_full) });
+    stat(half, offset_of!(HalfStats, overflow_full));
     if let Some(totals) = TOTALS.get_ptr_mut(half) {
         bump_counters(totals, direction, amount);
     }

@@ -20,6 +20,9 @@ const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION: u8 = 60;
 
+/// The offset's bits in the fragment field of IPv4.
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+
 /// IPv6 extension headers that are walked; a packet with more is counted under the next header that is left.
 const MAX_EXTENSIONS: u32 = 6;
 
@@ -95,16 +98,13 @@ struct Tcp {
 pub fn parse(skb: *mut __sk_buff, direction: Direction, key: &mut FlowKey) -> Option<Headers> {
     let version = load::<u8>(skb, 0)? >> 4;
     key.ip_version = version;
-    let mut jumbo = 0;
-    let mut first_fragment = true;
-    let l3 = if version == 4 {
+    let (l3, jumbo, first_fragment) = if version == 4 {
         let ip = load::<Ipv4>(skb, 0)?;
-        first_fragment = u16::from_be(ip.fragment) & 0x1fff == 0;
         key.protocol = ip.protocol;
         let (local, remote) = ends(direction, ip.src, ip.dst);
         set_ipv4(&mut key.local_addr, local);
         set_ipv4(&mut key.remote_addr, remote);
-        u32::from(ip.version_ihl & 0xf) * 4
+        (u32::from(ip.version_ihl & 0xf) * 4, 0, u16::from_be(ip.fragment) & FRAGMENT_OFFSET == 0)
     } else if version == 6 {
         let ip = load::<Ipv6>(skb, 0)?;
         let (local, remote) = ends(direction, ip.src, ip.dst);
@@ -112,9 +112,7 @@ pub fn parse(skb: *mut __sk_buff, direction: Direction, key: &mut FlowKey) -> Op
         key.remote_addr = remote;
         let walk = extensions(skb, ip.next, ip.payload_len == 0);
         key.protocol = walk.protocol;
-        jumbo = walk.jumbo;
-        first_fragment = walk.first_fragment;
-        walk.end
+        (walk.end, walk.jumbo, walk.first_fragment)
     } else {
         return None;
     };

@@ -14,6 +14,7 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
     bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
 };
+use aya_log_ebpf::debug;
 use core::ffi::c_void;
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
@@ -112,38 +113,36 @@ pub unsafe fn claim(sk: *mut c_void, cookie: u64, netns: u64, method: u8, reader
     // SAFETY: the caller's.
     let owner = unsafe { storage(sk, create) };
     let claimant = current(reader);
+    let mut netns = netns;
     if owner.is_null() {
-        if create {
-            // No room in `optmem_max`: the packets stay unclaimed here, and userspace joins them with the claim.
-            count_no_storage();
-            changed(cookie, netns, method, 0, &claimant);
-        }
-        return;
-    }
-    // SAFETY: live storage of the socket.
-    unsafe {
-        if netns != 0 && (*owner).netns == 0 {
-            (*owner).netns = netns;
-        }
-        let own = (*owner).cookie == cookie;
-        let known = (*owner).tgid != 0 || (*owner).flags & (OWNER_KERNEL | OWNER_AMBIGUOUS) != 0;
-        if own && known {
-            let stronger = claim_priority(method) > claim_priority((*owner).method);
-            if same(owner, &claimant) {
-                if stronger {
-                    (*owner).method = method;
-                }
-                return;
-            }
-            if yields(&*owner, method) {
-                set(owner, cookie, method, &claimant);
-                changed(cookie, (*owner).netns, method, 0, &claimant);
-            }
+        if !create {
             return;
         }
-        set(owner, cookie, method, &claimant);
-        changed(cookie, (*owner).netns, method, 0, &claimant);
+        // No room in `optmem_max`: the packets stay unclaimed here, and userspace joins them with the claim.
+        count_no_storage();
+    } else {
+        // SAFETY: live storage of the socket.
+        unsafe {
+            if netns != 0 && (*owner).netns == 0 {
+                (*owner).netns = netns;
+            }
+            netns = (*owner).netns;
+            let known = (*owner).tgid != 0 || (*owner).flags & (OWNER_KERNEL | OWNER_AMBIGUOUS) != 0;
+            if known && (*owner).cookie == cookie {
+                if same(owner, &claimant) {
+                    if claim_priority(method) > claim_priority((*owner).method) {
+                        (*owner).method = method;
+                    }
+                    return;
+                }
+                if !yields(&*owner, method) {
+                    return;
+                }
+            }
+            set(owner, cookie, method, &claimant);
+        }
     }
+    changed(cookie, netns, method, 0, &claimant);
 }
 
 #[inline(always)]
@@ -206,6 +205,8 @@ fn changed(cookie: u64, netns: u64, method: u8, flags: u8, claimant: &Claimant) 
     value.flags = flags | claimant.flags;
     let claims = CLAIMS.insert(&key, &*value, 0);
     let process = describe(claimant, now);
+    // Off unless userspace sets AYA_LOG_LEVEL before load: the verifier then removes it. Nothing in `account` logs.
+    debug!((), "socket {} is pid {}'s, claim method {}", cookie, claimant.tgid, method);
     if let Some(stats) = CLAIM_STATS.get_ptr_mut(0) {
         // SAFETY: a live map value.
         unsafe {

@@ -14,6 +14,7 @@ const MAX_SECONDS: f64 = 31_536_000.0;
 
 /// Which process moves which bytes to whom, counted in the kernel.
 #[derive(Clone, Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(name = "monitor", version, about, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Print one JSON object a tick (NDJSON) instead of the screen

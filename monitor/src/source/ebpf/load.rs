@@ -61,13 +61,17 @@ pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, So
     );
     let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
 
+    // aya's levels are log's: 0 is off, and then the verifier drops the log lines from the programs.
+    let log_level = log::max_level() as u8;
+
     let mut loader = EbpfLoader::new();
     loader
         .override_global("OFFSETS", &offsets[..], true)
         .override_global("SCOPED", &scoped, true)
         .override_global("CLONE", &clone, true)
         .override_global("CGROUP_TASK", &task, true)
-        .override_global("SKB_NETNS", &skb_netns, true);
+        .override_global("SKB_NETNS", &skb_netns, true)
+        .override_global("AYA_LOG_LEVEL", &log_level, true);
     for name in names::FLOWS {
         loader.map_max_entries(name, options.capacity);
     }
@@ -365,9 +369,10 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
                 "the kernel object's map {name} is not what this binary expects; rebuild it with `cargo xtask build-ebpf`"
             ))
         };
-        let data = match ebpf.take_map(name).ok_or_else(wrong)? {
-            Map::HashMap(data) | Map::Array(data) | Map::PerCpuArray(data) => data,
-            _ => return Err(wrong()),
+        let (Map::HashMap(data) | Map::Array(data) | Map::PerCpuArray(data)) =
+            ebpf.take_map(name).ok_or_else(wrong)?
+        else {
+            return Err(wrong());
         };
         let info = data.info().map_err(|error| SourceError::new(format!("map {name}: {}", chain(&error))))?;
         let fits = info.key_size() as usize == key

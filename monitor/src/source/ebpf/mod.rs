@@ -14,6 +14,7 @@ use crate::model::{Backend, Batch, Degradation, Health, Loaded, MapHealth, Mono,
 use crate::source::{Source, SourceError};
 use aya::Ebpf;
 use aya::maps::MapData;
+use aya_log::EbpfLogger;
 use bpf::RcuBarrier;
 use monitor_common as abi;
 use monitor_common::names;
@@ -47,6 +48,8 @@ pub fn preflight(options: &Options) -> Result<(), SourceError> {
 pub struct EbpfSource {
     /// Dropping it detaches and unloads every program. `None` once closed.
     ebpf: Option<Ebpf>,
+    /// Log lines of the programs, where a log was asked for.
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
     maps: HashMap<&'static str, MapData>,
     barrier: RcuBarrier,
     cpus: usize,
@@ -70,6 +73,7 @@ impl EbpfSource {
         let load = load::LoadOptions { capacity: options.capacity, refuse: options.refuse.clone() };
         let mut loaded = load::load(&target, &load)?;
         let maps = load::maps(&mut loaded.ebpf)?;
+        let logger = kernel_log(&mut loaded.ebpf);
         let active = map(&maps, names::ACTIVE)?;
         let barrier = RcuBarrier::new(active).map_err(|error| failed("making the RCU barrier", &error))?;
         let cpus = aya::util::nr_cpus()
@@ -89,6 +93,7 @@ impl EbpfSource {
         health.degraded.extend(pid_namespace());
         Ok(Self {
             ebpf: Some(loaded.ebpf),
+            logger,
             maps,
             barrier,
             cpus,
@@ -217,6 +222,9 @@ impl EbpfSource {
         out.from = self.polled;
         out.to = now;
         self.polled = now;
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
         self.health.drain = started.elapsed();
         if self.health_sent.as_ref() != Some(&self.health) {
             out.health = Some(Arc::new(self.health.clone()));
@@ -297,6 +305,16 @@ fn map_health(maps: &HashMap<&'static str, MapData>) -> Vec<MapHealth> {
         .collect();
     health.sort_by_key(|map| map.name);
     health
+}
+
+/// The programs' log lines go to `log`; nothing is read where that is off.
+fn kernel_log(ebpf: &mut Ebpf) -> Option<EbpfLogger<&'static dyn log::Log>> {
+    if log::max_level() == log::LevelFilter::Off {
+        return None;
+    }
+    EbpfLogger::init_with_logger(ebpf, log::logger())
+        .inspect_err(|error| log::warn!("the kernel programs' log cannot be read: {error}"))
+        .ok()
 }
 
 /// Kernel memory of a map in bytes, from fdinfo (kernel/bpf/syscall.c, `bpf_map_show_fdinfo`).
