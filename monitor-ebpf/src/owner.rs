@@ -68,8 +68,8 @@ pub enum Reader {
 pub fn current(reader: Reader) -> Claimant {
     // SAFETY: takes no argument.
     let tgid = (unsafe { bpf_get_current_pid_tgid() } >> 32) as u32;
-    let readable =
-        global(&OFFSETS).task_group_leader != 0 && global(if reader == Reader::Tracing { &TRACING } else { &CGROUP_TASK }) == 1;
+    let readable = global(&OFFSETS).task_group_leader != 0
+        && global(if reader == Reader::Tracing { &TRACING } else { &CGROUP_TASK }) == 1;
     if !readable {
         return Claimant { tgid, generation: 0, start: 0, flags: 0, task: ptr::null() };
     }

@@ -14,7 +14,9 @@ const DENY_VERSION: &str = "0.20.2";
 
 /// The command.
 pub(crate) fn main() -> Result<ExitCode> {
-    println!("The object byte for byte, lints of the kernel programs, documentation, licences, other kernels.");
+    println!(
+        "The object byte for byte, lints of the kernel programs, documentation, licences, other kernels."
+    );
     let project = Project::find()?;
     let mut steps = Steps::default();
     steps.step("a rebuild gives the committed object", || object(&project));

@@ -56,6 +56,7 @@ fn cargo(project: &Project, arguments: &[&str]) -> Command {
 fn executable(line: &str, name: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
     let target = &message["target"];
-    let is_it = message["reason"] == "compiler-artifact" && target["name"] == name && target["kind"][0] == "test";
+    let is_it =
+        message["reason"] == "compiler-artifact" && target["name"] == name && target["kind"][0] == "test";
     if is_it { message["executable"].as_str().map(PathBuf::from) } else { None }
 }

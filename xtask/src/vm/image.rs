@@ -19,7 +19,12 @@ const PROGRAMS: [&str; 2] = ["ip", "ethtool"];
 const MOUNT_POINTS: [&str; 4] = ["proc", "sys", "dev", "tmp"];
 
 /// Writes the initramfs of a kernel and returns its path.
-pub(super) fn write(kernel: &Kernel, binaries: &Binaries, run: &[(String, String)], vm: &Path) -> Result<PathBuf> {
+pub(super) fn write(
+    kernel: &Kernel,
+    binaries: &Binaries,
+    run: &[(String, String)],
+    vm: &Path,
+) -> Result<PathBuf> {
     let root = vm.join("root").join(kernel.name);
     let _ = fs::remove_dir_all(&root);
     for directory in MOUNT_POINTS.iter().chain(&["bin", "test", "usr/sbin"]) {
@@ -56,7 +61,10 @@ fn script(run: &[(String, String)]) -> String {
     let mut text = "programs\n".to_owned();
     for (file, test) in run {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "check {file}::{test} /test/{file} --exact {test} --include-ignored --test-threads=1");
+        let _ = writeln!(
+            text,
+            "check {file}::{test} /test/{file} --exact {test} --include-ignored --test-threads=1"
+        );
     }
     text
 }

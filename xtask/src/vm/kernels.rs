@@ -132,7 +132,9 @@ impl Apt {
             let found = targets.lines().find_map(|line| mirror_of(line, security));
             found.with_context(|| {
                 let which = if security { "Debian's security updates" } else { "Debian" };
-                format!("apt's sources on this machine name no mirror of {which}, where the kernels come from")
+                format!(
+                    "apt's sources on this machine name no mirror of {which}, where the kernels come from"
+                )
             })
         };
         let (archive, security) = (mirror(false)?, mirror(true)?);
@@ -145,7 +147,8 @@ impl Apt {
 
     fn update(&self, suite: &str) -> Result<()> {
         let mirror = if suite.ends_with("-security") { &self.security } else { &self.archive };
-        let signed = if Path::new(KEYRING).exists() { format!(" signed-by={KEYRING}") } else { String::new() };
+        let signed =
+            if Path::new(KEYRING).exists() { format!(" signed-by={KEYRING}") } else { String::new() };
         let line = format!("deb [arch=amd64{signed}] {mirror} {suite} main\n");
         fs::write(self.directory.join("sources.list"), line)?;
         shell::run(self.command("apt-get").args(["-q", "-q", "update"]))
@@ -221,7 +224,7 @@ fn take_modules(unpacked: &Path, into: &Path) -> Result<()> {
     if !order.iter().any(|name| name == "veth.ko") {
         bail!("the package has no module veth");
     }
-    fs::write(into.join("order"), order.iter().map(|name| format!("{name}\n")).collect::<String>())?;
+    fs::write(into.join("order"), order.join("\n") + "\n")?;
     Ok(())
 }
 

@@ -63,7 +63,12 @@ impl Matrix {
             for kernel in kernels {
                 let (now, before) = (self.cell(row, kernel), file.cell(row, kernel));
                 if now != before {
-                    found.push(format!("Linux {kernel}, {}: {}, the file says {}", row.1, said(now), said(before)));
+                    found.push(format!(
+                        "Linux {kernel}, {}: {}, the file says {}",
+                        row.1,
+                        said(now),
+                        said(before)
+                    ));
                 }
             }
         }

@@ -45,11 +45,14 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let path = project.root.join(TABLE);
     let file = std::fs::read_to_string(&path).unwrap_or_default();
     if args.only.is_some() {
-        return Ok(ExitCode::from(u8::from(run.iter().any(|said| said.tests.iter().any(|(_, passed)| !passed)))));
+        return Ok(ExitCode::from(u8::from(
+            run.iter().any(|said| said.tests.iter().any(|(_, passed)| !passed)),
+        )));
     }
     if args.write {
         let merged = found.merged_into(&matrix::parse(&file), &names);
-        std::fs::write(&path, matrix::replaced(&file, &merged)).with_context(|| format!("cannot write {TABLE}"))?;
+        std::fs::write(&path, matrix::replaced(&file, &merged))
+            .with_context(|| format!("cannot write {TABLE}"))?;
         println!("wrote {TABLE}");
         return Ok(ExitCode::SUCCESS);
     }
@@ -63,7 +66,8 @@ pub(crate) fn check(project: &Project) -> Result<()> {
     let kernels = chosen(&[])?;
     let (found, _) = results(project, &kernels, None)?;
     let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name).collect();
-    let file = std::fs::read_to_string(project.root.join(TABLE)).with_context(|| format!("cannot read {TABLE}"))?;
+    let file =
+        std::fs::read_to_string(project.root.join(TABLE)).with_context(|| format!("cannot read {TABLE}"))?;
     compare(&found, &file, &names)
 }
 
@@ -87,13 +91,20 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Kernel>> {
     }
     let known = || KERNELS.map(|kernel| kernel.name).join(", ");
     let find = |name: &String| {
-        KERNELS.iter().find(|kernel| kernel.name == name).with_context(|| format!("no kernel {name}; there are {}", known()))
+        KERNELS
+            .iter()
+            .find(|kernel| kernel.name == name)
+            .with_context(|| format!("no kernel {name}; there are {}", known()))
     };
     names.iter().map(find).collect()
 }
 
 /// Boots the kernels, [`AT_ONCE`] at a time, and puts what they said into one matrix.
-fn results(project: &Project, kernels: &[&'static Kernel], only: Option<&str>) -> Result<(Matrix, Vec<Said>)> {
+fn results(
+    project: &Project,
+    kernels: &[&'static Kernel],
+    only: Option<&str>,
+) -> Result<(Matrix, Vec<Said>)> {
     packages::ensure(&system_packages())?;
     let vm = project.target.join("vm");
     std::fs::create_dir_all(&vm)?;
@@ -136,7 +147,8 @@ fn boot(kernel: &Kernel, binaries: &Binaries, only: Option<&str>, vm: &Path) -> 
     let started = Instant::now();
     let said = guest::run(kernel, &image, vm)?;
     let (passed, failed): (Vec<_>, Vec<_>) = said.tests.iter().partition(|(_, passed)| *passed);
-    let refused: Vec<_> = said.programs.iter().filter(|(_, loaded)| !loaded).map(|(name, _)| name.as_str()).collect();
+    let refused: Vec<_> =
+        said.programs.iter().filter(|(_, loaded)| !loaded).map(|(name, _)| name.as_str()).collect();
     println!(
         "Linux {} ({}): {}, {} programs refused, {} tests passed, {} failed ({:.0} s)",
         kernel.name,

@@ -133,7 +133,9 @@ fn kernel(degraded: &mut Vec<Degradation>) -> Kernel {
 /// 1 where the owner may be cloned into accepted sockets. With a tiny `optmem_max` the kernel frees the new socket when
 /// the clone fails (net/core/sock.c, `sk_clone_lock`): monitoring must never cost a connection.
 fn clone_flag(degraded: &mut Vec<Degradation>) -> u32 {
-    let optmem = optmem_max().or_else(|| sock_diag::in_namespace(Path::new("/proc/1/ns/net"), optmem_max)).unwrap_or(u64::MAX);
+    let optmem = optmem_max()
+        .or_else(|| sock_diag::in_namespace(Path::new("/proc/1/ns/net"), optmem_max))
+        .unwrap_or(u64::MAX);
     if optmem >= OPTMEM_FLOOR {
         return 1;
     }

@@ -8,6 +8,7 @@ mod btf;
 mod cgroup;
 mod decode;
 mod load;
+mod old_netns;
 mod programs;
 mod seed_procfs;
 mod sock_diag;
@@ -62,6 +63,8 @@ pub struct EbpfSource {
     seeded: bool,
     /// Netns cookies of sockets older than the programs, by socket cookie, for kernels whose packet hooks cannot tell.
     netns: HashMap<u64, u64>,
+    /// Names interfaces where the kernel is too old for the resolver.
+    interfaces: Option<old_netns::Interfaces>,
     health: Health,
     health_sent: Option<Health>,
     rows: Vec<(abi::FlowKey, abi::FlowValue)>,
@@ -109,6 +112,7 @@ impl EbpfSource {
             seeds: loaded.seeds,
             seeded: loaded.seeded,
             netns,
+            interfaces: old_netns::Interfaces::if_needed(),
             health,
             health_sent: None,
             rows: Vec::new(),
@@ -231,6 +235,9 @@ impl EbpfSource {
     }
 
     fn finish(&mut self, now: Mono, started: Instant, out: &mut Batch) {
+        if let Some(interfaces) = &mut self.interfaces {
+            interfaces.complete(out);
+        }
         out.from = self.polled;
         out.to = now;
         self.polled = now;

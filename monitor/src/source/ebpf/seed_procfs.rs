@@ -21,15 +21,9 @@ pub(super) struct Pass {
 
 /// Reads /proc once.
 pub(super) fn pass() -> Pass {
-    let mut namespaces: HashMap<PathBuf, PathBuf> = HashMap::new();
     let mut holders: Vec<(u32, HashSet<u64>)> = Vec::new();
     for pid in processes() {
         let directory = PathBuf::from(format!("/proc/{pid}"));
-        let link = directory.join("ns/net");
-        // Any of these may fail because the process has just ended.
-        if let Ok(namespace) = fs::read_link(&link) {
-            namespaces.entry(namespace).or_insert(link);
-        }
         let inodes = socket_inodes(&directory.join("fd"));
         if !inodes.is_empty() {
             holders.push((pid, inodes));
@@ -37,13 +31,26 @@ pub(super) fn pass() -> Pass {
     }
     let mut cookies = HashMap::new();
     let mut complete = true;
-    for link in namespaces.values() {
-        let sockets = sock_diag::of_namespace(link).unwrap_or_default();
+    for link in namespaces() {
+        let sockets = sock_diag::of_namespace(&link).unwrap_or_default();
         complete &= sockets.raw;
         cookies.extend(sockets.cookies);
     }
     let records = holders.iter().flat_map(|(pid, inodes)| records(*pid, inodes, &cookies)).collect();
     Pass { records, complete }
+}
+
+/// A path to every network namespace that some process lives in.
+pub(super) fn namespaces() -> Vec<PathBuf> {
+    let mut namespaces: HashMap<PathBuf, PathBuf> = HashMap::new();
+    for pid in processes() {
+        let link = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        // It fails where the process has just ended.
+        if let Ok(namespace) = fs::read_link(&link) {
+            namespaces.entry(namespace).or_insert(link);
+        }
+    }
+    namespaces.into_values().collect()
 }
 
 fn processes() -> impl Iterator<Item = u32> {

@@ -2,9 +2,11 @@
 //! the kernel programs see.
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
+};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -27,15 +29,16 @@ const COOKIE: usize = 44;
 const INODE: usize = 68;
 
 /// TCP, UDP, UDP-Lite and raw sockets, of both families; raw last.
-const WHAT: [(u8, u8); 8] =
-    [(2, 6), (10, 6), (2, 17), (10, 17), (2, 136), (10, 136), (2, 255), (10, 255)];
+const WHAT: [(u8, u8); 8] = [(2, 6), (10, 6), (2, 17), (10, 17), (2, 136), (10, 136), (2, 255), (10, 255)];
 const RAW: u8 = 255;
 
 /// What a namespace holds.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    /// Inode -> cookie.
+    /// Inode -> cookie, of those that a process can hold.
     pub cookies: HashMap<u64, u64>,
+    /// Cookies of those that no process holds any more.
+    pub orphans: HashSet<u64>,
     /// Raw sockets are among them; a kernel without raw_diag does not list those.
     pub raw: bool,
 }
@@ -45,8 +48,15 @@ pub(super) fn of_namespace(path: &Path) -> Option<Sockets> {
     in_namespace(path, here)
 }
 
+impl Sockets {
+    /// Whether this socket is among them.
+    pub(super) fn has(&self, cookie: u64) -> bool {
+        self.orphans.contains(&cookie) || self.cookies.values().any(|known| *known == cookie)
+    }
+}
+
 /// What `look` finds in the namespace at `path`, on a thread of its own that enters it. `None` where it cannot.
-pub(super) fn in_namespace<T: Send>(path: &Path, look: fn() -> Option<T>) -> Option<T> {
+pub(super) fn in_namespace<T: Send>(path: &Path, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
     let namespace = File::open(path).ok()?;
     thread::scope(|scope| {
         let visit = thread::Builder::new().name("sock_diag".to_owned()).spawn_scoped(scope, || {
@@ -57,7 +67,8 @@ pub(super) fn in_namespace<T: Send>(path: &Path, look: fn() -> Option<T>) -> Opt
     })
 }
 
-fn here() -> Option<Sockets> {
+/// The sockets of the calling thread's namespace.
+pub(super) fn here() -> Option<Sockets> {
     let netlink = socket_with(
         AddressFamily::NETLINK,
         SocketType::DGRAM,
@@ -65,9 +76,9 @@ fn here() -> Option<Sockets> {
         Some(netlink::SOCK_DIAG),
     )
     .ok()?;
-    let mut sockets = Sockets { cookies: HashMap::new(), raw: true };
+    let mut sockets = Sockets { raw: true, ..Sockets::default() };
     for (family, protocol) in WHAT {
-        let listed = dump(&netlink, family, protocol, &mut sockets.cookies);
+        let listed = dump(&netlink, family, protocol, &mut sockets);
         match (listed, protocol) {
             (Ok(()), _) => {}
             (Err(_), RAW) => sockets.raw = false,
@@ -78,17 +89,12 @@ fn here() -> Option<Sockets> {
     Some(sockets)
 }
 
-fn dump(
-    netlink: impl AsFd,
-    family: u8,
-    protocol: u8,
-    cookies: &mut HashMap<u64, u64>,
-) -> rustix::io::Result<()> {
+fn dump(netlink: impl AsFd, family: u8, protocol: u8, sockets: &mut Sockets) -> rustix::io::Result<()> {
     send(&netlink, &request(family, protocol), SendFlags::empty())?;
     let mut buffer = vec![0_u8; 65_536];
     loop {
         let (length, _) = recv(&netlink, &mut buffer[..], RecvFlags::empty())?;
-        if length == 0 || read(&buffer[..length], cookies)? {
+        if length == 0 || read(&buffer[..length], sockets)? {
             return Ok(());
         }
     }
@@ -107,7 +113,7 @@ fn request(family: u8, protocol: u8) -> [u8; HEADER + REQUEST] {
 }
 
 /// Reads one datagram of answers. True after the last.
-fn read(mut bytes: &[u8], cookies: &mut HashMap<u64, u64>) -> rustix::io::Result<bool> {
+fn read(mut bytes: &[u8], sockets: &mut Sockets) -> rustix::io::Result<bool> {
     while let (Some(length), Some(kind)) = (word(bytes, 0), half(bytes, 4)) {
         let length = length as usize;
         let Some(body) = bytes.get(HEADER..length) else { break };
@@ -120,9 +126,13 @@ fn read(mut bytes: &[u8], cookies: &mut HashMap<u64, u64>) -> rustix::io::Result
             _ => {
                 if let (Some(low), Some(high), Some(inode)) =
                     (word(body, COOKIE), word(body, COOKIE + 4), word(body, INODE))
-                    && inode != 0
                 {
-                    cookies.insert(u64::from(inode), u64::from(low) | u64::from(high) << 32);
+                    let cookie = u64::from(low) | u64::from(high) << 32;
+                    if inode == 0 {
+                        sockets.orphans.insert(cookie);
+                    } else {
+                        sockets.cookies.insert(u64::from(inode), cookie);
+                    }
                 }
             }
         }
@@ -165,14 +175,14 @@ mod tests {
         message[HEADER + COOKIE] = 7;
         message[HEADER + COOKIE + 4] = 1;
         message[HEADER + INODE] = 42;
-        let mut cookies = HashMap::new();
-        assert_eq!(read(&message, &mut cookies), Ok(false));
-        assert_eq!(cookies, HashMap::from([(42, 7 | 1 << 32)]));
+        let mut sockets = Sockets::default();
+        assert_eq!(read(&message, &mut sockets), Ok(false));
+        assert_eq!(sockets.cookies, HashMap::from([(42, 7 | 1 << 32)]));
         for cut in 0..message.len() {
-            let _ = read(&message[..cut], &mut cookies);
+            let _ = read(&message[..cut], &mut sockets);
         }
         message[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
         message[HEADER..HEADER + 4].copy_from_slice(&(-2_i32).to_ne_bytes());
-        assert_eq!(read(&message, &mut cookies), Err(Errno::NOENT));
+        assert_eq!(read(&message, &mut sockets), Err(Errno::NOENT));
     }
 }
