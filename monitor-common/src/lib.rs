@@ -320,6 +320,8 @@ pub struct SeedRecord {
     pub start: u64,
     /// comm of the thread-group leader.
     pub comm: [u8; 16],
+    /// Netns cookie of the socket, 0 where it cannot be read.
+    pub netns: u64,
 }
 
 /// A process's generation: its start time in units of 2^20 ns (about a millisecond), modulo 2^32. Together with the
@@ -350,6 +352,10 @@ pub struct Offsets {
     pub task_flags: u32,
     /// `sock_common.skc_cookie`.
     pub skc_cookie: u32,
+    /// `sock_common.skc_net.net`.
+    pub skc_net: u32,
+    /// `net.net_cookie`.
+    pub net_cookie: u32,
 }
 
 macro_rules! layout {
@@ -372,8 +378,8 @@ layout! {
     ProcessKey: 8;
     Process: 48;
     ClaimStats: 32;
-    SeedRecord: 40;
-    Offsets: 32;
+    SeedRecord: 48;
+    Offsets: 40;
 }
 const _: () = {
     assert!(core::mem::offset_of!(FlowKey, local_addr) == 8);

@@ -12,6 +12,7 @@ pub mod capture;
 pub mod cgroup;
 pub mod counters;
 pub mod json;
+pub mod kernel;
 pub mod monitor;
 pub mod netns;
 pub mod program;
