@@ -50,17 +50,42 @@ pub(super) struct Loaders {
 /// Where the object cannot be used at all or a counter is refused; a refused claim hook is a degradation instead.
 pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, SourceError> {
     raise_memlock();
-    let mut degraded = Vec::new();
-    let (blob_offsets, kernel_btf) = kernel_btf(&mut degraded);
-    let offsets = btf::as_words(&blob_offsets);
-    let clone = clone_flag(&mut degraded);
+    // aya parses the kernel's BTF twice, once for itself and once for the tracepoints; it takes tens of milliseconds, so
+    // the two run side by side.
+    std::thread::scope(|scope| {
+        let kernel_btf = scope.spawn(Btf::from_sys_fs);
+        let offsets = std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob));
+        let mut degraded = Vec::new();
+        let ebpf = object(offsets.unwrap_or_default(), target, options, &mut degraded)?;
+        let kernel_btf = match kernel_btf.join() {
+            Ok(Ok(btf)) if offsets.is_some() => Some(btf),
+            Ok(parsed) => {
+                degraded.push(no_btf(parsed.err()));
+                None
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
+        attach_all(&mut loaders, target, options, kernel_btf.as_ref())?;
+        Ok(loaders)
+    })
+}
+
+/// The object with its maps made and its constants set; no program is loaded yet.
+fn object(
+    offsets: Offsets,
+    target: &Target,
+    options: &LoadOptions,
+    degraded: &mut Vec<Degradation>,
+) -> Result<Ebpf, SourceError> {
+    let offsets = btf::as_words(&offsets);
+    let clone = clone_flag(degraded);
     let scoped = u32::from(target.scoped);
     let task = u32::from(
         helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
             && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf),
     );
     let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
-
     // aya's levels are log's: 0 is off, and then the verifier drops the log lines from the programs.
     let log_level = log::max_level() as u8;
 
@@ -75,10 +100,11 @@ pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, So
     for name in names::FLOWS {
         loader.map_max_entries(name, options.capacity);
     }
-    let ebpf = loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))?;
-    let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
-    attach_all(&mut loaders, target, options, kernel_btf.as_ref())?;
-    Ok(loaders)
+    // A connection makes two to three rows and one or two claims.
+    for name in [names::CLAIMS, names::PROCS] {
+        loader.map_max_entries(name, options.capacity.max(CLAIM_CAPACITY));
+    }
+    loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))
 }
 
 /// Kernels below 5.11 charge maps to RLIMIT_MEMLOCK. Failing to raise it shows as a map that cannot be made.
@@ -87,25 +113,12 @@ fn raise_memlock() {
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
 }
 
-fn kernel_btf(degraded: &mut Vec<Degradation>) -> (Offsets, Option<Btf>) {
-    // aya parses the same file for the tracepoints; both take tens of milliseconds, so they run side by side.
-    let (offsets, parsed) = std::thread::scope(|scope| {
-        let offsets = scope.spawn(|| std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob)));
-        let parsed = Btf::from_sys_fs();
-        (offsets.join().ok().flatten(), parsed)
-    });
-    match (offsets, parsed) {
-        (Some(offsets), Ok(parsed)) => (offsets, Some(parsed)),
-        (_, parsed) => {
-            let why =
-                parsed.err().map_or_else(|| "it is not valid BTF".to_owned(), |error| error.to_string());
-            degraded.push(Degradation {
-                what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
-                why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
-                fix: "use a kernel with CONFIG_DEBUG_INFO_BTF=y and mount sysfs".to_owned(),
-            });
-            (Offsets::default(), None)
-        }
+fn no_btf(error: Option<aya::BtfError>) -> Degradation {
+    let why = error.map_or_else(|| "it is not valid BTF".to_owned(), |error| chain(&error));
+    Degradation {
+        what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
+        why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
+        fix: "use a kernel with CONFIG_DEBUG_INFO_BTF=y and mount sysfs".to_owned(),
     }
 }
 
@@ -355,8 +368,8 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
         (names::TOTALS, 4, size_of::<abi::Counters>(), Some(2)),
         (names::STATS, 4, size_of::<abi::HalfStats>(), Some(2)),
         (names::ACTIVE, 4, 4, Some(1)),
-        (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), Some(CLAIM_CAPACITY)),
-        (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), Some(CLAIM_CAPACITY)),
+        (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), None),
+        (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), None),
         (names::CLAIM_STATS, 4, size_of::<abi::ClaimStats>(), Some(1)),
     ];
     let mut maps = HashMap::new();
