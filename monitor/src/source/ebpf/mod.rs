@@ -57,7 +57,7 @@ pub struct EbpfSource {
     active: u32,
     polled: Mono,
     seeds: Vec<abi::SeedRecord>,
-    seeded: bool,
+    sight: decode::Sight,
     health: Health,
     health_sent: Option<Health>,
     rows: Vec<(abi::FlowKey, abi::FlowValue)>,
@@ -81,6 +81,8 @@ impl EbpfSource {
         let runs = |name: &str| {
             loaded.programs.iter().any(|program| program.name == name && program.loaded == Loaded::Yes)
         };
+        let uses = ["sock_send_length", "sock_recv_length"].into_iter().all(runs);
+        let sight = decode::Sight { seeded: loaded.seeded, uses };
         let mut health = Health {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
@@ -101,7 +103,7 @@ impl EbpfSource {
             active: 0,
             polled: now,
             seeds: loaded.seeds,
-            seeded: loaded.seeded,
+            sight,
             health,
             health_sent: None,
             rows: Vec::new(),
@@ -132,7 +134,7 @@ impl EbpfSource {
         if stats.inserts > 0 {
             let mut rows = std::mem::take(&mut self.rows);
             let result = bpf::drain(self.map(names::FLOWS[half as usize])?, &mut rows);
-            out.deltas.extend(rows.iter().map(|(key, value)| decode::delta(key, value, self.seeded)));
+            out.deltas.extend(rows.iter().map(|(key, value)| decode::delta(key, value, self.sight)));
             rows.clear();
             self.rows = rows;
             result.map_err(|error| failed("draining the flow table", &error))?;
