@@ -12,7 +12,7 @@ mod wire;
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -356,6 +356,10 @@ pub struct Offsets {
     pub skc_net: u32,
     /// `net.net_cookie`.
     pub net_cookie: u32,
+    /// `sock.sk_protocol`.
+    pub sk_protocol: u32,
+    /// `mptcp_sock.first`.
+    pub mptcp_first: u32,
 }
 
 macro_rules! layout {
@@ -379,7 +383,7 @@ layout! {
     Process: 48;
     ClaimStats: 32;
     SeedRecord: 48;
-    Offsets: 40;
+    Offsets: 48;
 }
 const _: () = {
     assert!(core::mem::offset_of!(FlowKey, local_addr) == 8);

@@ -47,6 +47,11 @@ impl Agent {
         Self::from_command(netns.command(program::traffic()), cgroup, name)
     }
 
+    /// Starts the other kind of helper, `src/bin/actor`, which forks, passes and executes.
+    pub fn actor(cgroup: &Cgroup, netns: &Netns, name: &str) -> Self {
+        Self::from_command(netns.command(program::actor()), cgroup, name)
+    }
+
     /// Starts a helper with a command that somebody else prepared (another user, another namespace).
     ///
     /// # Panics
