@@ -12,7 +12,7 @@ mod wire;
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 1;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -165,7 +165,7 @@ pub struct HalfStats {
     pub busy: u64,
     /// Packets that found the overflow table full, too, and went to the totals.
     pub overflow_full: u64,
-    /// Packets whose headers could not be read; counted in the totals.
+    /// Packets whose headers could not be read; they went to the overflow table.
     pub unparsed: u64,
 }
 
@@ -350,10 +350,6 @@ pub struct Offsets {
     pub task_flags: u32,
     /// `sock_common.skc_cookie`.
     pub skc_cookie: u32,
-    /// `sock.sk_protocol`.
-    pub sk_protocol: u32,
-    /// `mptcp_sock.first`.
-    pub mptcp_first: u32,
 }
 
 macro_rules! layout {
@@ -377,7 +373,7 @@ layout! {
     Process: 48;
     ClaimStats: 32;
     SeedRecord: 40;
-    Offsets: 40;
+    Offsets: 32;
 }
 const _: () = {
     assert!(core::mem::offset_of!(FlowKey, local_addr) == 8);

@@ -104,8 +104,6 @@ pub static OFFSETS: Offsets = Offsets {
     task_comm: 0,
     task_flags: 0,
     skc_cookie: 0,
-    sk_protocol: 0,
-    mptcp_first: 0,
 };
 /// 1: attached to a sub-tree; tracing programs and the seed must not make storage for sockets outside of it.
 #[unsafe(no_mangle)]

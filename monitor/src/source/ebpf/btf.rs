@@ -95,7 +95,7 @@ fn trailing(info: u32) -> Option<usize> {
 /// The offsets that the kernel programs need; 0 where a member was not found. `None` where the blob is not BTF.
 pub fn offsets(blob: &[u8]) -> Option<Offsets> {
     let types = Types::parse(blob)?;
-    let wanted = ["sock_common", "socket", "task_struct", "sock", "mptcp_sock"];
+    let wanted = ["sock_common", "socket", "task_struct"];
     let mut found: HashMap<&str, usize> = HashMap::new();
     for at in types.starts.iter().skip(1) {
         if types.kind(*at) == Some(KIND_STRUCT)
@@ -118,13 +118,11 @@ pub fn offsets(blob: &[u8]) -> Option<Offsets> {
         task_comm: member("task_struct", "comm"),
         task_flags: member("task_struct", "flags"),
         skc_cookie: member("sock_common", "skc_cookie"),
-        sk_protocol: member("sock", "sk_protocol"),
-        mptcp_first: member("mptcp_sock", "first"),
     })
 }
 
 /// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
-pub fn as_words(offsets: &Offsets) -> [u32; 10] {
+pub fn as_words(offsets: &Offsets) -> [u32; 8] {
     let Offsets {
         skc_family,
         socket_sk,
@@ -134,8 +132,6 @@ pub fn as_words(offsets: &Offsets) -> [u32; 10] {
         task_comm,
         task_flags,
         skc_cookie,
-        sk_protocol,
-        mptcp_first,
     } = *offsets;
     [
         skc_family,
@@ -146,8 +142,6 @@ pub fn as_words(offsets: &Offsets) -> [u32; 10] {
         task_comm,
         task_flags,
         skc_cookie,
-        sk_protocol,
-        mptcp_first,
     ]
 }
 
@@ -234,7 +228,6 @@ mod tests {
             return;
         };
         let found = as_words(&offsets(&blob).unwrap());
-        // The last is of a protocol that not every kernel has.
-        assert!(found[..9].iter().all(|offset| *offset != 0), "{found:?}");
+        assert!(found.iter().all(|offset| *offset != 0), "{found:?}");
     }
 }
