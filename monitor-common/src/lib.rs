@@ -12,7 +12,7 @@ mod wire;
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 1;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -227,8 +227,10 @@ pub const fn claim_priority(method: u8) -> u8 {
     match method {
         CLAIM_SEED | CLAIM_CREATE | CLAIM_RELEASE => 1,
         CLAIM_BIND | CLAIM_CONNECT => 2,
-        CLAIM_READ | CLAIM_ACCEPT | CLAIM_MESSAGE => 3,
-        CLAIM_TRANSFER | CLAIM_SEND => 4,
+        CLAIM_READ | CLAIM_ACCEPT => 3,
+        // Not less than a transfer: sending with an address is told before the bytes leave, and they are the sender's
+        // even if another process has just used the socket.
+        CLAIM_MESSAGE | CLAIM_TRANSFER | CLAIM_SEND => 4,
         _ => 0,
     }
 }
@@ -356,10 +358,6 @@ pub struct Offsets {
     pub skc_net: u32,
     /// `net.net_cookie`.
     pub net_cookie: u32,
-    /// `sock.sk_protocol`.
-    pub sk_protocol: u32,
-    /// `mptcp_sock.first`.
-    pub mptcp_first: u32,
 }
 
 macro_rules! layout {
@@ -383,7 +381,7 @@ layout! {
     Process: 48;
     ClaimStats: 32;
     SeedRecord: 48;
-    Offsets: 48;
+    Offsets: 40;
 }
 const _: () = {
     assert!(core::mem::offset_of!(FlowKey, local_addr) == 8);

@@ -106,8 +106,6 @@ pub static OFFSETS: Offsets = Offsets {
     skc_cookie: 0,
     skc_net: 0,
     net_cookie: 0,
-    sk_protocol: 0,
-    mptcp_first: 0,
 };
 /// 1: attached to a sub-tree; tracing programs and the seed must not make storage for sockets outside of it.
 #[unsafe(no_mangle)]

@@ -3,7 +3,7 @@
 use monitor_tests::{
     accounts::{as_the_stack_carried, balance},
     agent::Agent,
-    json::{Object, counters, field, sum},
+    json::{Object, counters, field, number, sum},
     monitor::Monitor,
     program,
     stage::{Owners, Stage, connected, fork, listener, names, nobody_else, only, owners, rows_of},
@@ -54,16 +54,14 @@ fn what_nobody_used_is_the_listeners_and_says_so() {
     let pending = monitor.next_object();
     let row = owners(rows_of(&pending, server));
     assert!(row.keys().all(|(pid, confidence)| pid.is_none() && confidence == "pending"), "{:#}", pending.0);
-    let settled_by = |object: &Object| {
-        let owners = owners(rows_of(object, server));
-        owners.keys().all(|(pid, worth)| *pid == Some(stage.server.pid()) && worth == "inherited")
-    };
-    let deadline = monitor.printed() + 40;
-    while !settled_by(&monitor.next_object()) {
+    let deadline = monitor.printed() + 60;
+    while number(field(&monitor.next_object()["ledger"], "rx"), "pending") > 0 {
         assert!(monitor.printed() < deadline, "still not settled");
     }
     let last = settled(monitor, &stage);
-    assert!(settled_by(&last), "{:#}", last.0);
+    let owners = owners(rows_of(&last, server));
+    let worth: Vec<_> = owners.keys().map(|(pid, worth)| (*pid, worth.as_str())).collect();
+    assert_eq!(worth, [(Some(stage.server.pid()), "inherited")], "{:#}", last.0);
     for row in rows_of(&last, server) {
         assert!(field(row, "attribution").get("reason").is_some(), "{row}");
     }

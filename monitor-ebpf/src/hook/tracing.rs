@@ -2,14 +2,13 @@
 
 use crate::maps::{OFFSETS, SCOPED, TRACING, global};
 use crate::owner::{Reader, claim, claim_without_storage, claimant, describe, field};
-use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_skc_to_mptcp_sock};
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use monitor_common::{CLAIM_READ, CLAIM_SEND, CLAIM_TRANSFER};
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
-const IPPROTO_MPTCP: u16 = 262;
 const MSG_PEEK: i32 = 0x2;
 const MSG_ERRQUEUE: i32 = 0x2000;
 
@@ -31,16 +30,6 @@ fn claim_traced(sk: *const u8, method: u8) {
         if !is_inet(sk) {
             return;
         }
-        claim_socket(sk, method);
-    }
-}
-
-/// # Safety
-/// `sk` must be a socket that the verifier knows.
-#[inline(always)]
-unsafe fn claim_socket(sk: *const u8, method: u8) {
-    // SAFETY: the caller's.
-    unsafe {
         // Read where it lies; the helper is only needed where the socket has none yet.
         let mut cookie = field::<u64>(sk, global(&OFFSETS).skc_cookie);
         if global(&TRACING) == 0 {
@@ -57,37 +46,11 @@ unsafe fn claim_socket(sk: *const u8, method: u8) {
     }
 }
 
-/// A process uses an MPTCP socket, but the packets are those of its subflows, sockets of the kernel's own: on the
-/// accepting side nobody ever claims them. The first one is claimed with it (net/mptcp/protocol.h, `mptcp_sock.first`).
-#[inline(always)]
-fn claim_subflow(sk: *const u8, method: u8) {
-    let offsets = global(&OFFSETS);
-    if offsets.mptcp_first == 0 || offsets.sk_protocol == 0 {
-        return;
-    }
-    // SAFETY: the tracepoint's own socket argument. The first subflow lives as long as its MPTCP socket, which the
-    // running system call holds (`__mptcp_close_ssk` keeps it); that pointer is known to the verifier as a socket.
-    unsafe {
-        if field::<u16>(sk, offsets.sk_protocol) != IPPROTO_MPTCP {
-            return;
-        }
-        let mptcp = bpf_skc_to_mptcp_sock(sk.cast_mut().cast());
-        if mptcp.is_null() {
-            return;
-        }
-        let subflow = field::<*const u8>(mptcp.cast(), offsets.mptcp_first);
-        if !subflow.is_null() {
-            claim_socket(subflow, method);
-        }
-    }
-}
-
 /// include/trace/events/sock.h: `sock_send_length(struct sock *sk, int ret, int flags)`, after the bytes were accepted.
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
     if ctx.arg::<i32>(1) > 0 {
         claim_traced(ctx.arg(0), CLAIM_TRANSFER);
-        claim_subflow(ctx.arg(0), CLAIM_TRANSFER);
     }
     0
 }
@@ -97,7 +60,6 @@ pub fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
 pub fn sock_recv_length(ctx: BtfTracePointContext) -> u32 {
     if ctx.arg::<i32>(1) > 0 && ctx.arg::<i32>(2) & (MSG_PEEK | MSG_ERRQUEUE) == 0 {
         claim_traced(ctx.arg(0), CLAIM_TRANSFER);
-        claim_subflow(ctx.arg(0), CLAIM_TRANSFER);
     }
     0
 }

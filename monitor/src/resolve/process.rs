@@ -114,8 +114,8 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn who_is_gone() {
-        let stat = fs::read_to_string("/proc/self/stat").unwrap();
-        let start = start_ticks(&stat).unwrap() * 10_000_000 + 5_000_000;
+        let text = fs::read_to_string("/proc/self/stat").unwrap();
+        let start = start_ticks(&text).unwrap() * 10_000_000 + 5_000_000;
         let generation = u32::try_from((start >> 20) & 0xffff_ffff).unwrap();
         let own = ProcessId { pid: std::process::id(), generation };
         let recycled = ProcessId { generation: generation.wrapping_sub(1_000), ..own };

@@ -20,8 +20,8 @@ fn strength(method: Method) -> u8 {
         Method::Release => 1,
         Method::Seed | Method::Create => 2,
         Method::Bind | Method::Connect => USE,
-        Method::Read | Method::Accept | Method::Message => 4,
-        Method::Transfer | Method::Send | Method::Kernel => 5,
+        Method::Read | Method::Accept => 4,
+        Method::Message | Method::Transfer | Method::Send | Method::Kernel => 5,
     }
 }
 

@@ -95,7 +95,7 @@ fn trailing(info: u32) -> Option<usize> {
 /// The offsets that the kernel programs need; 0 where a member was not found. `None` where the blob is not BTF.
 pub fn offsets(blob: &[u8]) -> Option<Offsets> {
     let types = Types::parse(blob)?;
-    let wanted = ["sock_common", "socket", "task_struct", "net", "sock", "mptcp_sock"];
+    let wanted = ["sock_common", "socket", "task_struct", "net"];
     let mut found: HashMap<&str, usize> = HashMap::new();
     for at in types.starts.iter().skip(1) {
         if types.kind(*at) == Some(KIND_STRUCT)
@@ -121,8 +121,6 @@ pub fn offsets(blob: &[u8]) -> Option<Offsets> {
         // `possible_net_t`: a struct of nothing but the pointer.
         skc_net: member("sock_common", "skc_net"),
         net_cookie: member("net", "net_cookie"),
-        sk_protocol: member("sock", "sk_protocol"),
-        mptcp_first: member("mptcp_sock", "first"),
     })
 }
 
@@ -132,7 +130,7 @@ pub fn mentions(blob: &[u8], name: &str) -> bool {
 }
 
 /// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
-pub fn as_words(offsets: &Offsets) -> [u32; 12] {
+pub fn as_words(offsets: &Offsets) -> [u32; 10] {
     let Offsets {
         skc_family,
         socket_sk,
@@ -144,8 +142,6 @@ pub fn as_words(offsets: &Offsets) -> [u32; 12] {
         skc_cookie,
         skc_net,
         net_cookie,
-        sk_protocol,
-        mptcp_first,
     } = *offsets;
     [
         skc_family,
@@ -158,8 +154,6 @@ pub fn as_words(offsets: &Offsets) -> [u32; 12] {
         skc_cookie,
         skc_net,
         net_cookie,
-        sk_protocol,
-        mptcp_first,
     ]
 }
 
@@ -253,7 +247,6 @@ mod tests {
             return;
         };
         let found = as_words(&offsets(&blob).unwrap());
-        // The last is of a protocol that not every kernel has.
-        assert!(found[..9].iter().all(|offset| *offset != 0), "{found:?}");
+        assert!(found.iter().all(|offset| *offset != 0), "{found:?}");
     }
 }

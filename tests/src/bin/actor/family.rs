@@ -76,7 +76,8 @@ pub(crate) fn fork(actor: &mut Actor, words: &mut Words<'_>) -> Answer {
     let name = CString::new(words.take::<String>("name")?)?;
     let (lines, childs_lines) = UnixStream::pair()?;
     let (rights, childs_rights) = UnixStream::pair()?;
-    let Some(pid) = raw::fork()? else {
+    let wanted: i32 = words.flag().map_or(Ok(0), str::parse)?;
+    let Some(pid) = (if wanted == 0 { raw::fork()? } else { raw::fork_as(wanted)? }) else {
         // The child: it must not hold the ends by which its siblings are told to end.
         drop((lines, rights));
         actor.family = Family::default();

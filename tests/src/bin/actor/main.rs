@@ -51,7 +51,7 @@ impl Actor {
         let step: String = words.take("step")?;
         let words = &mut words;
         match step.as_str() {
-            // fork NAME: a child with everything that is open here; gives its number and pid
+            // fork NAME [PID]: a child with everything that is open here, with that pid; gives its number and pid
             "fork" => family::fork(self, words),
             // child N STEP: a step of that child
             "child" => self.family.relay(words),

@@ -19,6 +19,19 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
     Ok(Pid::from_raw(done(unsafe { libc::fork() })?))
 }
 
+/// The same with a pid of the caller's choice, by clone3(2).
+pub(crate) fn fork_as(pid: i32) -> io::Result<Option<Pid>> {
+    // SAFETY: all zero is a clone without any flag.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.exit_signal = u64::try_from(libc::SIGCHLD).map_err(io::Error::other)?;
+    arguments.set_tid = (&raw const pid).addr() as u64;
+    arguments.set_tid_size = 1;
+    // SAFETY: without flags this is fork(2), see there; the arguments are valid for their size.
+    let result =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) };
+    Ok(Pid::from_raw(done(libc::c_int::try_from(result).map_err(io::Error::other)?)?))
+}
+
 /// A descriptor that this process was executed with.
 pub(crate) fn adopt(fd: i32) -> OwnedFd {
     // SAFETY: the parent kept exactly these open over exec, and nothing else in this process knows them.
@@ -58,9 +71,7 @@ pub(crate) fn receive_many(socket: BorrowedFd<'_>, count: usize, buffer: &mut [u
     let length = libc::c_uint::try_from(count).map_err(io::Error::other)?;
     let (fd, flags) = (socket.as_raw_fd(), libc::MSG_WAITFORONE);
     // SAFETY: every header points to one part, which is valid for writes of its length; no time limit is given.
-    let result = unsafe {
-        libc::recvmmsg(fd, headers.as_mut_ptr(), length, flags, std::ptr::null_mut())
-    };
+    let result = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), length, flags, std::ptr::null_mut()) };
     usize::try_from(done(result)?).map_err(io::Error::other)
 }
 
