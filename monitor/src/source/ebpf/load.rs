@@ -4,19 +4,19 @@
 //! Order: 1. claim hooks, 2. seed, 3. counters, 4. seed again. A socket made before 1 is found by 2 or 4; one made
 //! after 1 is claimed by its hook, and a seed never overwrites that. Nothing is tried twice.
 
+use super::Options;
 use super::btf;
 use super::cgroup::Target;
 use super::programs::{Kind, PROGRAMS, Spec};
-use super::{in_initial_pid_namespace, seed_procfs, sock_diag};
+use super::{in_initial_pid_namespace, seed, sock_diag};
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
 use aya::maps::{Map, MapData};
-use aya::programs::{CgroupAttachMode, Iter, Program, ProgramError, ProgramType};
+use aya::programs::{CgroupAttachMode, Program, ProgramError, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use monitor_common::{CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, names};
 use std::collections::HashMap;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -29,15 +29,6 @@ const OPTMEM_FLOOR: u64 = 8192;
 /// The helper that gives tracing programs a socket's cookie (Linux 5.12); they were offered its storage one release
 /// earlier. No such program can be loaded to try it, but the kernel names its functions.
 const TRACING_COOKIE: &str = "bpf_get_socket_ptr_cookie";
-
-/// How to load.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
-    /// Rows of each half of the flow table.
-    pub capacity: u32,
-    /// Programs to treat as refused, for tests.
-    pub refuse: Vec<String>,
-}
 
 /// What was loaded.
 pub(super) struct Loaders {
@@ -54,20 +45,62 @@ pub(super) struct Loaders {
 ///
 /// # Errors
 /// Where the object cannot be used at all or a counter is refused; a refused claim hook is a degradation instead.
-pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, SourceError> {
+pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, SourceError> {
     raise_memlock();
-    let mut degraded = Vec::new();
-    let Kernel { offsets, tracing, btf: kernel_btf } = kernel(&mut degraded);
-    let offsets = btf::as_words(&offsets);
-    let tracing = u32::from(tracing);
-    let clone = clone_flag(&mut degraded);
-    let scoped = u32::from(target.scoped);
-    let task = u32::from(
-        helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
-            && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf),
-    );
-    let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
+    // aya parses the kernel's BTF twice, once for itself and once for the tracepoints; it takes tens of milliseconds, so
+    // the two run side by side.
+    std::thread::scope(|scope| {
+        let kernel_btf = scope.spawn(Btf::from_sys_fs);
+        let blob = std::fs::read(btf::VMLINUX).unwrap_or_default();
+        let offsets = btf::offsets(&blob);
+        let kernel = Kernel {
+            offsets: offsets.unwrap_or_default(),
+            tracing: btf::mentions(&blob, TRACING_COOKIE),
+            cgroup_task: helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
+                && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf),
+        };
+        let mut degraded = Vec::new();
+        if !options.tracing {
+            degraded.push(no_perfmon());
+        }
+        let ebpf = object(&kernel, target, options, &mut degraded)?;
+        let kernel_btf = match kernel_btf.join() {
+            Ok(Ok(btf)) if offsets.is_some() => Some(btf),
+            Ok(parsed) => {
+                degraded.push(no_btf(parsed.err()));
+                None
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
+        let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
+        attach_all(&mut loaders, target, options, kernel_btf.as_ref(), by_procfs)?;
+        Ok(loaders)
+    })
+}
 
+/// What the kernel offers.
+struct Kernel {
+    /// Where its structures have what the programs read.
+    offsets: Offsets,
+    /// Tracing programs are offered a socket's cookie and storage.
+    tracing: bool,
+    /// cgroup programs can read the task.
+    cgroup_task: bool,
+}
+
+/// The object with its maps made and its constants set; no program is loaded yet.
+fn object(
+    kernel: &Kernel,
+    target: &Target,
+    options: &Options,
+    degraded: &mut Vec<Degradation>,
+) -> Result<Ebpf, SourceError> {
+    let offsets = btf::as_words(&kernel.offsets);
+    let (tracing, task) = (u32::from(kernel.tracing), u32::from(kernel.cgroup_task));
+    let clone = clone_flag(degraded);
+    let scoped = u32::from(target.scoped);
+    let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
     // aya's levels are log's: 0 is off, and then the verifier drops the log lines from the programs.
     let log_level = log::max_level() as u8;
 
@@ -83,11 +116,11 @@ pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, So
     for name in names::FLOWS {
         loader.map_max_entries(name, options.capacity);
     }
-    let ebpf = loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))?;
-    let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
-    let by_procfs = task == 0 && in_initial_pid_namespace();
-    attach_all(&mut loaders, target, options, kernel_btf.as_ref(), by_procfs)?;
-    Ok(loaders)
+    // A connection makes two to three rows and one or two claims.
+    for name in [names::CLAIMS, names::PROCS] {
+        loader.map_max_entries(name, options.capacity.max(CLAIM_CAPACITY));
+    }
+    loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))
 }
 
 /// Kernels below 5.11 charge maps to RLIMIT_MEMLOCK. Failing to raise it shows as a map that cannot be made.
@@ -96,37 +129,20 @@ fn raise_memlock() {
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
 }
 
-/// What the kernel's type information tells.
-#[derive(Default)]
-struct Kernel {
-    offsets: Offsets,
-    /// Tracing programs are offered a socket's cookie and storage.
-    tracing: bool,
-    btf: Option<Btf>,
+fn no_perfmon() -> Degradation {
+    Degradation {
+        what: "bytes are counted and have no owner".to_owned(),
+        why: "cap_perfmon is missing, so the kernel refuses the programs that find owners".to_owned(),
+        fix: "run it as root, or add cap_perfmon with setcap (see README, Privileges)".to_owned(),
+    }
 }
 
-fn kernel(degraded: &mut Vec<Degradation>) -> Kernel {
-    // aya parses the same file for the tracepoints; both take tens of milliseconds, so they run side by side.
-    let (offsets, parsed) = std::thread::scope(|scope| {
-        let offsets = scope.spawn(|| {
-            let blob = std::fs::read(btf::VMLINUX).ok()?;
-            Some((btf::offsets(&blob)?, btf::mentions(&blob, TRACING_COOKIE)))
-        });
-        let parsed = Btf::from_sys_fs();
-        (offsets.join().ok().flatten(), parsed)
-    });
-    match (offsets, parsed) {
-        (Some((offsets, tracing)), Ok(parsed)) => Kernel { offsets, tracing, btf: Some(parsed) },
-        (_, parsed) => {
-            let why =
-                parsed.err().map_or_else(|| "it is not valid BTF".to_owned(), |error| error.to_string());
-            degraded.push(Degradation {
-                what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
-                why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
-                fix: "use a kernel with CONFIG_DEBUG_INFO_BTF=y and mount sysfs".to_owned(),
-            });
-            Kernel::default()
-        }
+fn no_btf(error: Option<aya::BtfError>) -> Degradation {
+    let why = error.map_or_else(|| "it is not valid BTF".to_owned(), |error| chain(&error));
+    Degradation {
+        what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
+        why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
+        fix: "use a kernel with CONFIG_DEBUG_INFO_BTF=y and mount sysfs".to_owned(),
     }
 }
 
@@ -192,14 +208,14 @@ fn first_line(text: &str) -> String {
 fn attach_all(
     loaders: &mut Loaders,
     target: &Target,
-    options: &LoadOptions,
+    options: &Options,
     kernel_btf: Option<&Btf>,
     by_procfs: bool,
 ) -> Result<(), SourceError> {
     let mut passes = 0;
     for spec in PROGRAMS {
         if spec.kind == Kind::Count && passes == 0 {
-            passes += usize::from(seed(loaders, by_procfs));
+            passes += usize::from(seed::run(loaders, by_procfs));
         }
         let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
         let loaded = match result {
@@ -210,16 +226,16 @@ fn attach_all(
             Err(refusal) if spec.kind == Kind::Count => return Err(counter_error(spec, &refusal)),
             Err(refusal) => {
                 log::warn!("program {} refused: {}", spec.name, refusal.log);
-                let lost = degradation(spec, &refusal, kernel_btf.is_some());
+                let lost = degradation(spec, &refusal, options.tracing, kernel_btf.is_some());
                 let instead = spec.kind == Kind::Seed && by_procfs;
-                loaders.degraded.extend(lost.map(|lost| if instead { found_in_procfs(lost) } else { lost }));
+                loaders.degraded.extend(lost.map(|lost| if instead { seed::less_lost(lost) } else { lost }));
                 Loaded::Refused(refusal.why)
             }
         };
         let id = program_id(&loaders.ebpf, spec.name);
         loaders.programs.push(ProgramHealth { name: spec.name, id, loaded });
     }
-    passes += usize::from(seed(loaders, by_procfs));
+    passes += usize::from(seed::run(loaders, by_procfs));
     loaders.seeded = passes == 2;
     Ok(())
 }
@@ -254,7 +270,7 @@ fn attach(
     ebpf: &mut Ebpf,
     spec: &Spec,
     target: &Target,
-    options: &LoadOptions,
+    options: &Options,
     kernel_btf: Option<&Btf>,
 ) -> Result<(), Refusal> {
     if options.refuse.iter().any(|name| name == spec.name) {
@@ -302,75 +318,15 @@ fn counter_error(spec: &Spec, refusal: &Refusal) -> SourceError {
     ))
 }
 
-/// Without BTF one degradation, already there, tells of all programs that need it.
-fn degradation(spec: &Spec, refusal: &Refusal, has_btf: bool) -> Option<Degradation> {
-    if !has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed) {
+/// Without `cap_perfmon` or without BTF one degradation, already there, tells of all programs that need it.
+fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> Option<Degradation> {
+    if !tracing || (!has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed)) {
         return None;
     }
     Some(Degradation {
         what: spec.loss.to_owned(),
         why: format!("{}: {}", spec.name, refusal.why),
         fix: format!("use Linux {} or newer, as root", spec.since),
-    })
-}
-
-/// The seed goes by /proc instead: what is lost then is less.
-fn found_in_procfs(lost: Degradation) -> Degradation {
-    let what = "sockets older than monitor that no process shows in /proc are unknown until they are used";
-    Degradation { what: what.to_owned(), ..lost }
-}
-
-/// One pass of the seed. False where it did not run, or not for every kind of socket.
-fn seed(loaders: &mut Loaders, by_procfs: bool) -> bool {
-    match read_seeds(&mut loaders.ebpf) {
-        Ok(Some(mut records)) => {
-            loaders.seeds.append(&mut records);
-            true
-        }
-        Ok(None) if by_procfs => {
-            let mut pass = seed_procfs::pass();
-            loaders.seeds.append(&mut pass.records);
-            pass.complete
-        }
-        Ok(None) => false,
-        Err(why) => {
-            log::warn!("seeding failed: {why}");
-            loaders.degraded.push(Degradation {
-                what: "sockets older than monitor are unknown until they are used".to_owned(),
-                why,
-                fix: "run it as root".to_owned(),
-            });
-            false
-        }
-    }
-}
-
-fn read_seeds(ebpf: &mut Ebpf) -> Result<Option<Vec<SeedRecord>>, String> {
-    let Some(Program::Iter(program)) = ebpf.program_mut("task_file") else { return Ok(None) };
-    if program.fd().is_err() {
-        return Ok(None);
-    }
-    let read = |program: &mut Iter| -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-        let id = program.attach()?;
-        let mut file = program.take_link(id)?.into_file()?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read(program).map_err(|error| format!("task_file: {error}"))?;
-    Ok(Some(bytes.chunks_exact(size_of::<SeedRecord>()).filter_map(decode_seed).collect()))
-}
-
-/// One record of the stream, field by field in the order of [`SeedRecord`].
-fn decode_seed(bytes: &[u8]) -> Option<SeedRecord> {
-    let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let u64_at = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    Some(SeedRecord {
-        cookie: u64_at(0)?,
-        process: monitor_common::ProcessKey { tgid: u32_at(8)?, generation: u32_at(12)? },
-        start: u64_at(16)?,
-        comm: bytes.get(24..40)?.try_into().ok()?,
-        netns: u64_at(40)?,
     })
 }
 
@@ -398,8 +354,8 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
         (names::TOTALS, 4, size_of::<abi::Counters>(), Some(2)),
         (names::STATS, 4, size_of::<abi::HalfStats>(), Some(2)),
         (names::ACTIVE, 4, 4, Some(1)),
-        (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), Some(CLAIM_CAPACITY)),
-        (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), Some(CLAIM_CAPACITY)),
+        (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), None),
+        (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), None),
         (names::CLAIM_STATS, 4, size_of::<abi::ClaimStats>(), Some(1)),
     ];
     let mut maps = HashMap::new();
@@ -429,22 +385,6 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn seed_records_decode_as_they_lie() {
-        let mut bytes = Vec::new();
-        bytes.extend_from_slice(&7_u64.to_le_bytes());
-        bytes.extend_from_slice(&42_u32.to_le_bytes());
-        bytes.extend_from_slice(&9_u32.to_le_bytes());
-        bytes.extend_from_slice(&123_u64.to_le_bytes());
-        bytes.extend_from_slice(b"curl\0\0\0\0\0\0\0\0\0\0\0\0");
-        bytes.extend_from_slice(&5_u64.to_le_bytes());
-        let record = decode_seed(&bytes).unwrap();
-        assert_eq!((record.cookie, record.process.tgid, record.process.generation), (7, 42, 9));
-        assert_eq!((record.start, &record.comm[..5]), (123, &b"curl\0"[..]));
-        assert_eq!(record.netns, 5);
-        assert!(decode_seed(&bytes[..47]).is_none());
-    }
 
     #[test]
     fn object_has_every_program_and_the_abi_version() {

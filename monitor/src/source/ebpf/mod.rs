@@ -10,6 +10,7 @@ mod decode;
 mod load;
 mod old_netns;
 mod programs;
+mod seed;
 mod seed_procfs;
 mod sock_diag;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub capacity: u32,
     /// Programs to treat as refused, for tests.
     pub refuse: Vec<String>,
+    /// Whether this process may load programs that follow kernel pointers (`cap_perfmon`).
+    pub tracing: bool,
 }
 
 /// Checks, before the screen is taken, what can be checked without loading: the cgroup is there.
@@ -77,8 +80,7 @@ impl EbpfSource {
     /// Where nothing can be counted; one sentence with the fix.
     pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
         let target = cgroup::open(options.cgroup.as_deref())?;
-        let load = load::LoadOptions { capacity: options.capacity, refuse: options.refuse.clone() };
-        let mut loaded = load::load(&target, &load)?;
+        let mut loaded = load::load(&target, options)?;
         let maps = load::maps(&mut loaded.ebpf)?;
         let logger = kernel_log(&mut loaded.ebpf);
         let active = map(&maps, names::ACTIVE)?;
@@ -194,22 +196,25 @@ impl EbpfSource {
             map.fill = stats.inserts;
         }
         self.health.overflowed_packets += stats.full + stats.busy + stats.unparsed;
-        let lost = [
-            (stats.full > 0, "flow table full", format!("more than {} flows in one interval", self.capacity)),
-            (stats.busy > 0, "flow table busy", "the kernel could not add rows for a moment".to_owned()),
-            (
-                stats.unparsed > 0,
-                "packets without readable headers",
-                "not IPv4 or IPv6, or cut short".to_owned(),
-            ),
-        ];
-        for (happened, what, why) in lost {
-            let what = format!("{what}: some bytes have an owner but no flow");
-            if happened && !self.health.degraded.iter().any(|known| known.what == what) {
-                let fix = format!("raise --capacity above {}", self.capacity);
-                self.health.degraded.push(Degradation { what, why, fix });
-            }
-        }
+        let raise = format!("raise --capacity above {}", self.capacity);
+        self.degrade(
+            stats.full > 0,
+            "some bytes have an owner but no flow",
+            &format!("more than {} flows in one interval", self.capacity),
+            &raise,
+        );
+        self.degrade(
+            stats.busy > 0,
+            "a few bytes have an owner but no flow",
+            "the kernel could not add rows for a moment",
+            "none",
+        );
+        self.degrade(
+            stats.unparsed > 0,
+            "packets without readable headers have an owner but no flow",
+            "they are neither IPv4 nor IPv6, or cut short",
+            "none",
+        );
     }
 
     /// What changed hands and who claimed it. After the flow rows, so that every row's claim is there.
@@ -222,7 +227,42 @@ impl EbpfSource {
         bpf::drain::<abi::ProcessKey, abi::Process>(self.map(names::PROCS)?, &mut processes)
             .map_err(|error| failed("draining the process table", &error))?;
         out.processes.extend(processes.iter().map(|(key, value)| decode::process_seen(*key, value)));
+        self.note_claim_pressure()
+    }
+
+    /// Says it once when claims had no room; the counts never go back, so what was said stays true.
+    fn note_claim_pressure(&mut self) -> Result<(), SourceError> {
+        let per_cpu = bpf::read_per_cpu::<abi::ClaimStats>(self.map(names::CLAIM_STATS)?, 0, self.cpus)
+            .map_err(|error| failed("reading the claim statistics", &error))?;
+        let sum = |field: fn(&abi::ClaimStats) -> u64| per_cpu.iter().map(field).sum::<u64>();
+        let raise = format!("raise --capacity above {}", self.capacity);
+        self.degrade(
+            sum(|stats| stats.no_storage) > 0,
+            "the owner of some sockets is joined late, or unknown on passed sockets",
+            "net.core.optmem_max leaves no room for an owner on them",
+            "sudo sysctl net.core.optmem_max=131072 in their network namespace",
+        );
+        self.degrade(
+            sum(|stats| stats.claims_full) > 0,
+            "some accepted connections stay with their listener",
+            "more sockets changed hands in one interval than the claim table holds",
+            &raise,
+        );
+        self.degrade(
+            sum(|stats| stats.procs_full) > 0,
+            "some processes that are gone have no name",
+            "more processes claimed sockets in one interval than the process table holds",
+            &raise,
+        );
         Ok(())
+    }
+
+    /// Adds a degradation, once.
+    fn degrade(&mut self, happened: bool, what: &str, why: &str, fix: &str) {
+        if happened && !self.health.degraded.iter().any(|known| known.what == what) {
+            let [what, why, fix] = [what, why, fix].map(str::to_owned);
+            self.health.degraded.push(Degradation { what, why, fix });
+        }
     }
 
     fn hand_over_seeds(&mut self, now: Mono, out: &mut Batch) {
