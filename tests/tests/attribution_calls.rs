@@ -169,8 +169,8 @@ fn udp_segmentation() {
     // has no UDP_GRO, so the stack takes them apart before it.
     assert_eq!((sent.tx_skbs, sent.tx_skb_bytes), (3, 3 * 20028), "{sent:?}");
     assert_eq!((sent.tx_packets, sent.tx_bytes), (60, 60 * 1028), "{sent:?}");
-    let received = only(&last, sink, receiver.pid);
-    assert_eq!((received.rx_packets, received.rx_bytes), (60, 60 * 1028), "{received:?}");
+    let at_sink = only(&last, sink, receiver.pid);
+    assert_eq!((at_sink.rx_packets, at_sink.rx_bytes), (60, 60 * 1028), "{at_sink:?}");
     for (end, socket) in [(&stage.pair.a, source), (&stage.pair.b, sink)] {
         let on_the_end = last.flows_on(&end.name);
         assert_eq!(on_the_end, rows_of(&last, socket), "{:#}", last.0);

@@ -62,7 +62,7 @@ fn through_nat(stage: &mut Stage, real: SocketAddr, to: SocketAddr, from: Option
     let (rows, others) = (rows_of(&last, client), rows_of(&last, server));
     assert_eq!((rows.len(), others.len()), (1, 1), "both directions in one row: {:#}", last.0);
     assert_eq!(end(rows[0], "remote"), to, "{}", rows[0]);
-    let from = from.map_or_else(|| end(rows[0], "local"), |from| from);
+    let from = from.unwrap_or_else(|| end(rows[0], "local"));
     assert_eq!(end(others[0], "remote").ip(), from.ip(), "{}", others[0]);
     assert_eq!(end(others[0], "local").port(), real.port(), "{}", others[0]);
 }
@@ -217,8 +217,8 @@ fn mptcp_subflows_are_the_connectors_and_the_listeners() {
     let last = report.last();
     nobody_else(last, &stage.pair.a.name, &[stage.client.pid()]);
     assert!(sum(last.flows_on(&stage.pair.a.name)).tx_skb_bytes > BYTES, "{:#}", last.0);
-    let served = owners(last.flows_on(&stage.pair.b.name));
-    for (pid, worth) in served.keys() {
+    let holders = owners(last.flows_on(&stage.pair.b.name));
+    for (pid, worth) in holders.keys() {
         let expected = *pid == Some(stage.server.pid()) && worth == "inherited";
         assert!(expected || *pid == Some(worker.pid), "{:#}", last.0);
     }

@@ -8,16 +8,15 @@ use super::Options;
 use super::btf;
 use super::cgroup::Target;
 use super::programs::{Kind, PROGRAMS, Spec};
-use super::{in_initial_pid_namespace, seed_procfs, sock_diag};
+use super::{in_initial_pid_namespace, seed, sock_diag};
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
 use aya::maps::{Map, MapData};
-use aya::programs::{CgroupAttachMode, Iter, Program, ProgramError, ProgramType};
+use aya::programs::{CgroupAttachMode, Program, ProgramError, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use monitor_common::{CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, names};
 use std::collections::HashMap;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -52,16 +51,21 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
     // the two run side by side.
     std::thread::scope(|scope| {
         let kernel_btf = scope.spawn(Btf::from_sys_fs);
-        let facts = Facts::read();
+        let blob = std::fs::read(btf::VMLINUX).unwrap_or_default();
+        let offsets = btf::offsets(&blob);
+        let kernel = Kernel {
+            offsets: offsets.unwrap_or_default(),
+            tracing: btf::mentions(&blob, TRACING_COOKIE),
+            cgroup_task: helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
+                && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf),
+        };
         let mut degraded = Vec::new();
         if !options.tracing {
             degraded.push(no_perfmon());
         }
-        let task = helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
-            && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf);
-        let ebpf = object(facts.unwrap_or_default(), task, target, options, &mut degraded)?;
+        let ebpf = object(&kernel, target, options, &mut degraded)?;
         let kernel_btf = match kernel_btf.join() {
-            Ok(Ok(btf)) if facts.is_some() => Some(btf),
+            Ok(Ok(btf)) if offsets.is_some() => Some(btf),
             Ok(parsed) => {
                 degraded.push(no_btf(parsed.err()));
                 None
@@ -69,37 +73,31 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
             Err(panic) => std::panic::resume_unwind(panic),
         };
         let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
-        let by_procfs = !task && in_initial_pid_namespace();
+        let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
         attach_all(&mut loaders, target, options, kernel_btf.as_ref(), by_procfs)?;
         Ok(loaders)
     })
 }
 
-/// What the kernel's type information tells.
-#[derive(Clone, Copy, Default)]
-struct Facts {
+/// What the kernel offers.
+struct Kernel {
+    /// Where its structures have what the programs read.
     offsets: Offsets,
     /// Tracing programs are offered a socket's cookie and storage.
     tracing: bool,
-}
-
-impl Facts {
-    fn read() -> Option<Self> {
-        let blob = std::fs::read(btf::VMLINUX).ok()?;
-        Some(Self { offsets: btf::offsets(&blob)?, tracing: btf::mentions(&blob, TRACING_COOKIE) })
-    }
+    /// cgroup programs can read the task.
+    cgroup_task: bool,
 }
 
 /// The object with its maps made and its constants set; no program is loaded yet.
 fn object(
-    facts: Facts,
-    task: bool,
+    kernel: &Kernel,
     target: &Target,
     options: &Options,
     degraded: &mut Vec<Degradation>,
 ) -> Result<Ebpf, SourceError> {
-    let offsets = btf::as_words(&facts.offsets);
-    let (tracing, task) = (u32::from(facts.tracing), u32::from(task));
+    let offsets = btf::as_words(&kernel.offsets);
+    let (tracing, task) = (u32::from(kernel.tracing), u32::from(kernel.cgroup_task));
     let clone = clone_flag(degraded);
     let scoped = u32::from(target.scoped);
     let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
@@ -217,7 +215,7 @@ fn attach_all(
     let mut passes = 0;
     for spec in PROGRAMS {
         if spec.kind == Kind::Count && passes == 0 {
-            passes += usize::from(seed(loaders, by_procfs));
+            passes += usize::from(seed::run(loaders, by_procfs));
         }
         let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
         let loaded = match result {
@@ -230,14 +228,14 @@ fn attach_all(
                 log::warn!("program {} refused: {}", spec.name, refusal.log);
                 let lost = degradation(spec, &refusal, options.tracing, kernel_btf.is_some());
                 let instead = spec.kind == Kind::Seed && by_procfs;
-                loaders.degraded.extend(lost.map(|lost| if instead { found_in_procfs(lost) } else { lost }));
+                loaders.degraded.extend(lost.map(|lost| if instead { seed::less_lost(lost) } else { lost }));
                 Loaded::Refused(refusal.why)
             }
         };
         let id = program_id(&loaders.ebpf, spec.name);
         loaders.programs.push(ProgramHealth { name: spec.name, id, loaded });
     }
-    passes += usize::from(seed(loaders, by_procfs));
+    passes += usize::from(seed::run(loaders, by_procfs));
     loaders.seeded = passes == 2;
     Ok(())
 }
@@ -332,66 +330,6 @@ fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> 
     })
 }
 
-/// The seed goes by /proc instead: what is lost then is less.
-fn found_in_procfs(lost: Degradation) -> Degradation {
-    let what = "sockets older than monitor that no process shows in /proc are unknown until they are used";
-    Degradation { what: what.to_owned(), ..lost }
-}
-
-/// One pass of the seed. False where it did not run, or not for every kind of socket.
-fn seed(loaders: &mut Loaders, by_procfs: bool) -> bool {
-    match read_seeds(&mut loaders.ebpf) {
-        Ok(Some(mut records)) => {
-            loaders.seeds.append(&mut records);
-            true
-        }
-        Ok(None) if by_procfs => {
-            let mut pass = seed_procfs::pass();
-            loaders.seeds.append(&mut pass.records);
-            pass.complete
-        }
-        Ok(None) => false,
-        Err(why) => {
-            log::warn!("seeding failed: {why}");
-            loaders.degraded.push(Degradation {
-                what: "sockets older than monitor are unknown until they are used".to_owned(),
-                why,
-                fix: "run it as root".to_owned(),
-            });
-            false
-        }
-    }
-}
-
-fn read_seeds(ebpf: &mut Ebpf) -> Result<Option<Vec<SeedRecord>>, String> {
-    let Some(Program::Iter(program)) = ebpf.program_mut("task_file") else { return Ok(None) };
-    if program.fd().is_err() {
-        return Ok(None);
-    }
-    let read = |program: &mut Iter| -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-        let id = program.attach()?;
-        let mut file = program.take_link(id)?.into_file()?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read(program).map_err(|error| format!("task_file: {error}"))?;
-    Ok(Some(bytes.chunks_exact(size_of::<SeedRecord>()).filter_map(decode_seed).collect()))
-}
-
-/// One record of the stream, field by field in the order of [`SeedRecord`].
-fn decode_seed(bytes: &[u8]) -> Option<SeedRecord> {
-    let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let u64_at = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    Some(SeedRecord {
-        cookie: u64_at(0)?,
-        process: monitor_common::ProcessKey { tgid: u32_at(8)?, generation: u32_at(12)? },
-        start: u64_at(16)?,
-        comm: bytes.get(24..40)?.try_into().ok()?,
-        netns: u64_at(40)?,
-    })
-}
-
 /// The maps of the object by name, as descriptors, checked against the ABI.
 ///
 /// # Errors
@@ -447,22 +385,6 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn seed_records_decode_as_they_lie() {
-        let mut bytes = Vec::new();
-        bytes.extend_from_slice(&7_u64.to_le_bytes());
-        bytes.extend_from_slice(&42_u32.to_le_bytes());
-        bytes.extend_from_slice(&9_u32.to_le_bytes());
-        bytes.extend_from_slice(&123_u64.to_le_bytes());
-        bytes.extend_from_slice(b"curl\0\0\0\0\0\0\0\0\0\0\0\0");
-        bytes.extend_from_slice(&5_u64.to_le_bytes());
-        let record = decode_seed(&bytes).unwrap();
-        assert_eq!((record.cookie, record.process.tgid, record.process.generation), (7, 42, 9));
-        assert_eq!((record.start, &record.comm[..5]), (123, &b"curl\0"[..]));
-        assert_eq!(record.netns, 5);
-        assert!(decode_seed(&bytes[..47]).is_none());
-    }
 
     #[test]
     fn object_has_every_program_and_the_abi_version() {

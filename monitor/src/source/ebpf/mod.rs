@@ -10,6 +10,7 @@ mod decode;
 mod load;
 mod old_netns;
 mod programs;
+mod seed;
 mod seed_procfs;
 mod sock_diag;
 
@@ -80,6 +81,7 @@ impl EbpfSource {
     pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
         let target = cgroup::open(options.cgroup.as_deref())?;
         let mut loaded = load::load(&target, options)?;
+        bpf::trim_heap();
         let maps = load::maps(&mut loaded.ebpf)?;
         let logger = kernel_log(&mut loaded.ebpf);
         let active = map(&maps, names::ACTIVE)?;
