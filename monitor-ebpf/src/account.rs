@@ -4,7 +4,7 @@
 
 use crate::key::{self, Direction};
 use crate::maps::{
-    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TOTALS, global,
+    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAPPED, TOTALS, WIRE, global,
 };
 use crate::owner;
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
@@ -13,15 +13,17 @@ use aya_ebpf::helpers::generated::{
 };
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use core::mem::MaybeUninit;
-use core::ptr::addr_of_mut;
+use core::ptr::{self, addr_of_mut};
 use monitor_common::{
     Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, STANDING_AMBIGUOUS,
-    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, Segments,
-    wire_segments,
+    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, Segments, Tuple,
+    WireKey, wire_segments,
 };
 
-const E2BIG: i32 = -7;
-const EEXIST: i32 = -17;
+/// No room in a map.
+pub const E2BIG: i32 = -7;
+/// Another CPU made the row.
+pub const EEXIST: i32 = -17;
 const TCP_LISTEN: u32 = 10;
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
@@ -85,7 +87,7 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let (len, gso_segs, gso_size, ifindex) =
         unsafe { ((*skb).len, (*skb).gso_segs, (*skb).gso_size, (*skb).ifindex) };
     key.ifindex = ifindex;
-    let parsed = key::parse(skb, direction, key);
+    let parsed = key::parse(skb, 0, direction, key);
     let wire = match &parsed {
         Some(headers) => wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size),
         None => Segments { packets: 1, bytes: u64::from(len) },
@@ -97,7 +99,7 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     if socket.is_null() {
         key.standing = STANDING_UNCLAIMED;
     } else {
-        own(socket, key, value);
+        own(socket, direction, key, value);
     }
     let placed = match parsed {
         Some(_) => into_row(half, skb, socket, key, value, direction, &amount),
@@ -111,8 +113,9 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     }
 }
 
+/// Which half is written now.
 #[inline(always)]
-fn active() -> u32 {
+pub fn active() -> u32 {
     match ACTIVE.get_ptr(0) {
         // SAFETY: a live array element; volatile, because userspace flips it while programs run.
         Some(active) => unsafe { active.read_volatile() & 1 },
@@ -131,13 +134,13 @@ fn full_socket(skb: *mut __sk_buff) -> *mut bpf_sock {
 
 /// Owner, standing and, for a connected TCP or UDP socket, the socket's own tuple (under NAT the packet's differs).
 #[inline(always)]
-fn own(socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
+fn own(socket: *mut bpf_sock, direction: Direction, key: &mut FlowKey, value: &mut FlowValue) {
     // SAFETY: a full socket, checked for null by the caller.
     let (state, kind) = unsafe { ((*socket).state, (*socket).type_) };
     value.state = state as u8;
     value.socket_type = kind as u8;
     if kind == SOCK_STREAM || kind == SOCK_DGRAM {
-        connected_tuple(socket, key);
+        connected_tuple(socket, direction, key);
     }
     // SAFETY: as above.
     let owner = unsafe { owner::storage(socket.cast(), global(&SCOPED) == 1) };
@@ -168,7 +171,7 @@ fn own(socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
 }
 
 #[inline(always)]
-fn connected_tuple(socket: *mut bpf_sock, key: &mut FlowKey) {
+fn connected_tuple(socket: *mut bpf_sock, direction: Direction, key: &mut FlowKey) {
     // SAFETY: a full socket.
     let (protocol, remote_port) = unsafe { ((*socket).protocol, (*socket).dst_port) };
     if remote_port == 0
@@ -177,8 +180,54 @@ fn connected_tuple(socket: *mut bpf_sock, key: &mut FlowKey) {
     {
         return;
     }
+    // Only while interfaces are tapped is it worth a copy; the verifier removes this branch otherwise.
+    if global(&TAPPED) == 1 && direction == Direction::Egress {
+        let mut wire = Slot::new();
+        let wire = zero::<Tuple>(&mut wire);
+        tuple_of(key, wire);
+        socket_tuple(socket, remote_port, key);
+        keep_wire(key, wire);
+        return;
+    }
+    socket_tuple(socket, remote_port, key);
+}
+
+#[inline(always)]
+fn tuple_of(key: &FlowKey, tuple: &mut Tuple) {
+    tuple.local_addr = key.local_addr;
+    tuple.remote_addr = key.remote_addr;
+    tuple.local_port = key.local_port;
+    tuple.remote_port = key.remote_port;
+    tuple.protocol = key.protocol;
+    tuple.ip_version = key.ip_version;
+}
+
+/// Notes the tuple of a packet that differs from its socket's: what is on the wire. Once a tick and socket.
+#[inline(always)]
+fn keep_wire(key: &FlowKey, wire: &Tuple) {
+    let mut own = Slot::new();
+    let own = zero::<WireKey>(&mut own);
+    own.cookie = key.cookie;
+    tuple_of(key, &mut own.socket);
+    let (left, right) = (ptr::from_ref(&own.socket).cast::<u64>(), ptr::from_ref(wire).cast::<u64>());
+    let mut differs = 0;
+    let mut index = 0;
+    while index < size_of::<Tuple>() / 8 {
+        // SAFETY: both are 40 initialised bytes, and aligned because they stand in a `Slot`, at a multiple of 8.
+        differs |= unsafe { left.add(index).read_volatile() ^ right.add(index).read_volatile() };
+        index += 1;
+    }
+    if differs != 0 {
+        // Full or busy: the flow is then not joined, which userspace shows.
+        let _ = WIRE.insert(&*own, wire, u64::from(BPF_NOEXIST));
+    }
+}
+
+/// The socket's own tuple instead of the packet's.
+#[inline(always)]
+fn socket_tuple(socket: *mut bpf_sock, remote_port: u16, key: &mut FlowKey) {
     key.remote_port = u16::from_be(remote_port);
-    // SAFETY: as above. Every load is volatile: the compiler must not turn two of them into one load from a chosen
+    // SAFETY: a full socket. Every load is volatile: the compiler must not turn two of them into one load from a chosen
     // address, which the verifier refuses. The family is the packet's: an AF_INET6 socket with a mapped peer has its
     // IPv4 ends in the IPv4 fields. The addresses are already in network order, so their bytes are copied as they lie.
     unsafe {

@@ -100,7 +100,7 @@ struct Flow<'s> {
 
 #[derive(Serialize)]
 struct End {
-    addr: String,
+    addr: Option<String>,
     port: Option<u16>,
 }
 
@@ -221,8 +221,8 @@ impl<'s> Flow<'s> {
         };
         Self {
             proto: row.id.protocol.to_string(),
-            local: End::new(row.id.local),
-            remote: End::new(row.id.remote),
+            local: End::new(row.id.local_end()),
+            remote: End::new(row.id.remote_end()),
             pid: owner.map(|id| id.pid),
             process: named(*owner, &row.process),
             uid: row.uid,
@@ -236,8 +236,8 @@ impl<'s> Flow<'s> {
 }
 
 impl End {
-    fn new(end: Endpoint) -> Self {
-        Self { addr: end.addr.to_string(), port: end.port }
+    fn new(end: Option<Endpoint>) -> Self {
+        Self { addr: end.map(|end| end.addr.to_string()), port: end.and_then(|end| end.port) }
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, seeded: bool) ->
     Delta {
         flow: FlowId {
             socket: SocketId(key.cookie),
-            protocol: Protocol(key.protocol),
+            protocol: Protocol::Ip(key.protocol),
             local: endpoint(key, &key.local_addr, key.local_port),
             remote: endpoint(key, &key.remote_addr, key.remote_port),
             netns: value.netns,
@@ -74,13 +74,9 @@ fn endpoint(key: &abi::FlowKey, addr: &[u8; 16], port: u16) -> Endpoint {
     } else {
         IpAddr::V6(Ipv6Addr::from(*addr))
     };
-    let has_ports = matches!(
-        Protocol(key.protocol),
-        Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP | Protocol(33)
-    );
     // A fragment that is not the first has no ports to read.
-    let port = (has_ports && (key.local_port != 0 || key.remote_port != 0)).then_some(port);
-    Endpoint { addr, port }
+    let has_ports = Protocol::Ip(key.protocol).has_ports() && (key.local_port != 0 || key.remote_port != 0);
+    Endpoint { addr, port: has_ports.then_some(port) }
 }
 
 pub(super) fn method(claim: u8) -> Method {
