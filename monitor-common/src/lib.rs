@@ -12,7 +12,7 @@ mod wire;
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -59,21 +59,14 @@ pub mod names {
     pub const WIRE: &str = "WIRE";
 }
 
-/// Byte counts of one row or sum, both directions, since the row was made.
+/// What moved in one row or sum, both directions, since the row was made.
 ///
-/// `bytes` and `packets` are what the wire carries: L3 bytes with the headers of every segment of a GSO or GRO packet
-/// ([`wire_segments`]). `skb_bytes` and `skbs` are what the stack carried: the sum of `skb->len` at the cgroup hook.
+/// `skb_bytes` and `skbs` are what the stack carried: the sum of `skb->len` at the cgroup hook. `gso_bytes` and
+/// `gso_packets` are what the wire carries beyond that ([`wire_segments`]): the headers and the packets of all segments
+/// of a GSO or GRO packet but the first. Most packets have none, which saves two atomic adds each.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Wire bytes received, L3, no link-layer header.
-    pub rx_bytes: u64,
-    /// Wire bytes sent, L3, no link-layer header.
-    pub tx_bytes: u64,
-    /// Packets received, as segments on the wire.
-    pub rx_packets: u64,
-    /// Packets sent, as segments on the wire.
-    pub tx_packets: u64,
     /// Sum of `skb->len` received.
     pub rx_skb_bytes: u64,
     /// Sum of `skb->len` sent.
@@ -82,6 +75,14 @@ pub struct Counters {
     pub rx_skbs: u64,
     /// Socket buffers sent.
     pub tx_skbs: u64,
+    /// Wire bytes received less `rx_skb_bytes`; two's complement, as a BIG TCP header makes it negative.
+    pub rx_gso_bytes: u64,
+    /// Wire bytes sent less `tx_skb_bytes`; two's complement.
+    pub tx_gso_bytes: u64,
+    /// Packets on the wire received less `rx_skbs`.
+    pub rx_gso_packets: u64,
+    /// Packets on the wire sent less `tx_skbs`.
+    pub tx_gso_packets: u64,
 }
 
 /// Key of a row of the flow table.

@@ -4,7 +4,8 @@
 
 use crate::key::{self, Direction};
 use crate::maps::{
-    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAPPED, TOTALS, WIRE, global,
+    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAPPED, TOTALS, WIRE,
+    global,
 };
 use crate::owner;
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
@@ -16,8 +17,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
     Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, STANDING_AMBIGUOUS,
-    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, Segments, Tuple,
-    WireKey, wire_segments,
+    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, Tuple, WireKey, wire_segments,
 };
 
 /// No room in a map.
@@ -30,6 +30,8 @@ const SOCK_DGRAM: u32 = 2;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const UDP_LITE: u8 = 136;
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
 
 /// Adds to a u64 of a map value; other CPUs may do so at the same time. The old value is never used: that would need
 /// BPF_FETCH (5.12).
@@ -43,8 +45,10 @@ pub fn add(counter: *mut u64, value: u64) {
 
 /// What one packet adds.
 struct Amount {
-    wire: Segments,
-    skb_len: u64,
+    len: u64,
+    /// Beyond `len` and one packet; zero for all but super-packets.
+    gso_bytes: u64,
+    gso_packets: u64,
 }
 
 /// Room for a key or a value, aligned for whole words: the verifier refuses a misaligned store to the stack.
@@ -87,26 +91,32 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let (len, gso_segs, gso_size, ifindex) =
         unsafe { ((*skb).len, (*skb).gso_segs, (*skb).gso_size, (*skb).ifindex) };
     key.ifindex = ifindex;
-    let parsed = key::parse(skb, 0, direction, key);
-    let wire = match &parsed {
-        Some(headers) => wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size),
-        None => Segments { packets: 1, bytes: u64::from(len) },
-    };
-    let amount = Amount { wire, skb_len: u64::from(len) };
     // SAFETY: `skb` is the program's context.
     key.cookie = unsafe { bpf_get_socket_cookie(skb.cast()) };
     let socket = full_socket(skb);
-    if socket.is_null() {
-        key.standing = STANDING_UNCLAIMED;
-    } else {
-        own(socket, direction, key, value);
-    }
-    let placed = match parsed {
-        Some(_) => into_row(half, skb, socket, key, value, direction, &amount),
-        None => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).unparsed) });
-            false
+    let mut amount = Amount { len: u64::from(len), gso_bytes: 0, gso_packets: 0 };
+    // A connected socket knows its ends, and one plain packet needs no header lengths: nothing of it is read.
+    // While interfaces are tapped a sent one is read all the same: what is on the wire can be another tuple.
+    let tapped = global(&TAPPED) == 1 && direction == Direction::Egress;
+    let plain = gso_segs <= 1 && gso_size == 0 && !tapped;
+    let mut parsed = plain && connected_tuple(skb, socket, key);
+    if !parsed && let Some(headers) = key::parse(skb, 0, direction, key) {
+        parsed = true;
+        let wire = wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size);
+        amount.gso_bytes = wire.bytes.wrapping_sub(amount.len);
+        amount.gso_packets = wire.packets - 1;
+        if tapped {
+            tapped_tuple(skb, socket, key);
+        } else {
+            connected_tuple(skb, socket, key);
         }
+    }
+    own(socket, key, value);
+    let placed = if parsed {
+        into_row(half, skb, socket, key, value, direction, &amount)
+    } else {
+        stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).unparsed) });
+        false
     };
     if !placed {
         overflow(half, key, value, direction, &amount);
@@ -132,22 +142,22 @@ fn full_socket(skb: *mut __sk_buff) -> *mut bpf_sock {
     }
 }
 
-/// Owner, standing and, for a connected TCP or UDP socket, the socket's own tuple (under NAT the packet's differs).
+/// Owner and standing.
 #[inline(always)]
-fn own(socket: *mut bpf_sock, direction: Direction, key: &mut FlowKey, value: &mut FlowValue) {
-    // SAFETY: a full socket, checked for null by the caller.
+fn own(socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
+    key.standing = STANDING_UNCLAIMED;
+    if socket.is_null() {
+        return;
+    }
+    // SAFETY: a full socket.
     let (state, kind) = unsafe { ((*socket).state, (*socket).type_) };
     value.state = state as u8;
     value.socket_type = kind as u8;
-    if kind == SOCK_STREAM || kind == SOCK_DGRAM {
-        connected_tuple(socket, direction, key);
-    }
     // SAFETY: as above.
     let owner = unsafe { owner::storage(socket.cast(), global(&SCOPED) == 1) };
-    key.standing = STANDING_UNCLAIMED;
     if !owner.is_null() {
-        // SAFETY: the storage of a live socket, checked for null. Read in the order in which `owner::set` does not
-        // write: whoever sees the new cookie sees the new process.
+        // SAFETY: the storage of a live socket, checked for null. The cookie is read first and `owner::set` writes it
+        // last: whoever sees the new cookie sees the new process.
         let (cookie, flags) = unsafe {
             let cookie = (&raw const (*owner).cookie).read_volatile();
             value.netns = (*owner).netns;
@@ -170,66 +180,39 @@ fn own(socket: *mut bpf_sock, direction: Direction, key: &mut FlowKey, value: &m
     }
 }
 
+/// The own ends of a connected TCP or UDP socket; false where it is none and the packet has to say. Under NAT the
+/// packet's ends differ from packet to packet, the socket's do not.
 #[inline(always)]
-fn connected_tuple(socket: *mut bpf_sock, direction: Direction, key: &mut FlowKey) {
-    // SAFETY: a full socket.
-    let (protocol, remote_port) = unsafe { ((*socket).protocol, (*socket).dst_port) };
-    if remote_port == 0
-        || u32::from(key.protocol) != protocol
-        || !matches!(key.protocol, TCP | UDP | UDP_LITE)
-    {
-        return;
+fn connected_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) -> bool {
+    if socket.is_null() {
+        return false;
     }
-    // Only while interfaces are tapped is it worth a copy; the verifier removes this branch otherwise.
-    if global(&TAPPED) == 1 && direction == Direction::Egress {
-        let mut wire = Slot::new();
-        let wire = zero::<Tuple>(&mut wire);
-        tuple_of(key, wire);
-        socket_tuple(socket, remote_port, key);
-        keep_wire(key, wire);
-        return;
+    // SAFETY: a full socket, and the context.
+    let (protocol, remote_port, kind, ethertype) = unsafe {
+        (
+            (*socket).protocol,
+            (&raw const (*socket).dst_port).read_volatile(),
+            (*socket).type_,
+            (*skb).protocol as u16,
+        )
+    };
+    let stream_or_datagram = kind == SOCK_STREAM || kind == SOCK_DGRAM;
+    let has_ports = protocol == TCP as u32 || protocol == UDP as u32 || protocol == UDP_LITE as u32;
+    if remote_port == 0 || !stream_or_datagram || !has_ports {
+        return false;
     }
-    socket_tuple(socket, remote_port, key);
-}
-
-#[inline(always)]
-fn tuple_of(key: &FlowKey, tuple: &mut Tuple) {
-    tuple.local_addr = key.local_addr;
-    tuple.remote_addr = key.remote_addr;
-    tuple.local_port = key.local_port;
-    tuple.remote_port = key.remote_port;
-    tuple.protocol = key.protocol;
-    tuple.ip_version = key.ip_version;
-}
-
-/// Notes the tuple of a packet that differs from its socket's: what is on the wire. Once a tick and socket.
-#[inline(always)]
-fn keep_wire(key: &FlowKey, wire: &Tuple) {
-    let mut own = Slot::new();
-    let own = zero::<WireKey>(&mut own);
-    own.cookie = key.cookie;
-    tuple_of(key, &mut own.socket);
-    let (left, right) = (ptr::from_ref(&own.socket).cast::<u64>(), ptr::from_ref(wire).cast::<u64>());
-    let mut differs = 0;
-    let mut index = 0;
-    while index < size_of::<Tuple>() / 8 {
-        // SAFETY: both are 40 initialised bytes, and aligned because they stand in a `Slot`, at a multiple of 8.
-        differs |= unsafe { left.add(index).read_volatile() ^ right.add(index).read_volatile() };
-        index += 1;
-    }
-    if differs != 0 {
-        // Full or busy: the flow is then not joined, which userspace shows.
-        let _ = WIRE.insert(&*own, wire, u64::from(BPF_NOEXIST));
-    }
-}
-
-/// The socket's own tuple instead of the packet's.
-#[inline(always)]
-fn socket_tuple(socket: *mut bpf_sock, remote_port: u16, key: &mut FlowKey) {
+    // The version is the packet's: an AF_INET6 socket with a mapped peer sends IPv4.
+    key.ip_version = if ethertype == ETH_P_IP.to_be() {
+        4
+    } else if ethertype == ETH_P_IPV6.to_be() {
+        6
+    } else {
+        return false;
+    };
+    key.protocol = protocol as u8;
     key.remote_port = u16::from_be(remote_port);
-    // SAFETY: a full socket. Every load is volatile: the compiler must not turn two of them into one load from a chosen
-    // address, which the verifier refuses. The family is the packet's: an AF_INET6 socket with a mapped peer has its
-    // IPv4 ends in the IPv4 fields. The addresses are already in network order, so their bytes are copied as they lie.
+    // SAFETY: as above. Every load is volatile: the compiler must not turn two of them into one load from a chosen
+    // address, which the verifier refuses. The addresses are in network order already.
     unsafe {
         key.local_port = (&raw const (*socket).src_port).read_volatile() as u16;
         let local = key.local_addr.as_mut_ptr().cast::<u32>();
@@ -250,6 +233,43 @@ fn socket_tuple(socket: *mut bpf_sock, remote_port: u16, key: &mut FlowKey) {
             remote.add(3).write_volatile(to.add(3).read_volatile());
         }
     }
+    true
+}
+
+/// As [`connected_tuple`], and notes the packet's tuple where it is not the socket's: it is what a device carries. Once
+/// a tick and socket.
+#[inline(always)]
+fn tapped_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) {
+    let (mut wire, mut own) = (Slot::new(), Slot::new());
+    let (wire, own) = (zero::<Tuple>(&mut wire), zero::<WireKey>(&mut own));
+    copy_tuple(key, wire);
+    if !connected_tuple(skb, socket, key) {
+        return;
+    }
+    own.cookie = key.cookie;
+    copy_tuple(key, &mut own.socket);
+    let (left, right) = (ptr::from_ref(&own.socket).cast::<u64>(), ptr::from_ref(wire).cast::<u64>());
+    let mut differs = 0;
+    let mut index = 0;
+    while index < size_of::<Tuple>() / 8 {
+        // SAFETY: both are 40 initialised bytes, and aligned: they stand in a `Slot`, at a multiple of 8.
+        differs |= unsafe { left.add(index).read_volatile() ^ right.add(index).read_volatile() };
+        index += 1;
+    }
+    if differs != 0 {
+        // Full or busy: the flow is then not joined, which userspace shows.
+        let _ = WIRE.insert(&*own, &*wire, u64::from(BPF_NOEXIST));
+    }
+}
+
+#[inline(always)]
+fn copy_tuple(key: &FlowKey, tuple: &mut Tuple) {
+    tuple.local_addr = key.local_addr;
+    tuple.remote_addr = key.remote_addr;
+    tuple.local_port = key.local_port;
+    tuple.remote_port = key.remote_port;
+    tuple.protocol = key.protocol;
+    tuple.ip_version = key.ip_version;
 }
 
 /// Adds to the row of `key`, making it if need be. False where there is no room for it.
@@ -328,15 +348,15 @@ fn describe(skb: *mut __sk_buff, socket: *mut bpf_sock, value: &mut FlowValue) {
 #[inline(always)]
 fn start(counters: &mut Counters, direction: Direction, amount: &Amount) {
     if direction == Direction::Egress {
-        counters.tx_bytes = amount.wire.bytes;
-        counters.tx_packets = amount.wire.packets;
-        counters.tx_skb_bytes = amount.skb_len;
+        counters.tx_skb_bytes = amount.len;
         counters.tx_skbs = 1;
+        counters.tx_gso_bytes = amount.gso_bytes;
+        counters.tx_gso_packets = amount.gso_packets;
     } else {
-        counters.rx_bytes = amount.wire.bytes;
-        counters.rx_packets = amount.wire.packets;
-        counters.rx_skb_bytes = amount.skb_len;
+        counters.rx_skb_bytes = amount.len;
         counters.rx_skbs = 1;
+        counters.rx_gso_bytes = amount.gso_bytes;
+        counters.rx_gso_packets = amount.gso_packets;
     }
 }
 
@@ -351,15 +371,19 @@ fn bump_counters(counters: *mut Counters, direction: Direction, amount: &Amount)
     // SAFETY: a live map value.
     unsafe {
         if direction == Direction::Egress {
-            add(addr_of_mut!((*counters).tx_bytes), amount.wire.bytes);
-            add(addr_of_mut!((*counters).tx_packets), amount.wire.packets);
-            add(addr_of_mut!((*counters).tx_skb_bytes), amount.skb_len);
+            add(addr_of_mut!((*counters).tx_skb_bytes), amount.len);
             add(addr_of_mut!((*counters).tx_skbs), 1);
+            if amount.gso_packets != 0 || amount.gso_bytes != 0 {
+                add(addr_of_mut!((*counters).tx_gso_bytes), amount.gso_bytes);
+                add(addr_of_mut!((*counters).tx_gso_packets), amount.gso_packets);
+            }
         } else {
-            add(addr_of_mut!((*counters).rx_bytes), amount.wire.bytes);
-            add(addr_of_mut!((*counters).rx_packets), amount.wire.packets);
-            add(addr_of_mut!((*counters).rx_skb_bytes), amount.skb_len);
+            add(addr_of_mut!((*counters).rx_skb_bytes), amount.len);
             add(addr_of_mut!((*counters).rx_skbs), 1);
+            if amount.gso_packets != 0 || amount.gso_bytes != 0 {
+                add(addr_of_mut!((*counters).rx_gso_bytes), amount.gso_bytes);
+                add(addr_of_mut!((*counters).rx_gso_packets), amount.gso_packets);
+            }
         }
     }
 }

@@ -112,38 +112,36 @@ pub unsafe fn claim(sk: *mut c_void, cookie: u64, netns: u64, method: u8, reader
     // SAFETY: the caller's.
     let owner = unsafe { storage(sk, create) };
     let claimant = current(reader);
+    let mut netns = netns;
     if owner.is_null() {
-        if create {
-            // No room in `optmem_max`: the packets stay unclaimed here, and userspace joins them with the claim.
-            count_no_storage();
-            changed(cookie, netns, method, 0, &claimant);
-        }
-        return;
-    }
-    // SAFETY: live storage of the socket.
-    unsafe {
-        if netns != 0 && (*owner).netns == 0 {
-            (*owner).netns = netns;
-        }
-        let own = (*owner).cookie == cookie;
-        let known = (*owner).tgid != 0 || (*owner).flags & (OWNER_KERNEL | OWNER_AMBIGUOUS) != 0;
-        if own && known {
-            let stronger = claim_priority(method) > claim_priority((*owner).method);
-            if same(owner, &claimant) {
-                if stronger {
-                    (*owner).method = method;
-                }
-                return;
-            }
-            if yields(&*owner, method) {
-                set(owner, cookie, method, &claimant);
-                changed(cookie, (*owner).netns, method, 0, &claimant);
-            }
+        if !create {
             return;
         }
-        set(owner, cookie, method, &claimant);
-        changed(cookie, (*owner).netns, method, 0, &claimant);
+        // No room in `optmem_max`: the packets stay unclaimed here, and userspace joins them with the claim.
+        count_no_storage();
+    } else {
+        // SAFETY: live storage of the socket.
+        unsafe {
+            if netns != 0 && (*owner).netns == 0 {
+                (*owner).netns = netns;
+            }
+            netns = (*owner).netns;
+            let known = (*owner).tgid != 0 || (*owner).flags & (OWNER_KERNEL | OWNER_AMBIGUOUS) != 0;
+            if known && (*owner).cookie == cookie {
+                if same(owner, &claimant) {
+                    if claim_priority(method) > claim_priority((*owner).method) {
+                        (*owner).method = method;
+                    }
+                    return;
+                }
+                if !yields(&*owner, method) {
+                    return;
+                }
+            }
+            set(owner, cookie, method, &claimant);
+        }
     }
+    changed(cookie, netns, method, 0, &claimant);
 }
 
 #[inline(always)]

@@ -1,9 +1,10 @@
 //! The command line as a script sees it: exit codes, one sentence where something is wrong, and the fixed names.
 
 use monitor_tests::{
+    accounts::{balance, datagrams},
     cgroup,
     json::{Object, counters, field, number},
-    monitor::{Monitor, command, command_every},
+    monitor::{Monitor, command},
     program,
     scene::{Loopback, Scene},
     veth::Version,
@@ -12,7 +13,7 @@ use monitor_tests::{
 use rustix::process::{Signal, geteuid};
 use std::{
     fs::{self, Permissions},
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Child, Command, Stdio},
@@ -22,16 +23,12 @@ use std::{
 const NOBODY: u32 = 65534;
 
 /// Waits for the end of a command that is expected to fail; gives its exit code and what it said.
-fn refused(mut command: Command) -> (Option<i32>, String) {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("run monitor");
-    let status = wait::until("monitor ends", || child.try_wait().expect("wait for monitor"));
-    let (mut printed, mut said) = (String::new(), String::new());
-    child.stdout.take().expect("stdout is a pipe").read_to_string(&mut printed).expect("read stdout");
-    child.stderr.take().expect("stderr is a pipe").read_to_string(&mut said).expect("read stderr");
-    assert_eq!(printed, "", "a refusal prints nothing on stdout; stderr: {said}");
+fn refused(command: Command) -> (Option<i32>, String) {
+    let report = Monitor::spawn(command).ended();
+    let said = report.stderr;
+    assert!(report.objects.is_empty(), "a refusal prints nothing on stdout; stderr: {said}");
     assert!(!said.contains("panicked"), "{said}");
-    (status.code(), said)
+    (report.status.code(), said)
 }
 
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
@@ -95,15 +92,24 @@ fn a_cgroup_that_is_none_is_one_sentence() {
     }
 }
 
-/// Starts a command, reads one line of what it prints, and closes the pipe.
-fn head(mut command: Command) -> Child {
+/// Runs a command, reads one line of what it prints, closes the pipe, and gives its exit code.
+fn head(mut command: Command) -> Option<i32> {
+    /// A child that does not outlive the test.
+    struct Bounded(Child);
+    impl Drop for Bounded {
+        fn drop(&mut self) {
+            // It fails only when the child has ended already.
+            self.0.kill().ok();
+        }
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut child = command.spawn().expect("run monitor");
-    let mut output = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+    let mut child = Bounded(command.spawn().expect("run monitor"));
+    let mut output = BufReader::new(child.0.stdout.take().expect("stdout is a pipe"));
     let mut line = String::new();
     output.read_line(&mut line).expect("read a line");
     assert!(!line.is_empty(), "monitor printed nothing");
-    child
+    drop(output);
+    wait::until("monitor ends", || child.0.try_wait().expect("wait for monitor")).code()
 }
 
 #[test]
@@ -114,9 +120,7 @@ fn a_closed_stdout_is_a_good_end() {
     text.args(["-t", "--interval", "0.2", "--cgroup"]).arg(scene.cgroup.path());
     for command in [command(&scene.cgroup, None), text] {
         let what = format!("{command:?}");
-        let mut child = head(command);
-        let status = wait::until("monitor ends", || child.try_wait().expect("wait for monitor"));
-        assert_eq!(status.code(), Some(0), "{what}");
+        assert_eq!(head(command), Some(0), "{what}");
     }
 }
 
@@ -232,18 +236,26 @@ fn after(change: &str, command: &Command) -> Command {
     changed
 }
 
-/// Loopback datagrams are counted to the byte, by whatever tier is left.
-fn counts(scene: &mut Loopback, command: Command) -> Object {
-    let monitor = Monitor::counting(command);
+/// A hundred datagrams of a thousand bytes from the client to the server.
+fn exchange(scene: &mut Loopback) {
     let server = scene.server.socket("datagram 127.0.0.1:0");
     let client = scene.client.socket("datagram 127.0.0.1:0");
     scene.client.ask(&format!("send-to {} 127.0.0.1:{} 100 1000", client.id, server.port));
     scene.server.ask(&format!("receive-from {} 100", server.id));
-    let last = monitor.stop().last().clone();
+}
+
+/// An exchange is counted to the byte and at the right processes, by whatever is left to do so.
+fn counts(scene: &mut Loopback, command: Command) -> Object {
+    let what = format!("{command:?}");
+    let monitor = Monitor::counting(command);
+    exchange(scene);
+    let report = monitor.stop();
+    balance(&report);
+    let last = report.last().clone();
     let (sent, received) =
         (counters(last.process(scene.client.pid())), counters(last.process(scene.server.pid())));
-    assert_eq!((sent.tx_bytes, sent.rx_bytes), (102_800, 0), "{:#}", last.0);
-    assert_eq!((received.tx_bytes, received.rx_bytes), (0, 102_800), "{:#}", last.0);
+    assert_eq!(sent, datagrams(0, 100, 1028), "{what}: {:#}", last.0);
+    assert_eq!(received, datagrams(100, 0, 1028), "{what}: {:#}", last.0);
     last
 }
 
@@ -266,14 +278,90 @@ fn without_a_cgroup2_mount_it_counts_all_the_same() {
     counts(&mut scene, after(&unmount, &plain));
 }
 
+/// The programs that `monitor` can do without.
+const OPTIONAL: [&str; 18] = [
+    "sock_create",
+    "sock_release",
+    "post_bind4",
+    "post_bind6",
+    "connect4",
+    "connect6",
+    "sendmsg4",
+    "sendmsg6",
+    "recvmsg4",
+    "recvmsg6",
+    "getpeername4",
+    "getpeername6",
+    "sched_process_exec",
+    "sock_send_length",
+    "sock_recv_length",
+    "tcp_rcv_space_adjust",
+    "tcp_sendmsg_locked",
+    "task_file",
+];
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_refused_program_costs_only_what_it_gave() {
+    for name in OPTIONAL {
+        let mut scene = Loopback::new();
+        let mut command = command(&scene.cgroup, None);
+        command.args(["--refuse", name]);
+        // No single program is the only one that knows who sends and receives a datagram.
+        let degraded = counts(&mut scene, command).degraded();
+        assert_eq!(degraded.len(), 1, "{name}: {degraded:?}");
+    }
+}
+
+/// Whoever it belongs to, all of an exchange is counted, and it is said that something is missing.
+fn counts_without_owners(scene: &mut Loopback, command: Command) {
+    let monitor = Monitor::counting(command);
+    exchange(scene);
+    let report = monitor.stop();
+    balance(&report);
+    assert_eq!(report.last().totals(), datagrams(100, 100, 1028), "{:#}", report.last().0);
+    assert!(!report.last().degraded().is_empty());
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn with_every_optional_program_refused_it_counts_still() {
     let mut scene = Loopback::new();
-    let full = command_every("0.2", scene.cgroup.path(), None);
+    let mut command = command(&scene.cgroup, None);
+    command.args(OPTIONAL.iter().flat_map(|name| ["--refuse", name]));
+    counts_without_owners(&mut scene, command);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_refused_counter_is_one_sentence() {
+    for name in ["ingress", "egress"] {
+        assert_one_sentence(run(&["--json", "--refuse", name]), name);
+    }
+}
+
+/// `setpriv` without these capabilities, and without CAP_SYS_ADMIN, which would stand in for them.
+fn without(capabilities: &str, full: &Command) -> Command {
     let mut command = Command::new("setpriv");
-    // Without CAP_PERFMON and CAP_SYS_ADMIN the kernel refuses tracing programs.
-    command.args(["--bounding-set", "-perfmon,-sys_admin"]).arg(full.get_program()).args(full.get_args());
-    let degraded = counts(&mut scene, command).degraded();
-    assert!(!degraded.is_empty());
+    command.args(["--bounding-set", &format!("-sys_admin,{capabilities}")]);
+    command.arg(full.get_program()).args(full.get_args());
+    command
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn with_programs_refused_by_the_kernel_itself_it_counts_still() {
+    let mut scene = Loopback::new();
+    // Tracing programs need CAP_PERFMON, and without it the verifier refuses more in the others, too.
+    let command = without("-perfmon", &command(&scene.cgroup, None));
+    counts_without_owners(&mut scene, command);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_missing_capability_is_named() {
+    let scene = Loopback::new();
+    for (capability, name) in [("-bpf", "cap_bpf"), ("-net_admin", "cap_net_admin")] {
+        assert_one_sentence(refused(without(capability, &command(&scene.cgroup, None))), name);
+    }
 }

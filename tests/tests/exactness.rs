@@ -166,16 +166,16 @@ fn loopback_tcp(address: &str) {
     let last = report.last();
     assert_eq!(last.flows_on("lo").len(), last.flows().len(), "all of it is on lo: {:#}", last.0);
     let (client, server) = (sum(last.flows_of(scene.client.pid())), sum(last.flows_of(scene.server.pid())));
-    assert!(client.tx_skb_bytes > UP, "{client:?}");
-    assert_eq!(client.tx_skb_bytes, server.rx_skb_bytes, "client to server: {:#}", last.0);
-    assert_eq!(client.rx_skb_bytes, server.tx_skb_bytes, "server to client: {:#}", last.0);
+    assert!(client.tx_bytes > UP, "{client:?}");
+    // Not so what the stack carried: lo takes super-packets of more than 64 KiB apart between sender and receiver.
     assert_eq!((client.tx_bytes, client.tx_packets), (server.rx_bytes, server.rx_packets), "{:#}", last.0);
     assert_eq!((client.rx_bytes, client.rx_packets), (server.tx_bytes, server.tx_packets), "{:#}", last.0);
-    let device = scene.netns.devices()["lo"];
-    let total = last.totals();
-    // lo counts the Ethernet header that it makes for each buffer, and everything once as sent and once as received.
-    let seen = (total.tx_skb_bytes + 14 * total.tx_skbs, total.rx_skb_bytes + 14 * total.rx_skbs);
-    assert_eq!(seen, (device.tx_bytes, device.rx_bytes), "monitor (left), lo (right): {:#}", last.0);
+    // For the same reason the receivers' buffers are what the device counted, once as sent and once as received. It
+    // counts them without the header that it strips (drivers/net/loopback.c).
+    let (device, total) = (scene.netns.devices()["lo"], last.totals());
+    let counted = (device.tx_bytes, device.tx_packets, device.rx_bytes, device.rx_packets);
+    let seen = (total.rx_skb_bytes, total.rx_skbs, total.rx_skb_bytes, total.rx_skbs);
+    assert_eq!(seen, counted, "monitor (left), lo (right): {:#}", last.0);
 }
 
 #[test]

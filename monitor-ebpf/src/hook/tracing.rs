@@ -30,7 +30,11 @@ fn claim_traced(sk: *const u8, method: u8) {
         if !is_inet(sk) {
             return;
         }
-        let cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
+        // Read where it lies; the helper is only needed where the socket has none yet.
+        let mut cookie = field::<u64>(sk, global(&OFFSETS).skc_cookie);
+        if cookie == 0 {
+            cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
+        }
         claim(sk.cast_mut().cast(), cookie, 0, method, Reader::Tracing, global(&SCOPED) == 0);
     }
 }

@@ -27,15 +27,12 @@ fn escape_where(text: &str, hostile: impl Fn(char) -> bool) -> Cow<'_, str> {
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if !hostile(c) {
-            escaped.push(c);
-        } else {
-            // Writing to a String cannot fail.
-            let _ = match u32::from(c) {
-                code @ ..0x80 => write!(escaped, "\\x{code:02x}"),
-                code => write!(escaped, "\\u{{{code:x}}}"),
-            };
-        }
+        // Writing to a String cannot fail.
+        let _ = match u32::from(c) {
+            _ if !hostile(c) => escaped.write_char(c),
+            code @ ..0x80 => write!(escaped, "\\x{code:02x}"),
+            code => write!(escaped, "\\u{{{code:x}}}"),
+        };
     }
     Cow::Owned(escaped)
 }

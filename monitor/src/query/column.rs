@@ -91,7 +91,7 @@ pub struct Column {
     pub align: Align,
     /// Its accent.
     pub role: Role,
-    /// When width runs short the lowest leave first; [`STAYS`] never does.
+    /// When width runs short the lowest leave first; `u8::MAX` never does.
     pub leaves: u8,
 }
 
@@ -105,7 +105,7 @@ pub struct Placed {
 }
 
 /// Never leaves.
-pub const STAYS: u8 = u8::MAX;
+pub(super) const STAYS: u8 = u8::MAX;
 /// The longest `[v6]:port` there is.
 const ENDPOINT_MOST: u16 = 47;
 /// A v4 address with its port.
@@ -145,7 +145,7 @@ const TOTAL_ROOM: u16 = if TOTAL_WIDTH > 8 { TOTAL_WIDTH } else { 8 };
 static PROCESSES: &[Column] = &[
     amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 7),
     word(ColumnId::Process, "process", "PROCESS", (8, 24), STAYS),
-    word(ColumnId::User, "uid", "UID", (6, 10), 4),
+    word(ColumnId::User, "uid", "UID", (7, 7), 4),
     rx(Window::Two, "rx_2s", "RX 2s", STAYS),
     rx(Window::Ten, "rx_10s", "10s", 6),
     rx(Window::Forty, "rx_40s", "40s", 3),
@@ -199,13 +199,13 @@ pub fn place(columns: &'static [Column], width: u16) -> Vec<Placed> {
     let mut spare = u32::from(width).saturating_sub(needed(&placed));
     // Even shares, again and again, because a column that has enough gives its share back.
     loop {
-        let wanting = placed.iter().filter(|p| p.width < p.column.most).count();
-        let share = u32::try_from(wanting).ok().and_then(|wanting| spare.checked_div(wanting)).unwrap_or(0);
-        if share == 0 {
+        let hungry = placed.iter().filter(|p| p.width < p.column.most).count();
+        let each = u32::try_from(hungry).ok().and_then(|hungry| spare.checked_div(hungry)).unwrap_or(0);
+        if each == 0 {
             return placed;
         }
         for p in &mut placed {
-            let more = share.min(u32::from(p.column.most - p.width));
+            let more = each.min(u32::from(p.column.most - p.width));
             p.width += u16::try_from(more).unwrap_or(0);
             spare -= more;
         }

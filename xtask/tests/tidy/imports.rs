@@ -32,8 +32,9 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ),
 ];
 
-/// The only module that may know the kernel's structs.
-const ABI_USER: [&str; 2] = ["source", "ebpf"];
+/// The modules that may know the ABI, and what of it: the source everything, the options only the bounds of the maps.
+const ABI_USERS: [(&[&str], &[&str]); 2] =
+    [(&["source", "ebpf"], &[]), (&["config"], &["CAPACITY_RANGE", "DEFAULT_CAPACITY"])];
 
 /// Complaints about a file's imports.
 pub(crate) fn check(file: &File) -> Vec<String> {
@@ -46,9 +47,10 @@ pub(crate) fn check(file: &File) -> Vec<String> {
         return vec![format!("`{own}` is not in the table of who may import whom")];
     };
     let tokens = tokens::without_tests(&file.text);
-    let mut complaints = abi(&module, &tokens);
-    for path in tokens::paths(&tokens) {
-        if let Some(target) = resolve(&module, &path)
+    let paths = tokens::paths(&tokens);
+    let mut complaints = abi(&module, &paths);
+    for path in &paths {
+        if let Some(target) = resolve(&module, path)
             && target.first() != Some(&own)
             && !allowed.iter().any(|allowed| target.starts_with(&allowed.split("::").collect::<Vec<_>>()))
         {
@@ -58,12 +60,16 @@ pub(crate) fn check(file: &File) -> Vec<String> {
     complaints
 }
 
-fn abi(module: &[&str], tokens: &[tokens::Token]) -> Vec<String> {
-    if module.starts_with(&ABI_USER) {
-        return Vec::new();
-    }
-    let uses = tokens.iter().filter(|token| token.text == "monitor_common");
-    uses.map(|token| format!("line {}: only source::ebpf may use monitor_common", token.line)).collect()
+fn abi(module: &[&str], paths: &[Path]) -> Vec<String> {
+    let entry = ABI_USERS.iter().find(|(user, _)| module.starts_with(user));
+    let is_allowed = |path: &Path| {
+        entry.is_some_and(|(_, names)| {
+            names.is_empty() || path.segments.get(1).is_some_and(|name| names.contains(&name.as_str()))
+        })
+    };
+    let uses = paths.iter().filter(|path| path.segments[0] == "monitor_common" && !is_allowed(path));
+    uses.map(|path| format!("line {}: this module may not use {}", path.line, path.segments.join("::")))
+        .collect()
 }
 
 /// The path from the root of the crate; `None` for a path that does not say that it is one.
@@ -109,6 +115,11 @@ mod tests {
     fn the_abi_stays_in_its_source() {
         assert!(complains("monitor/src/engine/mod.rs", "use monitor_common::FlowKey;"));
         assert!(!complains("monitor/src/source/ebpf/drain.rs", "use monitor_common::FlowKey;"));
+        assert!(complains("monitor/src/config/mod.rs", "use monitor_common::FlowKey;"));
+        assert!(!complains(
+            "monitor/src/config/mod.rs",
+            "use monitor_common::{CAPACITY_RANGE, DEFAULT_CAPACITY};"
+        ));
     }
 
     #[test]

@@ -74,7 +74,8 @@ struct Process<'s> {
     pid: Option<u32>,
     #[serde(serialize_with = "optional_date")]
     start: Option<i64>,
-    process: Option<&'s str>,
+    #[serde(rename = "process")]
+    name: Option<&'s str>,
     exe: Option<&'s str>,
     uid: Option<u32>,
     #[serde(flatten)]
@@ -199,7 +200,7 @@ impl<'s> Process<'s> {
         Self {
             pid: row.id.map(|id| id.pid),
             start: row.start.map(|start| date_of(start, snapshot.boot_wall)),
-            process: named(row.id, &row.process),
+            name: named(row.id, &row.process),
             exe: row.exe.as_deref(),
             uid: row.uid,
             counted: Counted::new(&row.total, &row.interval, snapshot.interval),

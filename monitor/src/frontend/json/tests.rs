@@ -1,1 +1,262 @@
+//! One whole object against a literal, and what the loop does with the feed.
 
+use super::object::bits_per_second;
+use super::*;
+use crate::model::{Backend, Confidence, Degradation, Endpoint, Health, Ledger, LedgerSide, Protocol};
+use crate::query::fixture::{busy, endpoint, flow, kernel, nobody, process, snapshot};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Remembers each write.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A reader that went away.
+struct Closed(io::ErrorKind);
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs the frontend on a feed; returns what it asked for and how it ended.
+fn run<W: Write + Send>(json: Json<W>, snapshots: Vec<Snapshot>) -> (Option<Command>, anyhow::Result<()>) {
+    let (sender, feed) = mpsc::channel(1);
+    let (control, mut commands) = mpsc::unbounded_channel();
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for snapshot in snapshots {
+                // The frontend may leave early.
+                let _ = sender.blocking_send(Arc::new(snapshot));
+            }
+        });
+        Box::new(json).run(feed, control)
+    });
+    (commands.try_recv().ok(), ended)
+}
+
+fn objects(once: bool, snapshots: Vec<Snapshot>) -> (Vec<Value>, Option<Command>) {
+    let sink = Sink::default();
+    let (command, ended) = run(Json::to(sink.clone(), once), snapshots);
+    ended.unwrap();
+    let writes = sink.0.lock().unwrap();
+    for write in writes.iter() {
+        assert_eq!(write.split(|byte| *byte == b'\n').count(), 2, "one line, one write");
+        assert_eq!(write.last(), Some(&b'\n'));
+    }
+    (writes.iter().map(|line| serde_json::from_slice(line).unwrap()).collect(), command)
+}
+
+/// A flow and a process of every kind.
+fn small() -> Snapshot {
+    let nginx = process(2817, "nginx", 8_000_000, 80_000);
+    let system = kernel(16_000, 0);
+    let unknown = nobody(Confidence::Unknown, 0, 8000);
+    let mut ping = flow(0, &system, endpoint("::1", 0), endpoint("fe80::1", 0));
+    ping.id.local = Endpoint { port: None, ..ping.id.local };
+    ping.id.remote = Endpoint { port: None, ..ping.id.remote };
+    (ping.id.protocol, ping.id.netns, ping.interface) = (Protocol::ICMPV6, 0, "".into());
+    let mut raw = flow(7, &unknown, endpoint("10.0.0.5", 9), endpoint("10.0.0.6", 10));
+    (raw.id.protocol, raw.attribution.reason) = (Protocol(200), None);
+    let flows = vec![flow(1, &nginx, endpoint("10.0.0.5", 443), endpoint("93.184.216.34", 52211)), ping, raw];
+    let mut small = snapshot(vec![nginx, system, unknown], flows);
+    let degraded = vec![Degradation { what: "a \"b\"".into(), why: "c\nd".into(), fix: "none".into() }];
+    small.health = Arc::new(Health { degraded, ..(*small.health).clone() });
+    small.ledger = Ledger {
+        rx: LedgerSide {
+            counted: 3,
+            attributed: 1,
+            kernel: 2,
+            device: Some(5),
+            remainder: Some(-2),
+            ..LedgerSide::default()
+        },
+        tx: LedgerSide {
+            pending: 1,
+            ambiguous: 2,
+            unknown: 3,
+            overflow: 4,
+            forwarded: Some(6),
+            ..LedgerSide::default()
+        },
+    };
+    small
+}
+
+#[test]
+fn golden_object() {
+    let counted = |rx: u64, tx: u64| {
+        json!({
+            "rx_bytes": rx * 60, "tx_bytes": tx * 60,
+            "rx_packets": rx * 60 / 1000, "tx_packets": tx * 60 / 1000,
+            "rx_bps": rx, "tx_bps": tx,
+            "rx_skb_bytes": rx * 30, "tx_skb_bytes": tx * 30,
+            "rx_skbs": rx * 60 / 2000, "tx_skbs": tx * 60 / 2000,
+        })
+    };
+    let with = |mut object: Value, counted: Value| {
+        let Value::Object(counted) = counted else { unreachable!() };
+        object.as_object_mut().unwrap().extend(counted);
+        object
+    };
+    let expected = json!({
+        "schema": 1,
+        "time": "2026-01-02T03:04:05.678Z",
+        "backend": "ebpf",
+        "tier": "T4",
+        "interval_ns": 1_000_000_000,
+        "degraded": [{"what": "a \"b\"", "why": "c\nd", "fix": "none"}],
+        "ledger": {
+            "rx": {
+                "counted": 3, "attributed": 1, "kernel": 2, "pending": 0, "ambiguous": 0, "unknown": 0,
+                "overflow": 0, "device": 5, "forwarded": null, "remainder": -2,
+            },
+            "tx": {
+                "counted": 0, "attributed": 0, "kernel": 0, "pending": 1, "ambiguous": 2, "unknown": 3,
+                "overflow": 4, "device": null, "forwarded": 6, "remainder": null,
+            },
+        },
+        "totals": counted(8_016_000, 88_000),
+        "processes": [
+            with(json!({
+                "pid": 2817, "start": "2026-01-02T03:03:55.678Z", "process": "nginx", "exe": "/usr/sbin/nginx",
+                "uid": 817, "attribution": {"confidence": "exact"},
+            }), counted(8_000_000, 80_000)),
+            with(json!({
+                "pid": 0, "start": null, "process": "kernel", "exe": null, "uid": null,
+                "attribution": {"confidence": "exact"},
+            }), counted(16_000, 0)),
+            with(json!({
+                "pid": null, "start": null, "process": null, "exe": null, "uid": null,
+                "attribution": {"confidence": "unknown", "reason": "no owner seen"},
+            }), counted(0, 8000)),
+        ],
+        "flows": [
+            with(json!({
+                "proto": "tcp",
+                "local": {"addr": "10.0.0.5", "port": 443},
+                "remote": {"addr": "93.184.216.34", "port": 52211},
+                "pid": 2817, "process": "nginx", "uid": 817, "interface": "eth0",
+                "netns": 4_026_531_840_u64, "socket": 1,
+                "attribution": {"method": "connect", "confidence": "exact"},
+            }), counted(8_000_000, 80_000)),
+            with(json!({
+                "proto": "icmpv6",
+                "local": {"addr": "::1", "port": null},
+                "remote": {"addr": "fe80::1", "port": null},
+                "pid": 0, "process": "kernel", "uid": null, "interface": null,
+                "netns": null, "socket": null,
+                "attribution": {"method": "connect", "confidence": "exact"},
+            }), counted(16_000, 0)),
+            with(json!({
+                "proto": "ip-200",
+                "local": {"addr": "10.0.0.5", "port": 9},
+                "remote": {"addr": "10.0.0.6", "port": 10},
+                "pid": null, "process": null, "uid": null, "interface": "eth0",
+                "netns": 4_026_531_840_u64, "socket": 7,
+                "attribution": {"method": "none", "confidence": "unknown", "reason": "no owner seen"},
+            }), counted(0, 8000)),
+        ],
+    });
+    let (objects, _) = objects(false, vec![small()]);
+    assert_eq!(objects, [expected]);
+}
+
+#[test]
+fn fields_come_in_the_order_of_the_schema() {
+    let line = serde_json::to_string(&Object::new(&small(), false)).unwrap();
+    let names = [
+        "schema",
+        "time",
+        "backend",
+        "tier",
+        "interval_ns",
+        "degraded",
+        "ledger",
+        "totals",
+        "processes",
+        "flows",
+    ];
+    let places = names.map(|name| line.find(&format!("\"{name}\":")).unwrap());
+    assert!(places.is_sorted(), "{line}");
+    assert_eq!([Backend::Ebpf, Backend::Pcap, Backend::File].map(Backend::name), ["ebpf", "pcap", "file"]);
+}
+
+#[test]
+fn names_stay_raw() {
+    let (objects, _) = objects(false, vec![busy()]);
+    let names: Vec<_> =
+        objects[0]["processes"].as_array().unwrap().iter().map(|row| &row["process"]).collect();
+    assert!(names.contains(&&json!("a\u{1b}[2J\u{202e}b")));
+}
+
+#[test]
+fn an_object_lists_what_moved_and_the_last_one_everything() {
+    let idle = || {
+        let mut idle = busy();
+        for row in &mut idle.processes {
+            Arc::make_mut(row).interval = crate::model::Counters::default();
+        }
+        for row in &mut idle.flows[1..] {
+            Arc::make_mut(row).interval = crate::model::Counters::default();
+        }
+        idle
+    };
+    let last = Snapshot { last: true, ..idle() };
+    let (objects, command) = objects(false, vec![idle(), last, busy()]);
+    let counts = |object: &Value| {
+        (object["processes"].as_array().unwrap().len(), object["flows"].as_array().unwrap().len())
+    };
+    assert_eq!(objects.iter().map(counts).collect::<Vec<_>>(), [(0, 1), (41, 9)]);
+    assert_eq!(command, None);
+}
+
+#[test]
+fn once_prints_one_object_with_everything_and_stops() {
+    let mut idle = busy();
+    Arc::make_mut(&mut idle.flows[0]).interval = crate::model::Counters::default();
+    let loading =
+        Snapshot { health: Arc::new(Health { loading: true, ..Health::default() }), ..Snapshot::default() };
+    let (objects, command) = objects(true, vec![loading, idle, busy(), Snapshot { last: true, ..busy() }]);
+    assert_eq!(objects.len(), 1);
+    assert_eq!(objects[0]["flows"].as_array().unwrap().len(), 9);
+    assert_eq!(command, Some(Command::Stop));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let (command, ended) = run(Json::to(Closed(io::ErrorKind::BrokenPipe), false), vec![busy(), busy()]);
+    assert_eq!(command, Some(Command::Stop));
+    ended.unwrap();
+    let (command, ended) = run(Json::to(Closed(io::ErrorKind::StorageFull), false), vec![busy()]);
+    assert_eq!(command, Some(Command::Stop));
+    assert!(ended.unwrap_err().to_string().contains("standard output"));
+}
+
+#[test]
+fn rates_round_and_do_not_divide_by_nothing() {
+    let second = Duration::from_secs(1);
+    assert_eq!(bits_per_second(125, second), 1000);
+    assert_eq!(bits_per_second(125, Duration::ZERO), 0);
+    assert_eq!(bits_per_second(1, Duration::from_secs(3)), 3);
+    assert_eq!(bits_per_second(1, Duration::from_secs(16)), 1);
+    assert_eq!(bits_per_second(u64::MAX, Duration::from_nanos(1)), u64::MAX);
+}

@@ -30,6 +30,8 @@ use unicode_width::UnicodeWidthStr;
 
 /// The rule between two pictures, as wide as iftop's.
 const RULE: usize = 92;
+/// The longest comm.
+const COMM: u16 = 15;
 /// Room for the names of the sums.
 const LABEL: usize = 34;
 
@@ -124,7 +126,8 @@ fn record<S: AsRef<str>>(out: &mut String, view: ViewKind, fields: &[S]) {
     for (column, field) in columns(view).iter().zip(fields) {
         let field = field.as_ref();
         // A field that is wider than its column keeps all of its text: machines read this.
-        let pad = " ".repeat(usize::from(column.width).saturating_sub(field.width()));
+        let width = column.width.max(column.most.min(COMM));
+        let pad = " ".repeat(usize::from(width).saturating_sub(field.width()));
         let (left, right) =
             if column.align == Align::Right { (pad.as_str(), "") } else { ("", pad.as_str()) };
         let gap = if out.len() == start { "" } else { " " };

@@ -23,7 +23,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
-use state::{Effect, State, update};
+use state::{Effect, Phase, State, update};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +97,8 @@ struct Session<B: Backend> {
     glyphs: Glyphs,
     /// Whether the terminal may be drawn on.
     is_ours: fn() -> bool,
+    /// How long the engine may take to end.
+    patience: Duration,
     /// What is shown.
     shown: Arc<Snapshot>,
     /// The latest there is.
@@ -116,6 +118,7 @@ where
             theme: Theme::new(options.color),
             glyphs: Glyphs::new(options.ascii),
             is_ours,
+            patience: PATIENCE,
             shown: Arc::clone(&nothing),
             latest: nothing,
         }
@@ -139,8 +142,8 @@ where
                     let mut next = Some(event);
                     // All that wait are one frame: a storm of resizes or a key held down must not queue up frames.
                     while let Some(event) = next {
-                        if self.take(event) {
-                            deadline = Some(tokio::time::Instant::now() + PATIENCE);
+                        if self.take(event.as_ref()) {
+                            deadline = Some(tokio::time::Instant::now() + self.patience);
                             break;
                         }
                         next = events.next().now_or_never();
@@ -154,29 +157,29 @@ where
 
     fn receive(&mut self, snapshot: Arc<Snapshot>) {
         self.latest = snapshot;
-        if !self.state.paused {
+        if self.state.phase != Phase::Paused {
             self.shown = Arc::clone(&self.latest);
         }
     }
 
     /// Handles an event; `true` when it is time to go.
-    fn take(&mut self, event: Option<io::Result<Event>>) -> bool {
+    fn take(&mut self, event: Option<&io::Result<Event>>) -> bool {
         let action = match event {
-            Some(Ok(Event::Key(key))) => keymap::action(&key),
+            Some(Ok(Event::Key(key))) => keymap::action(key),
             Some(Ok(_)) => None,
             // The terminal is gone, and with it every other way to end.
             Some(Err(_)) | None => Some(keymap::Action::Quit),
         };
         let Some(action) = action else { return false };
         let effect = update(&mut self.state, action, &self.shown);
-        if !self.state.paused {
+        if self.state.phase != Phase::Paused {
             self.shown = Arc::clone(&self.latest);
         }
         match effect {
             Some(Effect::Quit) => {
                 // Fails only when the engine has ended; then so does the feed.
                 let _ = self.control.send(Command::Stop);
-                self.state.stopping = true;
+                self.state.phase = Phase::Stopping;
                 true
             }
             Some(Effect::Repaint) => {

@@ -15,6 +15,18 @@ pub(super) enum Effect {
     Repaint,
 }
 
+/// What the screen follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The latest snapshot.
+    #[default]
+    Live,
+    /// The one that was shown when the user asked for a pause.
+    Paused,
+    /// Stop was asked for and the engine is still at it.
+    Stopping,
+}
+
 /// How a flow is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Lines {
@@ -45,12 +57,9 @@ pub(super) struct State {
     pub(super) descending: bool,
     pub(super) lines: Lines,
     pub(super) bars: bool,
-    pub(super) paused: bool,
-    pub(super) help: bool,
-    /// Lines of the help above the first that is shown; drawing stops at its end.
-    pub(super) help_offset: u16,
-    /// Stop was asked for and the engine is still at it.
-    pub(super) stopping: bool,
+    pub(super) phase: Phase,
+    /// The help is open: how many of its lines are above the first that is shown. Drawing stops at its end.
+    pub(super) help: Option<u16>,
     /// The order of the rows of each view since it was frozen.
     frozen: Option<[Vec<RowId>; ViewKind::ALL.len()]>,
     cursors: [Cursor; ViewKind::ALL.len()],
@@ -67,10 +76,8 @@ impl Default for State {
             descending,
             lines: Lines::default(),
             bars: true,
-            paused: false,
-            help: false,
-            help_offset: 0,
-            stopping: false,
+            phase: Phase::default(),
+            help: None,
             frozen: None,
             cursors: <[Cursor; ViewKind::ALL.len()]>::default(),
             page: 1,
@@ -154,10 +161,9 @@ impl State {
         };
     }
 
-    fn scroll_help(&mut self, action: Action) {
+    fn scroll_help(&mut self, offset: u16, action: Action) {
         let last = u16::try_from(BINDINGS.len()).unwrap_or(u16::MAX);
-        let offset = self.help_offset;
-        self.help_offset = match action {
+        let offset = match action {
             Action::Up => offset.saturating_sub(1),
             Action::Down => offset.saturating_add(1),
             Action::PageUp => offset.saturating_sub(5),
@@ -165,8 +171,8 @@ impl State {
             Action::First => 0,
             Action::Last => last,
             _ => offset,
-        }
-        .min(last);
+        };
+        self.help = Some(offset.min(last));
     }
 
     /// An order that was asked for must show, so it thaws a frozen one.
@@ -178,9 +184,11 @@ impl State {
 
 /// Does what the user asked for, given what the screen shows.
 pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> Option<Effect> {
-    if state.help && !matches!(action, Action::Help | Action::Back | Action::Quit | Action::Redraw) {
+    if let (Some(offset), false) =
+        (state.help, matches!(action, Action::Help | Action::Back | Action::Quit | Action::Redraw))
+    {
         // What cannot be seen must not change: keys that move move the help.
-        state.scroll_help(action);
+        state.scroll_help(offset, action);
         return None;
     }
     let (index, page) = (state.cursor().index, state.page);
@@ -196,7 +204,9 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> 
         Action::Sort(window) => state.order_by(SortKey::Rate(window), true),
         Action::Reverse => state.order_by(state.sort, !state.descending),
         Action::Freeze => state.freeze(snapshot),
-        Action::Pause => state.paused = !state.paused,
+        Action::Pause => {
+            state.phase = if state.phase == Phase::Paused { Phase::Live } else { Phase::Paused };
+        }
         Action::LineMode if state.view == ViewKind::Flows => {
             state.lines = if state.lines == Lines::Two { Lines::One } else { Lines::Two };
         }
@@ -204,8 +214,8 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> 
         Action::LineMode => {}
         Action::Bars => state.bars = !state.bars,
         Action::Redraw => return Some(Effect::Repaint),
-        Action::Help => (state.help, state.help_offset) = (!state.help, 0),
-        Action::Back => state.help = false,
+        Action::Help => state.help = if state.help.is_some() { None } else { Some(0) },
+        Action::Back => state.help = None,
         Action::Quit => return Some(Effect::Quit),
     }
     None

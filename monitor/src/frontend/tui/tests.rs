@@ -1,7 +1,7 @@
 //! The screen, drawn into a buffer and driven by key events.
 
 use super::keymap::{Action, BINDINGS, Key, action};
-use super::state::{Effect, Lines, State, update};
+use super::state::{Effect, Lines, Phase, State, update};
 use super::style::{Glyphs, Theme};
 use super::view::{Ctx, draw, page};
 use super::*;
@@ -125,7 +125,7 @@ fn special_screens() {
     show("help_40x12", &Screen::new(busy(), (40, 12)).type_in("?"));
     show("too_small", &Screen::new(busy(), (20, 4)));
     let mut stopping = Screen::new(busy(), size);
-    stopping.state.stopping = true;
+    stopping.state.phase = Phase::Stopping;
     show("stopping", &stopping);
     for (name, keys) in [("processes", ""), ("flows", "\t"), ("help", "?")] {
         let mut screen = Screen::new(busy(), size).type_in(keys);
@@ -187,7 +187,7 @@ fn every_degradation_is_shown_or_counted() {
 #[test]
 fn rows_of_no_process_say_why() {
     let text = Screen::new(busy(), (120, 60)).text();
-    for name in ["- kernel", "- pending", "- ambiguous: several candid", "- unknown: no owner seen"] {
+    for name in ["- kernel", "- pending", "- ambiguous: several", "- unknown: no owner seen"] {
         assert!(text.contains(name), "{name} in\n{text}");
     }
     let text = Screen::new(busy(), (120, 60)).type_in("\t").text();
@@ -287,7 +287,7 @@ fn digits_sort_and_r_reverses() {
     assert!(screen.selected().contains("nginx"));
     screen.press(KeyCode::Char('r'));
     assert!(!screen.state.descending);
-    assert!(screen.selected().contains("finished"));
+    assert!(screen.selected().contains("unknown"), "equal rates: the bytes of nobody come first");
     assert!(screen.text().contains("sort 40s ▲"));
     screen.press(KeyCode::Char('1'));
     assert!(screen.text().contains("sort 2s ▼"));
@@ -369,11 +369,11 @@ fn lines_bars_and_help_toggle() {
     screen.press(KeyCode::Char('b'));
     assert!(!blue(&screen));
     screen.press(KeyCode::Char('h'));
-    assert!(screen.state.help);
+    assert!(screen.state.help.is_some());
     screen.press(KeyCode::Char('b'));
     assert!(!screen.state.bars, "what is under the help does not change");
     screen.press(KeyCode::Esc);
-    assert!(!screen.state.help);
+    assert!(screen.state.help.is_none());
 }
 
 #[test]
@@ -444,20 +444,20 @@ mod session {
     use futures_util::stream;
     use tokio::sync::mpsc;
 
-    fn key(code: KeyCode) -> io::Result<Event> {
-        Ok(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+    fn key(code: KeyCode) -> Event {
+        Event::Key(KeyEvent::new(code, KeyModifiers::NONE))
     }
 
     fn run(
         events: Vec<io::Result<Event>>,
         engine: impl AsyncFnOnce(mpsc::Sender<Arc<Snapshot>>, mpsc::UnboundedReceiver<Command>),
     ) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (sender, feed) = mpsc::channel(1);
         let (control, commands) = mpsc::unbounded_channel();
         let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        let session = Session::new(terminal, RICH, control, || true);
+        let mut session = Session::new(terminal, RICH, control, || true);
+        session.patience = Duration::from_millis(20);
         let events = stream::iter(events).chain(stream::pending());
         let both = async { tokio::join!(session.run(feed, || events), engine(sender, commands)) };
         runtime.block_on(both).0.unwrap();
@@ -469,7 +469,7 @@ mod session {
 
     #[test]
     fn quitting_stops_the_engine_and_waits_for_the_last_snapshot() {
-        run(vec![key(KeyCode::Char('q'))], async |sender, mut commands| {
+        run(vec![Ok(key(KeyCode::Char('q')))], async |sender, mut commands| {
             assert_eq!(commands.recv().await, Some(Command::Stop));
             sender.send(last()).await.unwrap();
             sender.closed().await;
@@ -478,11 +478,11 @@ mod session {
 
     #[test]
     fn an_engine_that_does_not_end_is_left() {
-        run(vec![key(KeyCode::Char('q'))], async |sender, mut commands| {
+        run(vec![Ok(key(KeyCode::Char('q')))], async |sender, mut commands| {
             assert_eq!(commands.recv().await, Some(Command::Stop));
             let before = tokio::time::Instant::now();
             sender.closed().await;
-            assert_eq!(before.elapsed(), PATIENCE);
+            assert!(before.elapsed() >= Duration::from_millis(20));
         });
     }
 
@@ -502,7 +502,7 @@ mod session {
 
     #[test]
     fn a_paused_screen_still_takes_snapshots() {
-        run(vec![key(KeyCode::Char('P')), Ok(Event::Resize(10, 10))], async |sender, _commands| {
+        run(vec![Ok(key(KeyCode::Char('P'))), Ok(Event::Resize(10, 10))], async |sender, _commands| {
             for _ in 0..5 {
                 sender.send(Arc::new(busy())).await.unwrap();
             }
@@ -516,11 +516,11 @@ mod session {
         let mut session = Session::new(terminal, RICH, control, || true);
         let numbered = |sequence| Arc::new(Snapshot { sequence, ..busy() });
         session.receive(numbered(1));
-        session.take(Some(key(KeyCode::Char(' '))));
+        session.take(Some(&Ok(key(KeyCode::Char(' ')))));
         session.receive(numbered(2));
-        session.take(Some(key(KeyCode::Down)));
+        session.take(Some(&Ok(key(KeyCode::Down))));
         assert_eq!((session.shown.sequence, session.latest.sequence), (1, 2));
-        session.take(Some(key(KeyCode::Char('P'))));
+        session.take(Some(&Ok(key(KeyCode::Char('P')))));
         assert_eq!(session.shown.sequence, 2);
     }
 

@@ -11,18 +11,18 @@ use std::sync::Arc;
 /// SOCK_RAW.
 const SOCK_RAW: u8 = 3;
 
+/// The wire's share is kept as the difference to the stack's (see `monitor_common::Counters`).
 pub(super) fn counters(from: &abi::Counters) -> Counters {
-    let abi::Counters {
-        rx_bytes,
-        tx_bytes,
-        rx_packets,
-        tx_packets,
-        rx_skb_bytes,
-        tx_skb_bytes,
-        rx_skbs,
-        tx_skbs,
-    } = *from;
-    Counters { rx_bytes, tx_bytes, rx_packets, tx_packets, rx_skb_bytes, tx_skb_bytes, rx_skbs, tx_skbs }
+    Counters {
+        rx_bytes: from.rx_skb_bytes.wrapping_add(from.rx_gso_bytes),
+        tx_bytes: from.tx_skb_bytes.wrapping_add(from.tx_gso_bytes),
+        rx_packets: from.rx_skbs.wrapping_add(from.rx_gso_packets),
+        tx_packets: from.tx_skbs.wrapping_add(from.tx_gso_packets),
+        rx_skb_bytes: from.rx_skb_bytes,
+        tx_skb_bytes: from.tx_skb_bytes,
+        rx_skbs: from.rx_skbs,
+        tx_skbs: from.tx_skbs,
+    }
 }
 
 fn process(tgid: u32, generation: u32) -> Option<ProcessId> {
@@ -202,6 +202,23 @@ mod tests {
         (key.standing, key.ip_version) = (200, 99);
         assert_eq!(delta(&key, &value, true).standing, Standing::Unclaimed);
         assert_eq!(method(250), Method::None);
+    }
+
+    #[test]
+    fn the_wire_carries_more_than_the_stack_or_less() {
+        let gso = abi::Counters {
+            tx_skb_bytes: 7292,
+            tx_skbs: 1,
+            tx_gso_bytes: 208,
+            tx_gso_packets: 4,
+            rx_skb_bytes: 80,
+            rx_skbs: 1,
+            rx_gso_bytes: 0_u64.wrapping_sub(8),
+            ..abi::Counters::default()
+        };
+        let counters = counters(&gso);
+        assert_eq!((counters.tx_bytes, counters.tx_packets), (7500, 5));
+        assert_eq!((counters.rx_bytes, counters.rx_packets), (72, 1));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
 
+use super::super::state::Phase;
 use super::{Ctx, Pen};
 use crate::model::{Ledger, LedgerSide};
 use crate::query::{RATE_WIDTH, TOTAL_WIDTH, ViewKind, bytes, clock, count, rate};
@@ -7,6 +8,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
+
+/// Less of what is missing than this tells nothing.
+const LEAST_WHAT: u16 = 12;
 
 /// ` monitor  ebpf·T4  all sockets  up 00:12:31  seen 100.00 %  owner known 99.98 %            ● live`
 pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
@@ -39,14 +43,11 @@ pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
 
 fn status(ctx: &Ctx<'_>) -> (String, Style) {
     let (theme, glyphs) = (ctx.theme, ctx.glyphs);
-    if ctx.state.stopping {
-        ("stopping".into(), theme.warning)
-    } else if ctx.state.paused {
-        (format!("{} paused", glyphs.paused), theme.warning)
-    } else if ctx.is_loading() {
-        (String::new(), theme.plain)
-    } else {
-        (format!("{} live", glyphs.live), theme.rx)
+    match ctx.state.phase {
+        Phase::Stopping => ("stopping".into(), theme.warning),
+        Phase::Paused => (format!("{} paused", glyphs.paused), theme.warning),
+        Phase::Live if ctx.is_loading() => (String::new(), theme.plain),
+        Phase::Live => (format!("{} live", glyphs.live), theme.rx),
     }
 }
 
@@ -92,16 +93,23 @@ pub(super) fn warnings(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         let corner = pen.reserve(u16::try_from(more.width()).unwrap_or(u16::MAX));
         let [what, why, fix] =
             [&missing.what, &missing.why, &missing.fix].map(|text| ctx.glyphs.escape(text));
-        // Where room is short the fix is worth more than the kernel's words.
         let room = pen.room().saturating_sub(3);
-        let text = [format!("{what}: {why} (fix: {fix})"), format!("{what} (fix: {fix})")]
-            .into_iter()
-            .find(|text| text.width() <= usize::from(room))
-            .unwrap_or_else(|| format!("{what} (fix: {fix})"));
+        let text = warning(&what, &why, &fix, room, ctx);
         pen.put(" ! ", ctx.theme.warning);
         pen.put(&ctx.glyphs.fit(&text, room), ctx.theme.plain);
         Pen::new(buffer, corner, 0).put(&more, ctx.theme.warning);
     }
+}
+
+/// Where room is short the fix is worth more than the kernel's words, and its end more than the end of what is missing.
+fn warning(what: &str, why: &str, fix: &str, room: u16, ctx: &Ctx<'_>) -> String {
+    let whole = format!("{what}: {why} (fix: {fix})");
+    if whole.width() <= usize::from(room) {
+        return whole;
+    }
+    let fix = format!(" (fix: {fix})");
+    let rest = room.saturating_sub(u16::try_from(fix.width()).unwrap_or(u16::MAX));
+    if rest < LEAST_WHAT { format!("{what}{fix}") } else { format!("{}{fix}", ctx.glyphs.fit(what, rest)) }
 }
 
 /// ` rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak  402Mb/s   total 11.8GB`

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 /// Signs in the table that need a word.
 const LEGEND: &[(&str, &str)] = &[
     ("name ~", "owner inherited or shared, not exact"),
-    ("- unknown", "no owner was seen; pending settles soon"),
+    ("- unknown", "nobody was seen to own these bytes"),
 ];
 
 /// Room for the keys.
@@ -25,7 +25,7 @@ const WIDTH: u16 = 52;
 /// │ …                                   │
 /// └─────────────────────────────────────┘
 /// ```
-pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, offset: u16, ctx: &Ctx<'_>) {
     let lines: Vec<(String, &str)> = BINDINGS
         .iter()
         .map(|binding: &Binding| (binding.spelled(), binding.help))
@@ -44,12 +44,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         height: height + 2,
     };
     Clear.render(outer, buffer);
-    let block = Block::bordered().title(" keys ").border_style(ctx.theme.dim).title_style(ctx.theme.strong);
+    let title = if count > height * columns { " keys (j k for more) " } else { " keys " };
+    let block = Block::bordered().title(title).border_style(ctx.theme.dim).title_style(ctx.theme.strong);
     let block = if ctx.glyphs.more == "…" { block } else { block.border_set(ASCII) };
     let inner = block.inner(outer);
     block.render(outer, buffer);
     let each = width / columns;
-    let first = if columns == 1 { ctx.state.help_offset.min(count.saturating_sub(height)) } else { 0 };
+    let first = if columns == 1 { offset.min(count.saturating_sub(height)) } else { 0 };
     for (place, (keys, meaning)) in (0u16..).zip(lines.iter().skip(usize::from(first))) {
         let column = place / height.max(1);
         if column >= columns {

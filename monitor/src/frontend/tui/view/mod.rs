@@ -119,7 +119,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
         table::draw(buffer, at.titles, at.rows, ctx);
     }
     footer::draw(buffer, at.footer, ctx);
-    if ctx.state.help {
-        help::draw(buffer, area, ctx);
+    if let Some(offset) = ctx.state.help {
+        help::draw(buffer, area, offset, ctx);
     }
 }

@@ -26,10 +26,11 @@ struct Room {
 impl Room {
     fn new(width: u16) -> Self {
         let rates = |windows: u16| windows * (RATE_WIDTH + 1);
-        let least = MARK + 1 + 2 * END_LEAST + ARROW + 1;
+        let least = MARK + 1 + 2 * END_LEAST + ARROW + 2;
         let windows = [3, 2].into_iter().find(|windows| width >= least + rates(*windows)).unwrap_or(1);
         let total = width > least + rates(3) + TOTAL_WIDTH;
-        let used = MARK + 1 + ARROW + 1 + rates(windows) + if total { TOTAL_WIDTH + 1 } else { 0 };
+        // The last column of the screen stays free, as in the table.
+        let used = MARK + 1 + ARROW + 1 + 1 + rates(windows) + if total { TOTAL_WIDTH + 1 } else { 0 };
         let end = (width.saturating_sub(used) / 2).min(END_MOST);
         Self { end, windows: usize::from(windows), total }
     }
