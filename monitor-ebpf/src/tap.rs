@@ -91,14 +91,7 @@ fn packet(skb: *mut __sk_buff, key: &mut TapKey) -> (u32, u32) {
 }
 
 #[inline(always)]
-fn measure(
-    skb: *mut __sk_buff,
-    len: u32,
-    link: u32,
-    beside: u32,
-    key: &mut TapKey,
-    value: &mut TapValue,
-) {
+fn measure(skb: *mut __sk_buff, len: u32, link: u32, beside: u32, key: &mut TapKey, value: &mut TapValue) {
     // SAFETY: context fields.
     let (gso_segs, gso_size) = unsafe { ((*skb).gso_segs, (*skb).gso_size) };
     let mut inner = len.saturating_sub(link);

@@ -84,7 +84,13 @@ fn preflight(cli: &Cli) -> Result<Open> {
     if let Some(sentence) = crate::privilege::missing(&status, "monitor") {
         return Err(anyhow!(sentence));
     }
-    let options = Options { cgroup: cli.cgroup.clone(), capacity: cli.capacity, refuse: cli.refuse.clone() };
+    let options = Options {
+        cgroup: cli.cgroup.clone(),
+        capacity: cli.capacity,
+        interfaces: cli.interface.clone(),
+        promiscuous: cli.promiscuous,
+        refuse: cli.refuse.clone(),
+    };
     preflight(&options)?;
     Ok(Box::new(move |now| Ok(Box::new(EbpfSource::open(&options, now)?))))
 }

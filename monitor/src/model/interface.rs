@@ -108,6 +108,8 @@ pub struct TapSide {
     pub extra_copies: i64,
     /// Sent by a socket and dropped before the device.
     pub dropped: i64,
+    /// Seen at sockets of a bridge or bond that this interface is a port of.
+    pub stacked: i64,
     /// On its way between socket and device when it was looked at; signed.
     pub in_flight: i64,
     /// What the device counted in other units than the socket: padding, segments made on the way; signed.
@@ -123,6 +125,7 @@ impl TapSide {
             + self.link
             + self.other_hosts
             + self.overflow
+            + self.stacked
             + self.fragment_headers
             - self.extra_copies
             - self.dropped
@@ -219,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_device_counts_by_its_rule() {
-        let counters = Counters { rx_bytes: 3000, rx_packets: 2, rx_skb_bytes: 2948, rx_skbs: 1, ..Counters::default() };
+        let counters =
+            Counters { rx_bytes: 3000, rx_packets: 2, rx_skb_bytes: 2948, rx_skbs: 1, ..Counters::default() };
         let stack = DeviceRule { unit: Unit::Stack, rx_link: 14, tx_link: 14 };
         assert_eq!(stack.rx(&counters, 0), 2948 + 14);
         assert_eq!(DeviceRule { unit: Unit::Wire, ..stack }.rx(&counters, 4), 3000 + 2 * 18);
@@ -228,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_side_closes_with_its_sign() {
-        let side = InterfaceSide { device: Some(100), attributed: 70, kernel: 40, ..InterfaceSide::default() };
+        let side =
+            InterfaceSide { device: Some(100), attributed: 70, kernel: 40, ..InterfaceSide::default() };
         assert_eq!(side.closed().not_at_sockets, Some(-10));
         assert_eq!(side.closed().remainder, None);
         let tap = TapSide { extra_copies: 30, forwarded: 20, ..TapSide::default() };

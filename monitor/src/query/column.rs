@@ -295,7 +295,9 @@ impl Column {
             ColumnId::Exe => Cow::Borrowed(exe(row).unwrap_or("-")),
             ColumnId::Protocol => or_dash(flow.map(|flow| flow.id.protocol.to_string())),
             ColumnId::Local => or_dash(flow.and_then(|flow| flow.id.local_end()).map(|end| end.to_string())),
-            ColumnId::Remote => or_dash(flow.and_then(|flow| flow.id.remote_end()).map(|end| end.to_string())),
+            ColumnId::Remote => {
+                or_dash(flow.and_then(|flow| flow.id.remote_end()).map(|end| end.to_string()))
+            }
             ColumnId::Interface => Cow::Borrowed(
                 flow.map(|flow| &*flow.interface).filter(|name| !name.is_empty()).unwrap_or("-"),
             ),

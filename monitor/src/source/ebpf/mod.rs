@@ -7,6 +7,7 @@ mod bpf;
 mod btf;
 mod cgroup;
 mod decode;
+mod interface;
 mod load;
 mod programs;
 
@@ -31,15 +32,20 @@ pub struct Options {
     pub cgroup: Option<PathBuf>,
     /// Rows of each half of the flow table.
     pub capacity: u32,
+    /// Tap these interfaces and show only what passes them; all sockets on all interfaces where empty.
+    pub interfaces: Vec<String>,
+    /// Put the tapped interfaces into promiscuous mode.
+    pub promiscuous: bool,
     /// Programs to treat as refused, for tests.
     pub refuse: Vec<String>,
 }
 
-/// Checks, before the screen is taken, what can be checked without loading: the cgroup is there.
+/// Checks, before the screen is taken, what can be checked without loading: the cgroup and the interfaces are there.
 ///
 /// # Errors
 /// One sentence with the fix.
 pub fn preflight(options: &Options) -> Result<(), SourceError> {
+    interface::check(&options.interfaces)?;
     cgroup::open(options.cgroup.as_deref()).map(|_| ())
 }
 
@@ -58,6 +64,10 @@ pub struct EbpfSource {
     health: Health,
     health_sent: Option<Health>,
     rows: Vec<(abi::FlowKey, abi::FlowValue)>,
+    view: interface::View,
+    /// What the view said last.
+    noticed: Vec<Degradation>,
+    drained: interface::Drained,
 }
 
 impl EbpfSource {
@@ -67,7 +77,11 @@ impl EbpfSource {
     /// Where nothing can be counted; one sentence with the fix.
     pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
         let target = cgroup::open(options.cgroup.as_deref())?;
-        let load = load::LoadOptions { capacity: options.capacity, refuse: options.refuse.clone() };
+        let load = load::LoadOptions {
+            capacity: options.capacity,
+            tapped: !options.interfaces.is_empty(),
+            refuse: options.refuse.clone(),
+        };
         let mut loaded = load::load(&target, &load)?;
         let maps = load::maps(&mut loaded.ebpf)?;
         let active = map(&maps, names::ACTIVE)?;
@@ -87,6 +101,8 @@ impl EbpfSource {
             ..Health::default()
         };
         health.degraded.extend(pid_namespace());
+        let taps = load::tap_programs(&mut loaded.ebpf);
+        let view = interface::View::open(&options.interfaces, options.promiscuous, target.scoped, taps);
         Ok(Self {
             ebpf: Some(loaded.ebpf),
             maps,
@@ -100,6 +116,9 @@ impl EbpfSource {
             health,
             health_sent: None,
             rows: Vec::new(),
+            view,
+            noticed: Vec::new(),
+            drained: interface::Drained::default(),
         })
     }
 
@@ -123,7 +142,7 @@ impl EbpfSource {
     }
 
     fn drain_half(&mut self, half: u32, out: &mut Batch) -> Result<(), SourceError> {
-        let stats = self.take_stats(half)?;
+        let stats = self.take_stats(names::STATS, half)?;
         if stats.inserts > 0 {
             let mut rows = std::mem::take(&mut self.rows);
             let result = bpf::drain(self.map(names::FLOWS[half as usize])?, &mut rows);
@@ -137,11 +156,42 @@ impl EbpfSource {
             self.drain_overflow(half, out)?;
         }
         self.note_pressure(half, &stats);
+        if self.view.active() {
+            self.drain_taps(half)?;
+        }
         Ok(())
     }
 
-    fn take_stats(&self, half: u32) -> Result<abi::HalfStats, SourceError> {
-        let map = self.map(names::STATS)?;
+    /// The half of the interface table that was retired with the flows'.
+    fn drain_taps(&mut self, half: u32) -> Result<(), SourceError> {
+        let mut drained = std::mem::take(&mut self.drained);
+        let result = interface::drain(
+            self.map(names::TAPS[half as usize])?,
+            self.map(names::TAP_OVERFLOW[half as usize])?,
+            self.map(names::WIRE)?,
+            &mut drained,
+        );
+        self.drained = drained;
+        result.map_err(|error| failed("draining the interface table", &error))?;
+        let stats = self.take_stats(names::TAP_STATS, half)?;
+        self.note_fill(names::TAPS[half as usize], &stats);
+        if stats.full + stats.busy > 0 {
+            self.degrade(
+                "interface table full: some bytes of interfaces have no flow".to_owned(),
+                format!("more than {} conversations in one interval", self.capacity),
+            );
+        }
+        Ok(())
+    }
+
+    /// Tells what interfaces carried, and narrows the batch to the named ones.
+    fn take_interfaces(&mut self, now: Mono, closing: bool, out: &mut Batch) {
+        let drained = std::mem::take(&mut self.drained);
+        self.view.take(&drained, now, closing, out);
+    }
+
+    fn take_stats(&self, name: &'static str, half: u32) -> Result<abi::HalfStats, SourceError> {
+        let map = self.map(name)?;
         let stats = sum_stats(map, half, self.cpus)?;
         bpf::zero_per_cpu::<abi::HalfStats>(map, half, self.cpus)
             .map_err(|error| failed("clearing the statistics", &error))?;
@@ -168,10 +218,7 @@ impl EbpfSource {
 
     /// Keeps the fill of the halves and says it once when flows had no room.
     fn note_pressure(&mut self, half: u32, stats: &abi::HalfStats) {
-        let name = names::FLOWS[half as usize];
-        if let Some(map) = self.health.maps.iter_mut().find(|map| map.name == name) {
-            map.fill = stats.inserts;
-        }
+        self.note_fill(names::FLOWS[half as usize], stats);
         self.health.overflowed_packets += stats.full + stats.busy + stats.unparsed;
         let lost = [
             (stats.full > 0, "flow table full", format!("more than {} flows in one interval", self.capacity)),
@@ -184,10 +231,23 @@ impl EbpfSource {
         ];
         for (happened, what, why) in lost {
             let what = format!("{what}: some bytes have an owner but no flow");
-            if happened && !self.health.degraded.iter().any(|known| known.what == what) {
-                let fix = format!("raise --capacity above {}", self.capacity);
-                self.health.degraded.push(Degradation { what, why, fix });
+            if happened {
+                self.degrade(what, why);
             }
+        }
+    }
+
+    fn note_fill(&mut self, name: &str, stats: &abi::HalfStats) {
+        if let Some(map) = self.health.maps.iter_mut().find(|map| map.name == name) {
+            map.fill = stats.inserts;
+        }
+    }
+
+    /// Says once that a table was too small.
+    fn degrade(&mut self, what: String, why: String) {
+        if !self.health.degraded.iter().any(|known| known.what == what) {
+            let fix = format!("raise --capacity above {}", self.capacity);
+            self.health.degraded.push(Degradation { what, why, fix });
         }
     }
 
@@ -218,6 +278,9 @@ impl EbpfSource {
         out.to = now;
         self.polled = now;
         self.health.drain = started.elapsed();
+        self.health.degraded.retain(|degradation| !self.noticed.contains(degradation));
+        self.noticed = self.view.notices().to_vec();
+        self.health.degraded.extend_from_slice(&self.noticed);
         if self.health_sent.as_ref() != Some(&self.health) {
             out.health = Some(Arc::new(self.health.clone()));
             self.health_sent = Some(self.health.clone());
@@ -228,7 +291,9 @@ impl EbpfSource {
 impl Source for EbpfSource {
     fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
+        self.view.look();
         self.turn(out)?;
+        self.take_interfaces(now, false, out);
         self.drain_claims(out)?;
         self.hand_over_seeds(now, out);
         self.finish(now, started, out);
@@ -236,22 +301,26 @@ impl Source for EbpfSource {
     }
 
     fn urgent(&self) -> bool {
-        let inserts = self
-            .map(names::STATS)
-            .and_then(|map| sum_stats(map, self.active, self.cpus))
-            .map_or(0, |stats| stats.inserts);
-        inserts >= u64::from(self.capacity / 2)
+        let filling = |name| {
+            let stats = self.map(name).and_then(|map| sum_stats(map, self.active, self.cpus));
+            stats.map_or(0, |stats| stats.inserts) >= u64::from(self.capacity / 2)
+        };
+        filling(names::STATS) || (self.view.active() && (filling(names::TAP_STATS) || self.view.urgent()))
     }
 
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
         // Detach first: what passes after this is not ours to count, and nothing is written any more once the wait
         // is over.
+        // The taps go first: what they miss is a byte less to explain, what sockets missed would look like no socket's.
+        self.view.look();
+        self.view.stop();
         drop(self.ebpf.take());
         self.wait()?;
         for half in 0..2 {
             self.drain_half(half, out)?;
         }
+        self.take_interfaces(now, true, out);
         self.drain_claims(out)?;
         self.hand_over_seeds(now, out);
         self.finish(now, started, out);
