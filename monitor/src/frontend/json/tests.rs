@@ -97,6 +97,7 @@ fn small() -> Snapshot {
             forwarded: Some(6),
             ..LedgerSide::default()
         },
+        interfaces: Vec::new(),
     };
     small
 }
@@ -133,6 +134,7 @@ fn golden_object() {
                 "counted": 0, "attributed": 0, "kernel": 0, "pending": 1, "ambiguous": 2, "unknown": 3,
                 "overflow": 4, "device": null, "forwarded": 6, "remainder": null,
             },
+            "interfaces": [],
         },
         "totals": counted(8_016_000, 88_000),
         "processes": [

@@ -66,6 +66,12 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    /// These and no others.
+    #[cfg(test)]
+    pub(super) fn of(own: &[IpAddr]) -> Self {
+        Self { own: own.iter().copied().collect(), ..Self::default() }
+    }
+
     /// Whether an end is this host: also one that has no address yet.
     pub(super) fn mine(&self, addr: IpAddr) -> bool {
         self.own.contains(&addr) || addr.is_loopback() || addr.is_unspecified()
