@@ -179,7 +179,7 @@ pub struct HalfStats {
     pub busy: u64,
     /// Packets that found the overflow table full, too, and went to the totals.
     pub overflow_full: u64,
-    /// Packets whose headers could not be read; counted in the totals.
+    /// Packets whose headers could not be read; they went to the overflow table.
     pub unparsed: u64,
 }
 

@@ -12,7 +12,7 @@ use aya_ebpf::helpers::generated::{
     bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_cgroup_id, bpf_sk_fullsock,
 };
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
     Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, STANDING_AMBIGUOUS,
@@ -67,7 +67,7 @@ impl<T> Slot<T> {
 /// target.
 #[inline(always)]
 pub fn zero<T>(slot: &mut Slot<T>) -> &mut T {
-    const { assert!(size_of::<T>() % 8 == 0) };
+    const { assert!(size_of::<T>().is_multiple_of(8)) };
     let Slot(value) = slot;
     // SAFETY: all of it is written, and every `T` used here is made of integers, for which zero is a value.
     unsafe {
@@ -99,9 +99,9 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     // While interfaces are tapped a sent one is read all the same: what is on the wire can be another tuple.
     let tapped = global(&TAPPED) == 1 && direction == Direction::Egress;
     let plain = gso_segs <= 1 && gso_size == 0 && !tapped;
-    let mut parsed = plain && connected_tuple(skb, socket, key);
-    if !parsed && let Some(headers) = key::parse(skb, 0, direction, key) {
-        parsed = true;
+    let parsed = if plain && connected_tuple(skb, socket, key) {
+        true
+    } else if let Some(headers) = key::parse(skb, 0, direction, key) {
         let wire = wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size);
         amount.gso_bytes = wire.bytes.wrapping_sub(amount.len);
         amount.gso_packets = wire.packets - 1;
@@ -110,12 +110,15 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
         } else {
             connected_tuple(skb, socket, key);
         }
-    }
+        true
+    } else {
+        false
+    };
     own(socket, key, value);
     let placed = if parsed {
         into_row(half, skb, socket, key, value, direction, &amount)
     } else {
-        stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).unparsed) });
+        stat(half, offset_of!(HalfStats, unparsed));
         false
     };
     if !placed {
@@ -197,7 +200,7 @@ fn connected_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey
         )
     };
     let stream_or_datagram = kind == SOCK_STREAM || kind == SOCK_DGRAM;
-    let has_ports = protocol == TCP as u32 || protocol == UDP as u32 || protocol == UDP_LITE as u32;
+    let has_ports = matches!(protocol as u8, TCP | UDP | UDP_LITE);
     if remote_port == 0 || !stream_or_datagram || !has_ports {
         return false;
     }
@@ -300,7 +303,7 @@ fn into_row(
     let flows = if half == 0 { &FLOWS_A } else { &FLOWS_B };
     match flows.insert(key, &*value, u64::from(BPF_NOEXIST)) {
         Ok(()) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).inserts) });
+            stat(half, offset_of!(HalfStats, inserts));
             true
         }
         // Another CPU was faster.
@@ -312,21 +315,22 @@ fn into_row(
             None => false,
         },
         Err(E2BIG) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).full) });
+            stat(half, offset_of!(HalfStats, full));
             false
         }
         Err(_) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).busy) });
+            stat(half, offset_of!(HalfStats, busy));
             false
         }
     }
 }
 
-/// Adds one to a statistic of a half.
+/// Adds one to the statistic of a half at this offset in `HalfStats`.
 #[inline(always)]
-fn stat(half: u32, field: impl FnOnce(*mut HalfStats) -> *mut u64) {
+fn stat(half: u32, offset: usize) {
     if let Some(stats) = STATS.get_ptr_mut(half) {
-        add(field(stats), 1);
+        // SAFETY: a live map value; the offset is that of one of its fields, all of which are u64.
+        add(unsafe { stats.byte_add(offset).cast() }, 1);
     }
 }
 
@@ -412,7 +416,7 @@ fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Directi
         }
         Err(_) => {}
     }
-    stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).overflow_full) });
+    stat(half, offset_of!(HalfStats, overflow_full));
     if let Some(totals) = TOTALS.get_ptr_mut(half) {
         bump_counters(totals, direction, amount);
     }

@@ -20,6 +20,11 @@ const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION: u8 = 60;
 
+/// The offset's bits in the fragment field of IPv4.
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// The bit that says that more of the datagram follows.
+const MORE_FRAGMENTS: u16 = 0x2000;
+
 /// IPv6 extension headers that are walked; a packet with more is counted under the next header that is left.
 const MAX_EXTENSIONS: u32 = 6;
 
@@ -149,8 +154,8 @@ pub fn parse<K: Ends>(skb: *mut __sk_buff, base: u32, direction: Direction, key:
     let l3 = if version == 4 {
         let ip = load::<Ipv4>(skb, base)?;
         let offset = u16::from_be(ip.fragment);
-        first_fragment = offset & 0x1fff == 0;
-        fragment = offset & 0x3fff != 0;
+        first_fragment = offset & FRAGMENT_OFFSET == 0;
+        fragment = offset & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0;
         total = u32::from(u16::from_be(ip.len));
         *key.protocol() = ip.protocol;
         let (local, remote) = ends(direction, ip.src, ip.dst);

@@ -13,6 +13,13 @@
     reason = "atomic_xadd is the only 64-bit atomic add that every kernel's verifier takes"
 )]
 #![expect(unsafe_code, reason = "kernel helpers, map values and context fields are raw pointers")]
+#![expect(clippy::cast_possible_truncation, reason = "kernel fields are wider than what they hold")]
+#![expect(clippy::cast_ptr_alignment, reason = "keys and values are aligned for words: `account::Slot`")]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "by value, aya's maps would copy keys on a 512-byte stack"
+)]
+#![expect(clippy::needless_pass_by_value, reason = "the program macros hand contexts over by value")]
 
 mod account;
 mod hook;

@@ -14,6 +14,7 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
     bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
 };
+use aya_log_ebpf::debug;
 use core::ffi::c_void;
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
@@ -189,21 +190,30 @@ fn changed(cookie: u64, netns: u64, method: u8, flags: u8, claimant: &Claimant) 
     // SAFETY: takes no argument.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let key = ClaimKey { cookie, tgid: claimant.tgid, generation: claimant.generation };
-    let mut first = now;
-    if let Some(before) = CLAIMS.get_ptr(&key) {
-        // SAFETY: a live row; at worst it was drained meanwhile and its memory belongs to another claim: then `first`
-        // is a little off, which only matters for telling a hand-over from sharing.
-        first = unsafe { (*before).first };
-    }
     let mut value = Slot::new();
     let value = zero::<Claim>(&mut value);
-    value.first = first;
+    value.first = now;
     value.last = now;
     value.netns = netns;
     value.method = method;
     value.flags = flags | claimant.flags;
+    if let Some(before) = CLAIMS.get_ptr(&key) {
+        // An earlier claim of the same tick: the first time counts, and the strongest method. Closing a socket must not
+        // hide that it was used.
+        // SAFETY: a live row. At worst it was drained meanwhile and its memory belongs to another claim of this very
+        // moment: then the method is a little off.
+        unsafe {
+            value.first = (*before).first;
+            value.flags |= (*before).flags & CLAIM_CLOSED;
+            if claim_priority((*before).method) > claim_priority(method) {
+                value.method = (*before).method;
+            }
+        }
+    }
     let claims = CLAIMS.insert(&key, &*value, 0);
     let process = describe(claimant, now);
+    // Off unless userspace sets AYA_LOG_LEVEL before load: the verifier then removes it. Nothing in `account` logs.
+    debug!((), "socket {} is pid {}'s, claim method {}", cookie, claimant.tgid, method);
     if let Some(stats) = CLAIM_STATS.get_ptr_mut(0) {
         // SAFETY: a live map value.
         unsafe {

@@ -65,8 +65,8 @@ fn frontend(cli: &Cli, output: Output) -> Box<dyn Frontend> {
 
 fn start_log(cli: &Cli) -> Result<()> {
     let Some(path) = &cli.log_file else { return Ok(()) };
-    let file = OpenOptions::new().create(true).append(true).open(path).with_context(|| {
-        format!("--log-file {}: cannot be written; name a file in a directory of yours", path.display())
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+        anyhow!("--log-file {}: {error}; name a file in a directory of yours", path.display())
     })?;
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
         .target(env_logger::Target::Pipe(Box::new(file)))
@@ -90,6 +90,7 @@ fn preflight(cli: &Cli) -> Result<Open> {
         interfaces: cli.interface.clone(),
         promiscuous: cli.promiscuous,
         refuse: cli.refuse.clone(),
+        tracing: crate::privilege::can_trace(&status),
     };
     preflight(&options)?;
     Ok(Box::new(move |now| Ok(Box::new(EbpfSource::open(&options, now)?))))

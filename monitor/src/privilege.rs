@@ -4,17 +4,25 @@
 
 /// The capabilities that the eBPF backend cannot do without: name and bit of linux/capability.h.
 ///
-/// Without `cap_perfmon` the tracing programs are refused, each with its own degradation, and the rest runs.
+/// Without `cap_perfmon` bytes are counted and have no owner ([`can_trace`]).
 const NEEDED: [(&str, u32); 2] = [("cap_bpf", 39), ("cap_net_admin", 12)];
 /// Holds every one of them before Linux 5.8, but for `cap_net_admin`.
 const CAP_SYS_ADMIN: u32 = 21;
 
+/// Whether the programs that find owners are allowed: they follow kernel pointers, which takes `cap_perfmon`.
+pub fn can_trace(status: &str) -> bool {
+    const CAP_PERFMON: u32 = 38;
+    effective(status).is_none_or(|caps| caps >> CAP_PERFMON & 1 == 1 || caps >> CAP_SYS_ADMIN & 1 == 1)
+}
+
+fn effective(status: &str) -> Option<u64> {
+    let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(hex.trim(), 16).ok()
+}
+
 /// `None` where everything is there; else one sentence with the fix.
 pub fn missing(status: &str, program: &str) -> Option<String> {
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())?;
+    let effective = effective(status)?;
     let has = |bit: u32| effective >> bit & 1 == 1;
     let missing: Vec<&str> = NEEDED
         .iter()
@@ -33,7 +41,7 @@ pub fn missing(status: &str, program: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::missing;
+    use super::{can_trace, missing};
 
     fn status(caps: u64) -> String {
         format!("Name:\tx\nCapInh:\t0000000000000000\nCapEff:\t{caps:016x}\n")
@@ -56,6 +64,12 @@ mod tests {
         assert!(sentence.contains("(cap_bpf, cap_net_admin)"), "{sentence}");
         assert!(sentence.contains("sudo monitor"), "{sentence}");
         assert!(!sentence.contains('\n'));
+    }
+
+    #[test]
+    fn owners_take_one_more() {
+        assert!(can_trace(&status(1 << 38)) && can_trace(&status(1 << 21)) && can_trace(""));
+        assert!(!can_trace(&status(1 << 39 | 1 << 12)));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What must hold for every run of `monitor`, whatever moved: the books balance.
 
+use crate::counters::Counters;
 use crate::{
     json::{Object, counters, field, number, plus, sum},
     monitor::Report,
     netns::DeviceCounters,
     veth::ETHERNET,
 };
-use monitor_common::Counters;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

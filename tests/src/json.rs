@@ -1,6 +1,6 @@
 //! Reading the objects that `monitor --json` prints, strictly: a missing or misnamed field is a failure.
 
-use monitor_common::Counters;
+use crate::counters::Counters;
 use serde_json::Value;
 use std::ops::Index;
 

@@ -36,18 +36,12 @@ pub(crate) struct Args {
     /// With --check: compare hashes only, which needs no toolchain
     #[arg(long, requires = "check")]
     source_hash_only: bool,
-    /// Build with log lines, into the target directory only
-    #[arg(long, conflicts_with = "check")]
-    log: bool,
 }
 
 /// The command.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let project = Project::find()?;
-    if args.log {
-        let built = build(&project, &Toolchain::ensure(None)?, &["--features", "log"])?;
-        println!("built {} (with log lines, not the committed object)", built.display());
-    } else if args.check {
+    if args.check {
         check_hashes(&project)?;
         println!("the committed object and its sources are the recorded ones");
         if !args.source_hash_only {
@@ -111,7 +105,7 @@ pub(crate) fn check_bytes(project: &Project) -> Result<Comparison> {
             )));
         }
     }
-    let stripped = strip(&toolchain, &build(project, &toolchain, &[])?)?;
+    let stripped = strip(&toolchain, &build(project, &toolchain)?)?;
     if std::fs::read(&stripped)? != std::fs::read(project.object())? {
         bail!("the rebuilt object ({}) differs from monitor/bpf/monitor.bpf.o", stripped.display());
     }
@@ -121,7 +115,7 @@ pub(crate) fn check_bytes(project: &Project) -> Result<Comparison> {
 fn write(project: &Project) -> Result<()> {
     let recorded = Record::read(project)?.map(|record| record.rustc);
     let toolchain = Toolchain::ensure(recorded.as_deref())?;
-    let stripped = strip(&toolchain, &build(project, &toolchain, &[])?)?;
+    let stripped = strip(&toolchain, &build(project, &toolchain)?)?;
     let bytes = std::fs::read(&stripped)?;
     let record = Record {
         object_sha256: object::sha256(&bytes),
@@ -151,12 +145,11 @@ fn recipe() -> String {
 }
 
 /// Builds the object and returns where it is, not stripped.
-fn build(project: &Project, toolchain: &Toolchain, extra: &[&str]) -> Result<PathBuf> {
+fn build(project: &Project, toolchain: &Toolchain) -> Result<PathBuf> {
     let target = project.target.join("ebpf");
     let mut command = toolchain.cargo();
     command.arg("build");
     configure(&mut command, project, toolchain);
-    command.args(extra);
     println!(
         "building the kernel programs with {} (LLVM {})",
         toolchain.rustc_version(),

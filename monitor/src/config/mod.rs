@@ -26,7 +26,7 @@ pub struct Cli {
     pub text: bool,
 
     /// Stop after this many seconds; with -t, print once, then
-    #[arg(short = 's', long = "duration", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(short = 's', long = "duration", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub duration: Option<Duration>,
 
     /// Print once, after the first interval, and stop
@@ -34,7 +34,8 @@ pub struct Cli {
     pub once: bool,
 
     /// Seconds between ticks, at least 0.1
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval,
+          allow_negative_numbers = true)]
     pub interval: Duration,
 
     /// Count only what this cgroup2 sub-tree (a container, a unit) moves: a path below the cgroup2 root, or its directory

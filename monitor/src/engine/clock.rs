@@ -1,4 +1,4 @@
-//! The only clock of the program.
+//! The only clock that data is stamped with. (What waits or measures itself, such as a drain, uses its own stopwatch.)
 
 use crate::model::Mono;
 use rustix::time::{ClockId, clock_gettime};

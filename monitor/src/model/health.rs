@@ -78,7 +78,7 @@ pub struct MapHealth {
 pub struct Health {
     /// Where the numbers come from.
     pub backend: Backend,
-    /// How exact the owners are: "T1" to "T4" (KERNEL tiers), empty while loading.
+    /// How exact the owners are: "T0" to "T4", empty while loading.
     pub tier: String,
     /// What is covered: "all sockets", "cgroup /a/b", "this container".
     pub scope: String,

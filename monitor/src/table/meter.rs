@@ -85,9 +85,10 @@ impl Meter {
     /// Rates at the instant of `view`; the peak follows.
     pub(super) fn rates(&mut self, view: &View) -> Windows {
         let windows = view.rates(&mut self.series);
-        self.peak.rx = self.peak.rx.max(windows.rx[0]);
-        self.peak.tx = self.peak.tx.max(windows.tx[0]);
-        self.peak.total = self.peak.total.max(windows.rx[0].saturating_add(windows.tx[0]));
+        let (rx, tx) = (view.over_whole_window(windows.rx[0]), view.over_whole_window(windows.tx[0]));
+        self.peak.rx = self.peak.rx.max(rx);
+        self.peak.tx = self.peak.tx.max(tx);
+        self.peak.total = self.peak.total.max(rx.saturating_add(tx));
         windows
     }
 

@@ -128,6 +128,12 @@ impl View {
         };
         Windows { rx: rate(rx), tx: rate(tx) }
     }
+
+    /// A 2 s rate as what it adds to a whole window: until one has passed since start, a short burst must not count as
+    /// a high rate for ever.
+    pub(super) fn over_whole_window(&self, rate: u64) -> u64 {
+        scale(rate, self.spans[0], WINDOW_SECONDS[0] * SECOND)
+    }
 }
 
 /// Bytes of one tick.

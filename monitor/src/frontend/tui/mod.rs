@@ -88,6 +88,15 @@ impl Frontend for Tui {
     }
 }
 
+/// Panics where a test asks for it, to see what becomes of the terminal. Compiled into debug builds only.
+#[cfg(debug_assertions)]
+fn test_panic() {
+    assert!(
+        std::env::var_os("MONITOR_TEST_PANIC").is_none_or(|place| place != "frontend"),
+        "panic in the frontend, as MONITOR_TEST_PANIC asks"
+    );
+}
+
 /// The screen while it runs.
 struct Session<B: Backend> {
     terminal: Terminal<B>,
@@ -156,6 +165,8 @@ where
     }
 
     fn receive(&mut self, snapshot: Arc<Snapshot>) {
+        #[cfg(debug_assertions)]
+        test_panic();
         self.latest = snapshot;
         if self.state.phase != Phase::Paused {
             self.shown = Arc::clone(&self.latest);

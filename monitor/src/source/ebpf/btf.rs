@@ -14,9 +14,9 @@ const KIND_UNION: u32 = 5;
 
 /// Types of one BTF blob: where each begins.
 struct Types<'a> {
-    types: &'a [u8],
+    section: &'a [u8],
     strings: &'a [u8],
-    /// Offset in `types` by type id; id 0 is void.
+    /// Offset in `section` by type id; id 0 is void.
     starts: Vec<usize>,
 }
 
@@ -32,11 +32,11 @@ impl<'a> Types<'a> {
             let end = start.checked_add(word(blob, offset + 4)? as usize)?;
             blob.get(start..end)
         };
-        let mut parsed = Self { types: section(8)?, strings: section(16)?, starts: vec![0] };
+        let mut parsed = Self { section: section(8)?, strings: section(16)?, starts: vec![0] };
         let mut at = 0;
-        while at < parsed.types.len() {
+        while at < parsed.section.len() {
             parsed.starts.push(at);
-            at = at.checked_add(12 + trailing(word(parsed.types, at + 4)?)?)?;
+            at = at.checked_add(12 + trailing(word(parsed.section, at + 4)?)?)?;
         }
         Some(parsed)
     }
@@ -47,23 +47,23 @@ impl<'a> Types<'a> {
     }
 
     fn kind(&self, at: usize) -> Option<u32> {
-        Some((word(self.types, at + 4)? >> 24) & 0x1f)
+        Some((word(self.section, at + 4)? >> 24) & 0x1f)
     }
 
     /// Offset in bytes of a member, looking into unnamed structs and unions.
     fn member(&self, at: usize, name: &str, depth: u32) -> Option<u32> {
-        let info = word(self.types, at + 4)?;
+        let info = word(self.section, at + 4)?;
         let bitfields = info >> 31 == 1;
         for index in 0..(info & 0xffff) as usize {
             let member = at + 12 + index * 12;
-            let offset = word(self.types, member + 8)?;
+            let offset = word(self.section, member + 8)?;
             let bits = if bitfields { offset & 0x00ff_ffff } else { offset };
-            let member_name = self.name(word(self.types, member)?);
+            let member_name = self.name(word(self.section, member)?);
             if member_name == name.as_bytes() {
                 return (bits % 8 == 0).then_some(bits / 8);
             }
             if member_name.is_empty() && depth < 4 {
-                let inner = *self.starts.get(word(self.types, member + 4)? as usize)?;
+                let inner = *self.starts.get(word(self.section, member + 4)? as usize)?;
                 if matches!(self.kind(inner), Some(KIND_STRUCT | KIND_UNION))
                     && let Some(found) = self.member(inner, name, depth + 1)
                 {
@@ -99,7 +99,7 @@ pub fn offsets(blob: &[u8]) -> Option<Offsets> {
     let mut found: HashMap<&str, usize> = HashMap::new();
     for at in types.starts.iter().skip(1) {
         if types.kind(*at) == Some(KIND_STRUCT)
-            && let Some(offset) = word(types.types, *at)
+            && let Some(offset) = word(types.section, *at)
             && let Some(name) = wanted.iter().find(|name| types.name(offset) == name.as_bytes())
         {
             // The first wins: later ones of the same name belong to some module's private header.
@@ -149,8 +149,11 @@ pub fn as_words(offsets: &Offsets) -> [u32; 8] {
 mod tests {
     use super::*;
 
-    /// A BTF blob of hand-made types: (name, info, size or type, trailing words).
-    fn blob(types: &[(&str, u32, u32, &[(&str, u32, u32)])]) -> Vec<u8> {
+    /// Name, type, offset in bits.
+    type Member<'a> = (&'a str, u32, u32);
+
+    /// A BTF blob of hand-made types: (name, info, size or type, members).
+    fn blob(types: &[(&str, u32, u32, &[Member<'_>])]) -> Vec<u8> {
         let mut strings = vec![0_u8];
         let mut name = |text: &str| -> u32 {
             if text.is_empty() {

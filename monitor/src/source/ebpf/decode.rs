@@ -64,7 +64,8 @@ pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, seeded: bool) ->
         standing,
         method,
         counters: counters(&value.counters),
-        uid: Some(value.uid),
+        // The kernel's own sockets say 0, which is root's.
+        uid: (standing != Standing::Kernel).then_some(value.uid),
         cgroup: value.cgroup,
     }
 }

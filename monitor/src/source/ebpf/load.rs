@@ -4,6 +4,7 @@
 //! Order: 1. claim hooks, 2. seed, 3. counters, 4. seed again. A socket made before 1 is found by 2 or 4; one made
 //! after 1 is claimed by its hook, and a seed never overwrites that. Nothing is tried twice.
 
+use super::Options;
 use super::btf;
 use super::cgroup::Target;
 use super::programs::{Kind, PROGRAMS, Spec};
@@ -26,17 +27,6 @@ static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
 /// `net.core.optmem_max` below which a clone of the owner could fail and drop a connection, bytes.
 const OPTMEM_FLOOR: u64 = 8192;
 
-/// How to load.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
-    /// Rows of each half of the flow table.
-    pub capacity: u32,
-    /// Interfaces are to be tapped.
-    pub tapped: bool,
-    /// Programs to treat as refused, for tests.
-    pub refuse: Vec<String>,
-}
-
 /// What was loaded.
 pub(super) struct Loaders {
     pub ebpf: Ebpf,
@@ -52,18 +42,49 @@ pub(super) struct Loaders {
 ///
 /// # Errors
 /// Where the object cannot be used at all or a counter is refused; a refused claim hook is a degradation instead.
-pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, SourceError> {
+pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, SourceError> {
     raise_memlock();
-    let mut degraded = Vec::new();
-    let (blob_offsets, kernel_btf) = kernel_btf(&mut degraded);
-    let offsets = btf::as_words(&blob_offsets);
-    let clone = clone_flag(&mut degraded);
+    // aya parses the kernel's BTF twice, once for itself and once for the tracepoints; it takes tens of milliseconds, so
+    // the two run side by side.
+    std::thread::scope(|scope| {
+        let kernel_btf = scope.spawn(Btf::from_sys_fs);
+        let offsets = std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob));
+        let mut degraded = Vec::new();
+        if !options.tracing {
+            degraded.push(no_perfmon());
+        }
+        let ebpf = object(offsets.unwrap_or_default(), target, options, &mut degraded)?;
+        let kernel_btf = match kernel_btf.join() {
+            Ok(Ok(btf)) if offsets.is_some() => Some(btf),
+            Ok(parsed) => {
+                degraded.push(no_btf(parsed.err()));
+                None
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
+        attach_all(&mut loaders, target, options, kernel_btf.as_ref())?;
+        Ok(loaders)
+    })
+}
+
+/// The object with its maps made and its constants set; no program is loaded yet.
+fn object(
+    offsets: Offsets,
+    target: &Target,
+    options: &Options,
+    degraded: &mut Vec<Degradation>,
+) -> Result<Ebpf, SourceError> {
+    let offsets = btf::as_words(&offsets);
+    let clone = clone_flag(degraded);
     let scoped = u32::from(target.scoped);
     let task = u32::from(
         helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
             && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf),
     );
     let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
+    // aya's levels are log's: 0 is off, and then the verifier drops the log lines from the programs.
+    let log_level = log::max_level() as u8;
 
     let mut loader = EbpfLoader::new();
     loader
@@ -71,22 +92,24 @@ pub(super) fn load(target: &Target, options: &LoadOptions) -> Result<Loaders, So
         .override_global("SCOPED", &scoped, true)
         .override_global("CLONE", &clone, true)
         .override_global("CGROUP_TASK", &task, true)
-        .override_global("SKB_NETNS", &skb_netns, true);
-    let tapped = u32::from(options.tapped);
+        .override_global("SKB_NETNS", &skb_netns, true)
+        .override_global("AYA_LOG_LEVEL", &log_level, true);
+    let tapped = u32::from(!options.interfaces.is_empty());
     loader.override_global("TAPPED", &tapped, true);
     for name in names::FLOWS {
         loader.map_max_entries(name, options.capacity);
     }
-    if options.tapped {
+    // A connection makes two to three rows and one or two claims.
+    for name in [names::CLAIMS, names::PROCS] {
+        loader.map_max_entries(name, options.capacity.max(CLAIM_CAPACITY));
+    }
+    if !options.interfaces.is_empty() {
         for (taps, overflow) in names::TAPS.into_iter().zip(names::TAP_OVERFLOW) {
             loader.map_max_entries(taps, options.capacity).map_max_entries(overflow, TAP_OVERFLOW_CAPACITY);
         }
         loader.map_max_entries(names::WIRE, WIRE_CAPACITY);
     }
-    let ebpf = loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))?;
-    let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
-    attach_all(&mut loaders, target, options, kernel_btf.as_ref())?;
-    Ok(loaders)
+    loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))
 }
 
 /// Kernels below 5.11 charge maps to RLIMIT_MEMLOCK. Failing to raise it shows as a map that cannot be made.
@@ -95,25 +118,20 @@ fn raise_memlock() {
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
 }
 
-fn kernel_btf(degraded: &mut Vec<Degradation>) -> (Offsets, Option<Btf>) {
-    // aya parses the same file for the tracepoints; both take tens of milliseconds, so they run side by side.
-    let (offsets, parsed) = std::thread::scope(|scope| {
-        let offsets = scope.spawn(|| std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob)));
-        let parsed = Btf::from_sys_fs();
-        (offsets.join().ok().flatten(), parsed)
-    });
-    match (offsets, parsed) {
-        (Some(offsets), Ok(parsed)) => (offsets, Some(parsed)),
-        (_, parsed) => {
-            let why =
-                parsed.err().map_or_else(|| "it is not valid BTF".to_owned(), |error| error.to_string());
-            degraded.push(Degradation {
-                what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
-                why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
-                fix: "use a kernel with CONFIG_DEBUG_INFO_BTF=y and mount sysfs".to_owned(),
-            });
-            (Offsets::default(), None)
-        }
+fn no_perfmon() -> Degradation {
+    Degradation {
+        what: "bytes are counted and have no owner".to_owned(),
+        why: "cap_perfmon is missing, so the kernel refuses the programs that find owners".to_owned(),
+        fix: "run it as root, or add cap_perfmon with setcap (see README, Privileges)".to_owned(),
+    }
+}
+
+fn no_btf(error: Option<aya::BtfError>) -> Degradation {
+    let why = error.map_or_else(|| "it is not valid BTF".to_owned(), |error| chain(&error));
+    Degradation {
+        what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
+        why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
+        fix: "use a kernel with CONFIG_DEBUG_INFO_BTF=y and mount sysfs".to_owned(),
     }
 }
 
@@ -175,7 +193,7 @@ fn first_line(text: &str) -> String {
 fn attach_all(
     loaders: &mut Loaders,
     target: &Target,
-    options: &LoadOptions,
+    options: &Options,
     kernel_btf: Option<&Btf>,
 ) -> Result<(), SourceError> {
     let mut passes = 0;
@@ -183,7 +201,7 @@ fn attach_all(
         if spec.kind == Kind::Count && passes == 0 {
             passes += usize::from(seed(loaders));
         }
-        if spec.kind == Kind::Tap && !options.tapped {
+        if spec.kind == Kind::Tap && options.interfaces.is_empty() {
             let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
             loaders.programs.push(ProgramHealth { name: spec.name, id: None, loaded });
             continue;
@@ -194,7 +212,7 @@ fn attach_all(
             Err(refusal) if spec.kind == Kind::Count => return Err(counter_error(spec, &refusal)),
             Err(refusal) => {
                 log::warn!("program {} refused: {}", spec.name, refusal.log);
-                loaders.degraded.extend(degradation(spec, &refusal, kernel_btf.is_some()));
+                loaders.degraded.extend(degradation(spec, &refusal, options.tracing, kernel_btf.is_some()));
                 Loaded::Refused(refusal.why)
             }
         };
@@ -236,7 +254,7 @@ fn attach(
     ebpf: &mut Ebpf,
     spec: &Spec,
     target: &Target,
-    options: &LoadOptions,
+    options: &Options,
     kernel_btf: Option<&Btf>,
 ) -> Result<(), Refusal> {
     if options.refuse.iter().any(|name| name == spec.name) {
@@ -286,9 +304,9 @@ fn counter_error(spec: &Spec, refusal: &Refusal) -> SourceError {
     ))
 }
 
-/// Without BTF one degradation, already there, tells of all programs that need it.
-fn degradation(spec: &Spec, refusal: &Refusal, has_btf: bool) -> Option<Degradation> {
-    if !has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed) {
+/// Without `cap_perfmon` or without BTF one degradation, already there, tells of all programs that need it.
+fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> Option<Degradation> {
+    if !tracing || (!has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed)) {
         return None;
     }
     Some(Degradation {
@@ -379,8 +397,8 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
         (names::TOTALS, 4, size_of::<abi::Counters>(), Some(2)),
         (names::STATS, 4, size_of::<abi::HalfStats>(), Some(2)),
         (names::ACTIVE, 4, 4, Some(1)),
-        (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), Some(CLAIM_CAPACITY)),
-        (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), Some(CLAIM_CAPACITY)),
+        (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), None),
+        (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), None),
         (names::CLAIM_STATS, 4, size_of::<abi::ClaimStats>(), Some(1)),
         (names::TAPS[0], size_of::<abi::TapKey>(), size_of::<abi::TapValue>(), None),
         (names::TAPS[1], size_of::<abi::TapKey>(), size_of::<abi::TapValue>(), None),
@@ -396,9 +414,10 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
                 "the kernel object's map {name} is not what this binary expects; rebuild it with `cargo xtask build-ebpf`"
             ))
         };
-        let data = match ebpf.take_map(name).ok_or_else(wrong)? {
-            Map::HashMap(data) | Map::Array(data) | Map::PerCpuArray(data) => data,
-            _ => return Err(wrong()),
+        let (Map::HashMap(data) | Map::Array(data) | Map::PerCpuArray(data)) =
+            ebpf.take_map(name).ok_or_else(wrong)?
+        else {
+            return Err(wrong());
         };
         let info = data.info().map_err(|error| SourceError::new(format!("map {name}: {}", chain(&error))))?;
         let fits = info.key_size() as usize == key

@@ -15,6 +15,7 @@ use crate::model::{Backend, Batch, Degradation, Health, Loaded, MapHealth, Mono,
 use crate::source::{Source, SourceError};
 use aya::Ebpf;
 use aya::maps::MapData;
+use aya_log::EbpfLogger;
 use bpf::RcuBarrier;
 use monitor_common as abi;
 use monitor_common::names;
@@ -38,6 +39,8 @@ pub struct Options {
     pub promiscuous: bool,
     /// Programs to treat as refused, for tests.
     pub refuse: Vec<String>,
+    /// Whether this process may load programs that follow kernel pointers (`cap_perfmon`).
+    pub tracing: bool,
 }
 
 /// Checks, before the screen is taken, what can be checked without loading: the cgroup and the interfaces are there.
@@ -53,6 +56,8 @@ pub fn preflight(options: &Options) -> Result<(), SourceError> {
 pub struct EbpfSource {
     /// Dropping it detaches and unloads every program. `None` once closed.
     ebpf: Option<Ebpf>,
+    /// Log lines of the programs, where a log was asked for.
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
     maps: HashMap<&'static str, MapData>,
     barrier: RcuBarrier,
     cpus: usize,
@@ -77,13 +82,9 @@ impl EbpfSource {
     /// Where nothing can be counted; one sentence with the fix.
     pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
         let target = cgroup::open(options.cgroup.as_deref())?;
-        let load = load::LoadOptions {
-            capacity: options.capacity,
-            tapped: !options.interfaces.is_empty(),
-            refuse: options.refuse.clone(),
-        };
-        let mut loaded = load::load(&target, &load)?;
+        let mut loaded = load::load(&target, options)?;
         let maps = load::maps(&mut loaded.ebpf)?;
+        let logger = kernel_log(&mut loaded.ebpf);
         let active = map(&maps, names::ACTIVE)?;
         let barrier = RcuBarrier::new(active).map_err(|error| failed("making the RCU barrier", &error))?;
         let cpus = aya::util::nr_cpus()
@@ -105,6 +106,7 @@ impl EbpfSource {
         let view = interface::View::open(&options.interfaces, options.promiscuous, target.scoped, taps);
         Ok(Self {
             ebpf: Some(loaded.ebpf),
+            logger,
             maps,
             barrier,
             cpus,
@@ -175,12 +177,12 @@ impl EbpfSource {
         result.map_err(|error| failed("draining the interface table", &error))?;
         let stats = self.take_stats(names::TAP_STATS, half)?;
         self.note_fill(names::TAPS[half as usize], &stats);
-        if stats.full + stats.busy > 0 {
-            self.degrade(
-                "interface table full: some bytes of interfaces have no flow".to_owned(),
-                format!("more than {} conversations in one interval", self.capacity),
-            );
-        }
+        self.degrade(
+            stats.full + stats.busy > 0,
+            "some bytes of interfaces have no flow",
+            &format!("more than {} conversations in one interval", self.capacity),
+            &format!("raise --capacity above {}", self.capacity),
+        );
         Ok(())
     }
 
@@ -220,34 +222,30 @@ impl EbpfSource {
     fn note_pressure(&mut self, half: u32, stats: &abi::HalfStats) {
         self.note_fill(names::FLOWS[half as usize], stats);
         self.health.overflowed_packets += stats.full + stats.busy + stats.unparsed;
-        let lost = [
-            (stats.full > 0, "flow table full", format!("more than {} flows in one interval", self.capacity)),
-            (stats.busy > 0, "flow table busy", "the kernel could not add rows for a moment".to_owned()),
-            (
-                stats.unparsed > 0,
-                "packets without readable headers",
-                "not IPv4 or IPv6, or cut short".to_owned(),
-            ),
-        ];
-        for (happened, what, why) in lost {
-            let what = format!("{what}: some bytes have an owner but no flow");
-            if happened {
-                self.degrade(what, why);
-            }
-        }
+        let raise = format!("raise --capacity above {}", self.capacity);
+        self.degrade(
+            stats.full > 0,
+            "some bytes have an owner but no flow",
+            &format!("more than {} flows in one interval", self.capacity),
+            &raise,
+        );
+        self.degrade(
+            stats.busy > 0,
+            "a few bytes have an owner but no flow",
+            "the kernel could not add rows for a moment",
+            "none",
+        );
+        self.degrade(
+            stats.unparsed > 0,
+            "packets without readable headers have an owner but no flow",
+            "they are neither IPv4 nor IPv6, or cut short",
+            "none",
+        );
     }
 
     fn note_fill(&mut self, name: &str, stats: &abi::HalfStats) {
         if let Some(map) = self.health.maps.iter_mut().find(|map| map.name == name) {
             map.fill = stats.inserts;
-        }
-    }
-
-    /// Says once that a table was too small.
-    fn degrade(&mut self, what: String, why: String) {
-        if !self.health.degraded.iter().any(|known| known.what == what) {
-            let fix = format!("raise --capacity above {}", self.capacity);
-            self.health.degraded.push(Degradation { what, why, fix });
         }
     }
 
@@ -261,7 +259,42 @@ impl EbpfSource {
         bpf::drain::<abi::ProcessKey, abi::Process>(self.map(names::PROCS)?, &mut processes)
             .map_err(|error| failed("draining the process table", &error))?;
         out.processes.extend(processes.iter().map(|(key, value)| decode::process_seen(*key, value)));
+        self.note_claim_pressure()
+    }
+
+    /// Says it once when claims had no room; the counts never go back, so what was said stays true.
+    fn note_claim_pressure(&mut self) -> Result<(), SourceError> {
+        let per_cpu = bpf::read_per_cpu::<abi::ClaimStats>(self.map(names::CLAIM_STATS)?, 0, self.cpus)
+            .map_err(|error| failed("reading the claim statistics", &error))?;
+        let sum = |field: fn(&abi::ClaimStats) -> u64| per_cpu.iter().map(field).sum::<u64>();
+        let raise = format!("raise --capacity above {}", self.capacity);
+        self.degrade(
+            sum(|stats| stats.no_storage) > 0,
+            "the owner of some sockets is joined late, or unknown on passed sockets",
+            "net.core.optmem_max leaves no room for an owner on them",
+            "sudo sysctl net.core.optmem_max=131072 in their network namespace",
+        );
+        self.degrade(
+            sum(|stats| stats.claims_full) > 0,
+            "some accepted connections stay with their listener",
+            "more sockets changed hands in one interval than the claim table holds",
+            &raise,
+        );
+        self.degrade(
+            sum(|stats| stats.procs_full) > 0,
+            "some processes that are gone have no name",
+            "more processes claimed sockets in one interval than the process table holds",
+            &raise,
+        );
         Ok(())
+    }
+
+    /// Adds a degradation, once.
+    fn degrade(&mut self, happened: bool, what: &str, why: &str, fix: &str) {
+        if happened && !self.health.degraded.iter().any(|known| known.what == what) {
+            let [what, why, fix] = [what, why, fix].map(str::to_owned);
+            self.health.degraded.push(Degradation { what, why, fix });
+        }
     }
 
     fn hand_over_seeds(&mut self, now: Mono, out: &mut Batch) {
@@ -277,6 +310,9 @@ impl EbpfSource {
         out.from = self.polled;
         out.to = now;
         self.polled = now;
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
         self.health.drain = started.elapsed();
         self.health.degraded.retain(|degradation| !self.noticed.contains(degradation));
         self.noticed = self.view.notices().to_vec();
@@ -366,6 +402,16 @@ fn map_health(maps: &HashMap<&'static str, MapData>) -> Vec<MapHealth> {
         .collect();
     health.sort_by_key(|map| map.name);
     health
+}
+
+/// The programs' log lines go to `log`; nothing is read where that is off.
+fn kernel_log(ebpf: &mut Ebpf) -> Option<EbpfLogger<&'static dyn log::Log>> {
+    if log::max_level() == log::LevelFilter::Off {
+        return None;
+    }
+    EbpfLogger::init_with_logger(ebpf, log::logger())
+        .inspect_err(|error| log::warn!("the kernel programs' log cannot be read: {error}"))
+        .ok()
 }
 
 /// Kernel memory of a map in bytes, from fdinfo (kernel/bpf/syscall.c, `bpf_map_show_fdinfo`).
