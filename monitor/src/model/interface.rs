@@ -194,6 +194,12 @@ pub struct InterfaceLedger {
 }
 
 impl InterfaceSide {
+    /// Whether there is anything to tell: something moved, or a tap looked and nothing did.
+    pub fn moved(&self) -> bool {
+        let seen = self.attributed | self.kernel | self.pending | self.ambiguous | self.unknown;
+        self.tap.is_some() || self.device.unwrap_or(0) | seen != 0
+    }
+
     /// Closes the side: what the parts leave of the device.
     #[must_use]
     pub fn closed(mut self) -> Self {

@@ -71,6 +71,7 @@ impl Interfaces {
                 tx: side(&sum, |counters, tag| rule.tx(counters, tag)),
             });
         }
+        ledger.retain(|interface| [interface.rx, interface.tx].iter().any(InterfaceSide::moved));
         ledger.sort_by_key(|interface| (interface.netns, interface.ifindex));
         ledger
     }

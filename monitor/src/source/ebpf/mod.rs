@@ -327,7 +327,7 @@ impl EbpfSource {
 impl Source for EbpfSource {
     fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
-        self.view.look();
+        self.view.look(false);
         self.turn(out)?;
         self.take_interfaces(now, false, out);
         self.drain_claims(out)?;
@@ -349,7 +349,7 @@ impl Source for EbpfSource {
         // Detach first: what passes after this is not ours to count, and nothing is written any more once the wait
         // is over.
         // The taps go first: what they miss is a byte less to explain, what sockets missed would look like no socket's.
-        self.view.look();
+        self.view.look(true);
         self.view.stop();
         drop(self.ebpf.take());
         self.wait()?;

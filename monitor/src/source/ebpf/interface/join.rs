@@ -201,12 +201,15 @@ impl Join {
     }
 
     /// What the taps counted.
-    pub(super) fn carried(&mut self, row: &TapRow, now: Mono) {
-        self.fragments |= row.conversation.fragment;
-        let balance = self.balances.entry(row.conversation).or_default();
+    pub(super) fn carried(&mut self, row: &TapRow, scene: &Scene<'_>) {
+        let mut at = row.conversation;
+        // A macvlan has a link-layer address of its own, and its sockets are here.
+        at.other_host &= !scene.addresses.mine(at.local.addr);
+        self.fragments |= at.fragment;
+        let balance = self.balances.entry(at).or_default();
         balance.tap += row.moved;
         balance.tap_device += row.device;
-        balance.last = now;
+        balance.last = scene.now;
     }
 
     /// What the taps counted without a row, because their table was full.

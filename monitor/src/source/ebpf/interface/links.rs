@@ -16,8 +16,8 @@ pub(super) fn has_frames(link: &Link) -> bool {
     matches!(link.hardware, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK)
 }
 
-/// How the device counts. Software devices add `skb->len` (drivers/net/veth.c, loopback.c, tun.c; net/8021q and
-/// net/bridge receive after the header is off); virtio-net counts super-packets, too; other hardware counts the wire.
+/// How the device counts. Software devices add `skb->len` (drivers/net/veth.c, tun.c; loopback.c after the header is
+/// off, net/8021q and net/bridge on receive, too); virtio-net counts super-packets; other hardware counts the wire.
 pub(super) fn rule(link: &Link) -> DeviceRule {
     let header = if has_frames(link) { ETHERNET } else { 0 };
     let unit = if link.kind.is_empty() && link.hardware != libc::ARPHRD_LOOPBACK && link.bus != "virtio" {
@@ -25,8 +25,9 @@ pub(super) fn rule(link: &Link) -> DeviceRule {
     } else {
         Unit::Stack
     };
-    let rx_link = if matches!(link.kind.as_str(), "vlan" | "bridge") { 0 } else { header };
-    DeviceRule { unit, rx_link, tx_link: header }
+    let looped = link.hardware == libc::ARPHRD_LOOPBACK;
+    let rx_link = if looped || matches!(link.kind.as_str(), "vlan" | "bridge") { 0 } else { header };
+    DeviceRule { unit, rx_link, tx_link: if looped { 0 } else { header } }
 }
 
 /// A way from the interface that a socket sees to one that is tapped.
@@ -116,6 +117,8 @@ mod tests {
         let stack = |rx_link, tx_link| DeviceRule { unit: Unit::Stack, rx_link, tx_link };
         assert_eq!(rule(&link(2, "veth", None, None)), stack(14, 14));
         assert_eq!(rule(&link(2, "vlan", None, None)), stack(0, 14));
+        let lo = Link { hardware: libc::ARPHRD_LOOPBACK, ..Link::default() };
+        assert_eq!(rule(&lo), stack(0, 0));
         let tun = Link { hardware: libc::ARPHRD_NONE, ..link(2, "tun", None, None) };
         assert_eq!(rule(&tun), stack(0, 0));
         assert_eq!(rule(&link(2, "", None, None)).unit, Unit::Wire);

@@ -92,7 +92,7 @@ impl Bench {
             closing,
         };
         for row in taps {
-            self.join.carried(row, self.now);
+            self.join.carried(row, &scene);
         }
         for delta in sockets {
             assert!(self.join.seen(delta, &scene));
