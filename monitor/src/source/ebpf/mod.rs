@@ -95,7 +95,7 @@ impl EbpfSource {
         let mut health = Health {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
-            scope: target.scope,
+            scope: scope(target.scope, &options.interfaces),
             degraded: loaded.degraded,
             programs: loaded.programs,
             maps: map_health(&maps),
@@ -362,6 +362,11 @@ impl Source for EbpfSource {
         self.finish(now, started, out);
         Ok(())
     }
+}
+
+/// What is covered, for the header.
+fn scope(sockets: String, interfaces: &[String]) -> String {
+    if interfaces.is_empty() { sockets } else { format!("{sockets} on {}", interfaces.join(", ")) }
 }
 
 fn map<'a>(

@@ -221,7 +221,7 @@ impl Join {
     pub(super) fn seen(&mut self, delta: &Delta, scene: &Scene<'_>) -> bool {
         let FlowId { protocol, local, remote, netns, ifindex, .. } = delta.flow;
         // A row whose namespace is not known may be of this one: then its bytes are not called unseen.
-        if netns != scene.netns && netns != 0 {
+        if netns != scene.netns && netns != 0 && scene.netns != 0 {
             return false;
         }
         let Some(carriers) = scene.carriers.get(&ifindex) else { return false };

@@ -208,6 +208,8 @@ impl View {
         let frames = links::has_frames(link);
         let program = if frames { &self.programs.frames } else { &self.programs.packets };
         let opened = match program {
+            // Without it nothing can be joined, and what sockets saw would look like nobody's.
+            _ if self.netns == 0 => Err("the kernel does not tell namespaces apart (SO_NETNS_COOKIE)".to_owned()),
             Some(program) => {
                 use std::os::fd::AsFd;
                 Tap::open(link.index, program.as_fd(), self.promiscuous).map_err(|error| error.to_string())
@@ -230,7 +232,7 @@ impl View {
                     link.name
                 ),
                 why,
-                fix: "run it as root, or allow CAP_NET_RAW".to_owned(),
+                fix: "run it as root on Linux 5.14 or newer, or allow CAP_NET_RAW".to_owned(),
             }),
         }
     }
