@@ -12,7 +12,7 @@ mod wire;
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 2;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -429,6 +429,8 @@ pub struct SeedRecord {
     pub start: u64,
     /// comm of the thread-group leader.
     pub comm: [u8; 16],
+    /// Netns cookie of the socket, 0 where it cannot be read.
+    pub netns: u64,
 }
 
 /// A process's generation: its start time in units of 2^20 ns (about a millisecond), modulo 2^32. Together with the
@@ -459,6 +461,10 @@ pub struct Offsets {
     pub task_flags: u32,
     /// `sock_common.skc_cookie`.
     pub skc_cookie: u32,
+    /// `sock_common.skc_net.net`.
+    pub skc_net: u32,
+    /// `net.net_cookie`.
+    pub net_cookie: u32,
 }
 
 macro_rules! layout {
@@ -481,8 +487,8 @@ layout! {
     ProcessKey: 8;
     Process: 48;
     ClaimStats: 32;
-    SeedRecord: 40;
-    Offsets: 32;
+    SeedRecord: 48;
+    Offsets: 40;
     Tuple: 40;
     WireKey: 48;
     TapKey: 48;

@@ -129,6 +129,8 @@ pub static OFFSETS: Offsets = Offsets {
     task_comm: 0,
     task_flags: 0,
     skc_cookie: 0,
+    skc_net: 0,
+    net_cookie: 0,
 };
 /// 1: attached to a sub-tree; tracing programs and the seed must not make storage for sockets outside of it.
 #[unsafe(no_mangle)]
@@ -139,6 +141,9 @@ pub static CLONE: u32 = 1;
 /// 1: `bpf_get_current_task_btf` is there for cgroup/sock and sock_addr programs.
 #[unsafe(no_mangle)]
 pub static CGROUP_TASK: u32 = 0;
+/// 1: tracing programs are offered `bpf_get_socket_cookie`, `bpf_sk_storage_get` and `bpf_get_current_task_btf`.
+#[unsafe(no_mangle)]
+pub static TRACING: u32 = 1;
 /// 1: `bpf_get_netns_cookie` is there for cgroup_skb programs.
 #[unsafe(no_mangle)]
 pub static SKB_NETNS: u32 = 0;

@@ -7,7 +7,7 @@
 
 use crate::account::{Slot, add, zero};
 use crate::maps::{
-    CGROUP_TASK, CLAIM_STATS, CLAIMS, CLONE, OFFSETS, OWNERS, OWNERS_NO_CLONE, PROCS, SCOPED, global,
+    CGROUP_TASK, CLAIM_STATS, CLAIMS, CLONE, OFFSETS, OWNERS, OWNERS_NO_CLONE, PROCS, SCOPED, TRACING, global,
 };
 use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
 use aya_ebpf::helpers::generated::{
@@ -59,7 +59,7 @@ pub struct Claimant {
 pub enum Reader {
     /// A cgroup program: only where the kernel offers the helper to it.
     Cgroup,
-    /// A tracing program: always.
+    /// A tracing program: always, but below Linux 5.11.
     Tracing,
 }
 
@@ -68,8 +68,8 @@ pub enum Reader {
 pub fn current(reader: Reader) -> Claimant {
     // SAFETY: takes no argument.
     let tgid = (unsafe { bpf_get_current_pid_tgid() } >> 32) as u32;
-    let readable =
-        global(&OFFSETS).task_group_leader != 0 && (reader == Reader::Tracing || global(&CGROUP_TASK) == 1);
+    let readable = global(&OFFSETS).task_group_leader != 0
+        && global(if reader == Reader::Tracing { &TRACING } else { &CGROUP_TASK }) == 1;
     if !readable {
         return Claimant { tgid, generation: 0, start: 0, flags: 0, task: ptr::null() };
     }
@@ -89,6 +89,10 @@ pub fn claimant(tgid: u32, task: *const u8) -> Claimant {
         let start = field::<u64>(leader, offsets.task_start_boottime);
         if field::<u32>(task, offsets.task_flags) & PF_KTHREAD != 0 {
             return Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_KERNEL, task: ptr::null() };
+        }
+        if global(&CGROUP_TASK) == 0 {
+            // The cgroup hooks cannot tell a process's start, and a process must have one name in all hooks.
+            return Claimant { tgid, generation: 0, start: 0, flags: 0, task };
         }
         Claimant { tgid, generation: generation(start), start, flags: 0, task }
     }
@@ -143,6 +147,25 @@ pub unsafe fn claim(sk: *mut c_void, cookie: u64, netns: u64, method: u8, reader
         }
     }
     changed(cookie, netns, method, 0, &claimant);
+}
+
+/// Claims a socket where its storage is out of reach: userspace settles its rows by the claim. Cheap when repeated: a
+/// claim that was not drained yet only gets its latest time.
+#[inline(always)]
+pub fn claim_without_storage(cookie: u64, method: u8) {
+    let claimant = current(Reader::Tracing);
+    let key = ClaimKey { cookie, tgid: claimant.tgid, generation: claimant.generation };
+    if let Some(before) = CLAIMS.get_ptr_mut(&key) {
+        // SAFETY: a live row; at worst it was drained meanwhile and its memory belongs to another claim, whose latest
+        // time then is a little later than it was.
+        unsafe {
+            if claim_priority((*before).method) >= claim_priority(method) {
+                addr_of_mut!((*before).last).write_volatile(bpf_ktime_get_boot_ns());
+                return;
+            }
+        }
+    }
+    changed(cookie, 0, method, 0, &claimant);
 }
 
 #[inline(always)]
@@ -308,7 +331,7 @@ pub unsafe fn release(sk: *mut c_void, cookie: u64) {
 /// # Safety
 /// As [`claim`].
 #[inline(always)]
-pub unsafe fn seed(sk: *mut c_void, cookie: u64, claimant: &Claimant) {
+pub unsafe fn seed(sk: *mut c_void, cookie: u64, netns: u64, claimant: &Claimant) {
     // SAFETY: the caller's.
     let owner = unsafe { storage(sk, global(&SCOPED) == 0) };
     if owner.is_null() {
@@ -316,6 +339,9 @@ pub unsafe fn seed(sk: *mut c_void, cookie: u64, claimant: &Claimant) {
     }
     // SAFETY: live storage.
     unsafe {
+        if (*owner).netns == 0 {
+            (*owner).netns = netns;
+        }
         if (*owner).cookie != cookie || ((*owner).tgid == 0 && (*owner).flags == 0) {
             set(owner, cookie, CLAIM_SEED, claimant);
         } else if (*owner).method == CLAIM_SEED && !same(owner, claimant) {

@@ -13,6 +13,7 @@ pub mod cgroup;
 pub mod counters;
 pub mod frames;
 pub mod json;
+pub mod kernel;
 pub mod monitor;
 pub mod netns;
 pub mod program;

@@ -5,6 +5,7 @@ use monitor_tests::{
     accounts::{as_the_stack_carried, balance, datagrams},
     agent::{Agent, reconnect},
     json::{counters, field, number, sum},
+    kernel,
     monitor::{self, Monitor},
     scene::Scene,
     veth::{ETHERNET, Version},
@@ -70,7 +71,14 @@ fn a_socket_that_was_there_first(version: Version) {
             .into_iter()
             .zip([&scene.pair.a, &scene.pair.b].into_iter().zip(before))
     {
-        as_the_stack_carried(last, &end.name, end.counters().since(before));
+        if kernel::older_than(5, 12) {
+            // Such a kernel does not tell in which namespace an older socket is, so its interface has no name.
+            let (own, device) = (sum(last.flows_of(agent.pid())), end.counters().since(before));
+            assert_eq!(own.tx_skb_bytes + 14 * own.tx_skbs, device.tx_bytes, "{:#}", last.0);
+            assert_eq!(own.rx_skb_bytes + 14 * own.rx_skbs, device.rx_bytes, "{:#}", last.0);
+        } else {
+            as_the_stack_carried(last, &end.name, end.counters().since(before));
+        }
         let flows = last.flows_of(agent.pid());
         assert_eq!(flows.len(), 1, "{:#}", last.0);
         assert_eq!(number(flows[0], "socket"), socket.cookie);

@@ -15,6 +15,7 @@ mod steps;
 mod test;
 mod toolchain;
 mod verify;
+mod vm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Verify,
     /// Build the kernel programs and write the object that is committed
     BuildEbpf(build_ebpf::Args),
+    /// Run monitor and its tests on other kernels, emulated, and compare with docs/kernels.md
+    Vm(vm::Args),
     /// Measure what monitor costs
     Bench(bench::Args),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Verify => verify::main(),
+        Command::Vm(args) => vm::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
     };

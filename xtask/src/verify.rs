@@ -5,6 +5,7 @@ use crate::packages;
 use crate::project::Project;
 use crate::shell;
 use crate::steps::{Steps, Verdict};
+use crate::vm;
 use anyhow::{Result, bail};
 use std::process::{Command, ExitCode};
 
@@ -13,13 +14,16 @@ const DENY_VERSION: &str = "0.20.2";
 
 /// The command.
 pub(crate) fn main() -> Result<ExitCode> {
-    println!("The object byte for byte, lints of the kernel programs, documentation, licences and sources.");
+    println!(
+        "The object byte for byte, lints of the kernel programs, documentation, licences, other kernels."
+    );
     let project = Project::find()?;
     let mut steps = Steps::default();
     steps.step("a rebuild gives the committed object", || object(&project));
     steps.step("lints of the kernel programs", || build_ebpf::lint(&project).map(|()| Verdict::Passed));
     steps.step("documentation", || documentation(&project));
     steps.step("licences, bans and sources of dependencies", || dependencies(&project));
+    steps.step("other kernels are as docs/kernels.md says", || vm::check(&project).map(|()| Verdict::Passed));
     Ok(steps.finish(false))
 }
 

@@ -43,10 +43,28 @@ pub extern "C" fn task_file(ctx: *const TaskFile) -> i32 {
         }
         let cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
         let holder = claimant(field(task, offsets.task_tgid), task);
-        seed(sk.cast_mut().cast(), cookie, &holder);
-        let record =
-            SeedRecord { cookie, process: key_of(&holder), start: start_of(&holder), comm: comm(&holder) };
+        let netns = netns(sk);
+        seed(sk.cast_mut().cast(), cookie, netns, &holder);
+        let record = SeedRecord {
+            cookie,
+            process: key_of(&holder),
+            start: start_of(&holder),
+            comm: comm(&holder),
+            netns,
+        };
         bpf_seq_write((*(*ctx).meta).seq, (&raw const record).cast(), size_of::<SeedRecord>() as u32);
     }
     0
+}
+
+/// The netns cookie of a socket, where it lies: tracing programs have no helper for it (Linux 5.12 made it a number that
+/// is there from the start).
+#[inline(always)]
+unsafe fn netns(sk: *const u8) -> u64 {
+    let offsets = global(&OFFSETS);
+    if offsets.skc_net == 0 || offsets.net_cookie == 0 {
+        return 0;
+    }
+    // SAFETY: `sk` is a socket that the verifier knows, and so is the namespace it points to.
+    unsafe { field(field::<*const u8>(sk, offsets.skc_net), offsets.net_cookie) }
 }

@@ -1,7 +1,7 @@
 //! BTF tracepoints: who really reads and writes, and who executes what. They observe only; the result is ignored.
 
-use crate::maps::{OFFSETS, SCOPED, global};
-use crate::owner::{Reader, claim, claimant, describe, field};
+use crate::maps::{OFFSETS, SCOPED, TRACING, global};
+use crate::owner::{Reader, claim, claim_without_storage, claimant, describe, field};
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -32,6 +32,13 @@ fn claim_traced(sk: *const u8, method: u8) {
         }
         // Read where it lies; the helper is only needed where the socket has none yet.
         let mut cookie = field::<u64>(sk, global(&OFFSETS).skc_cookie);
+        if global(&TRACING) == 0 {
+            // Without a cookie no packet hook has seen the socket yet, so there are no bytes to claim.
+            if cookie != 0 {
+                claim_without_storage(cookie, method);
+            }
+            return;
+        }
         if cookie == 0 {
             cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
         }

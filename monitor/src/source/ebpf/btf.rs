@@ -95,7 +95,7 @@ fn trailing(info: u32) -> Option<usize> {
 /// The offsets that the kernel programs need; 0 where a member was not found. `None` where the blob is not BTF.
 pub fn offsets(blob: &[u8]) -> Option<Offsets> {
     let types = Types::parse(blob)?;
-    let wanted = ["sock_common", "socket", "task_struct"];
+    let wanted = ["sock_common", "socket", "task_struct", "net"];
     let mut found: HashMap<&str, usize> = HashMap::new();
     for at in types.starts.iter().skip(1) {
         if types.kind(*at) == Some(KIND_STRUCT)
@@ -118,11 +118,19 @@ pub fn offsets(blob: &[u8]) -> Option<Offsets> {
         task_comm: member("task_struct", "comm"),
         task_flags: member("task_struct", "flags"),
         skc_cookie: member("sock_common", "skc_cookie"),
+        // `possible_net_t`: a struct of nothing but the pointer.
+        skc_net: member("sock_common", "skc_net"),
+        net_cookie: member("net", "net_cookie"),
     })
 }
 
+/// Whether the kernel has something of this name: a function, for what this is asked.
+pub fn mentions(blob: &[u8], name: &str) -> bool {
+    blob.split(|byte| *byte == 0).any(|text| text == name.as_bytes())
+}
+
 /// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
-pub fn as_words(offsets: &Offsets) -> [u32; 8] {
+pub fn as_words(offsets: &Offsets) -> [u32; 10] {
     let Offsets {
         skc_family,
         socket_sk,
@@ -132,6 +140,8 @@ pub fn as_words(offsets: &Offsets) -> [u32; 8] {
         task_comm,
         task_flags,
         skc_cookie,
+        skc_net,
+        net_cookie,
     } = *offsets;
     [
         skc_family,
@@ -142,6 +152,8 @@ pub fn as_words(offsets: &Offsets) -> [u32; 8] {
         task_comm,
         task_flags,
         skc_cookie,
+        skc_net,
+        net_cookie,
     ]
 }
 
@@ -202,6 +214,13 @@ mod tests {
         assert_eq!(offsets.task_tgid, 16 + 8);
         assert_eq!(offsets.socket_sk, 24);
         assert_eq!(offsets.task_comm, 0, "a member that is not there is 0");
+    }
+
+    #[test]
+    fn whole_names_are_mentioned() {
+        let blob = blob(&[("task_struct", structure(0), 8, &[])]);
+        assert!(mentions(&blob, "task_struct"));
+        assert!(!mentions(&blob, "task"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::Options;
 use super::btf;
 use super::cgroup::Target;
 use super::programs::{Kind, PROGRAMS, Spec};
+use super::{in_initial_pid_namespace, seed_procfs, sock_diag};
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
 use aya::maps::{Map, MapData};
@@ -20,12 +21,17 @@ use monitor_common::{
 use std::collections::HashMap;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 /// The committed object: `cargo xtask build-ebpf` makes it, `--check` proves it.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
 
 /// `net.core.optmem_max` below which a clone of the owner could fail and drop a connection, bytes.
 const OPTMEM_FLOOR: u64 = 8192;
+
+/// The helper that gives tracing programs a socket's cookie (Linux 5.12); they were offered its storage one release
+/// earlier. No such program can be loaded to try it, but the kernel names its functions.
+const TRACING_COOKIE: &str = "bpf_get_socket_ptr_cookie";
 
 /// What was loaded.
 pub(super) struct Loaders {
@@ -48,14 +54,16 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
     // the two run side by side.
     std::thread::scope(|scope| {
         let kernel_btf = scope.spawn(Btf::from_sys_fs);
-        let offsets = std::fs::read(btf::VMLINUX).ok().and_then(|blob| btf::offsets(&blob));
+        let facts = Facts::read();
         let mut degraded = Vec::new();
         if !options.tracing {
             degraded.push(no_perfmon());
         }
-        let ebpf = object(offsets.unwrap_or_default(), target, options, &mut degraded)?;
+        let task = helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
+            && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf);
+        let ebpf = object(facts.unwrap_or_default(), task, target, options, &mut degraded)?;
         let kernel_btf = match kernel_btf.join() {
-            Ok(Ok(btf)) if offsets.is_some() => Some(btf),
+            Ok(Ok(btf)) if facts.is_some() => Some(btf),
             Ok(parsed) => {
                 degraded.push(no_btf(parsed.err()));
                 None
@@ -63,25 +71,39 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
             Err(panic) => std::panic::resume_unwind(panic),
         };
         let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
-        attach_all(&mut loaders, target, options, kernel_btf.as_ref())?;
+        let by_procfs = !task && in_initial_pid_namespace();
+        attach_all(&mut loaders, target, options, kernel_btf.as_ref(), by_procfs)?;
         Ok(loaders)
     })
 }
 
+/// What the kernel's type information tells.
+#[derive(Clone, Copy, Default)]
+struct Facts {
+    offsets: Offsets,
+    /// Tracing programs are offered a socket's cookie and storage.
+    tracing: bool,
+}
+
+impl Facts {
+    fn read() -> Option<Self> {
+        let blob = std::fs::read(btf::VMLINUX).ok()?;
+        Some(Self { offsets: btf::offsets(&blob)?, tracing: btf::mentions(&blob, TRACING_COOKIE) })
+    }
+}
+
 /// The object with its maps made and its constants set; no program is loaded yet.
 fn object(
-    offsets: Offsets,
+    facts: Facts,
+    task: bool,
     target: &Target,
     options: &Options,
     degraded: &mut Vec<Degradation>,
 ) -> Result<Ebpf, SourceError> {
-    let offsets = btf::as_words(&offsets);
+    let offsets = btf::as_words(&facts.offsets);
+    let (tracing, task) = (u32::from(facts.tracing), u32::from(task));
     let clone = clone_flag(degraded);
     let scoped = u32::from(target.scoped);
-    let task = u32::from(
-        helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
-            && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf),
-    );
     let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
     // aya's levels are log's: 0 is off, and then the verifier drops the log lines from the programs.
     let log_level = log::max_level() as u8;
@@ -92,6 +114,7 @@ fn object(
         .override_global("SCOPED", &scoped, true)
         .override_global("CLONE", &clone, true)
         .override_global("CGROUP_TASK", &task, true)
+        .override_global("TRACING", &tracing, true)
         .override_global("SKB_NETNS", &skb_netns, true)
         .override_global("AYA_LOG_LEVEL", &log_level, true);
     let tapped = u32::from(!options.interfaces.is_empty());
@@ -138,9 +161,8 @@ fn no_btf(error: Option<aya::BtfError>) -> Degradation {
 /// 1 where the owner may be cloned into accepted sockets. With a tiny `optmem_max` the kernel frees the new socket when
 /// the clone fails (net/core/sock.c, `sk_clone_lock`): monitoring must never cost a connection.
 fn clone_flag(degraded: &mut Vec<Degradation>) -> u32 {
-    let optmem = std::fs::read_to_string("/proc/sys/net/core/optmem_max")
-        .ok()
-        .and_then(|text| text.trim().parse::<u64>().ok())
+    let optmem = optmem_max()
+        .or_else(|| sock_diag::in_namespace(Path::new("/proc/1/ns/net"), optmem_max))
         .unwrap_or(u64::MAX);
     if optmem >= OPTMEM_FLOOR {
         return 1;
@@ -153,6 +175,11 @@ fn clone_flag(degraded: &mut Vec<Degradation>) -> u32 {
         fix: "sudo sysctl net.core.optmem_max=131072, then restart monitor".to_owned(),
     });
     0
+}
+
+/// Below Linux 6.8 only the initial network namespace shows the setting, and it is the machine's.
+fn optmem_max() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/net/core/optmem_max").ok()?.trim().parse().ok()
 }
 
 /// A helper that cannot be probed counts as missing: the program that needs it still loads without.
@@ -195,11 +222,12 @@ fn attach_all(
     target: &Target,
     options: &Options,
     kernel_btf: Option<&Btf>,
+    by_procfs: bool,
 ) -> Result<(), SourceError> {
     let mut passes = 0;
     for spec in PROGRAMS {
         if spec.kind == Kind::Count && passes == 0 {
-            passes += usize::from(seed(loaders));
+            passes += usize::from(seed(loaders, by_procfs));
         }
         if spec.kind == Kind::Tap && options.interfaces.is_empty() {
             let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
@@ -208,18 +236,23 @@ fn attach_all(
         }
         let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
         let loaded = match result {
-            Ok(()) => Loaded::Yes,
+            Ok(()) => {
+                log::info!("program {} loaded", spec.name);
+                Loaded::Yes
+            }
             Err(refusal) if spec.kind == Kind::Count => return Err(counter_error(spec, &refusal)),
             Err(refusal) => {
                 log::warn!("program {} refused: {}", spec.name, refusal.log);
-                loaders.degraded.extend(degradation(spec, &refusal, options.tracing, kernel_btf.is_some()));
+                let lost = degradation(spec, &refusal, options.tracing, kernel_btf.is_some());
+                let instead = spec.kind == Kind::Seed && by_procfs;
+                loaders.degraded.extend(lost.map(|lost| if instead { found_in_procfs(lost) } else { lost }));
                 Loaded::Refused(refusal.why)
             }
         };
         let id = program_id(&loaders.ebpf, spec.name);
         loaders.programs.push(ProgramHealth { name: spec.name, id, loaded });
     }
-    passes += usize::from(seed(loaders));
+    passes += usize::from(seed(loaders, by_procfs));
     loaders.seeded = passes == 2;
     Ok(())
 }
@@ -325,12 +358,23 @@ pub(super) fn tap_programs(ebpf: &mut Ebpf) -> super::interface::Programs {
     super::interface::Programs { frames: descriptor("frames"), packets: descriptor("packets") }
 }
 
-/// One pass of the seed. False where it did not run.
-fn seed(loaders: &mut Loaders) -> bool {
+/// The seed goes by /proc instead: what is lost then is less.
+fn found_in_procfs(lost: Degradation) -> Degradation {
+    let what = "sockets older than monitor that no process shows in /proc are unknown until they are used";
+    Degradation { what: what.to_owned(), ..lost }
+}
+
+/// One pass of the seed. False where it did not run, or not for every kind of socket.
+fn seed(loaders: &mut Loaders, by_procfs: bool) -> bool {
     match read_seeds(&mut loaders.ebpf) {
         Ok(Some(mut records)) => {
             loaders.seeds.append(&mut records);
             true
+        }
+        Ok(None) if by_procfs => {
+            let mut pass = seed_procfs::pass();
+            loaders.seeds.append(&mut pass.records);
+            pass.complete
         }
         Ok(None) => false,
         Err(why) => {
@@ -370,6 +414,7 @@ fn decode_seed(bytes: &[u8]) -> Option<SeedRecord> {
         process: monitor_common::ProcessKey { tgid: u32_at(8)?, generation: u32_at(12)? },
         start: u64_at(16)?,
         comm: bytes.get(24..40)?.try_into().ok()?,
+        netns: u64_at(40)?,
     })
 }
 
@@ -443,10 +488,12 @@ mod tests {
         bytes.extend_from_slice(&9_u32.to_le_bytes());
         bytes.extend_from_slice(&123_u64.to_le_bytes());
         bytes.extend_from_slice(b"curl\0\0\0\0\0\0\0\0\0\0\0\0");
+        bytes.extend_from_slice(&5_u64.to_le_bytes());
         let record = decode_seed(&bytes).unwrap();
         assert_eq!((record.cookie, record.process.tgid, record.process.generation), (7, 42, 9));
         assert_eq!((record.start, &record.comm[..5]), (123, &b"curl\0"[..]));
-        assert!(decode_seed(&bytes[..39]).is_none());
+        assert_eq!(record.netns, 5);
+        assert!(decode_seed(&bytes[..47]).is_none());
     }
 
     #[test]

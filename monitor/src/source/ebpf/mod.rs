@@ -9,7 +9,10 @@ mod cgroup;
 mod decode;
 mod interface;
 mod load;
+mod old_netns;
 mod programs;
+mod seed_procfs;
+mod sock_diag;
 
 use crate::model::{Backend, Batch, Degradation, Health, Loaded, MapHealth, Mono, Unplaced};
 use crate::source::{Source, SourceError};
@@ -66,6 +69,10 @@ pub struct EbpfSource {
     polled: Mono,
     seeds: Vec<abi::SeedRecord>,
     seeded: bool,
+    /// Netns cookies of sockets older than the programs, by socket cookie, for kernels whose packet hooks cannot tell.
+    netns: HashMap<u64, u64>,
+    /// Names interfaces where the kernel is too old for the resolver.
+    interfaces: Option<old_netns::Interfaces>,
     health: Health,
     health_sent: Option<Health>,
     rows: Vec<(abi::FlowKey, abi::FlowValue)>,
@@ -104,6 +111,8 @@ impl EbpfSource {
         health.degraded.extend(pid_namespace());
         let taps = load::tap_programs(&mut loaded.ebpf);
         let view = interface::View::open(&options.interfaces, options.promiscuous, target.scoped, taps);
+        let known = loaded.seeds.iter().filter(|seed| seed.netns != 0);
+        let netns = known.map(|seed| (seed.cookie, seed.netns)).collect();
         Ok(Self {
             ebpf: Some(loaded.ebpf),
             logger,
@@ -115,6 +124,8 @@ impl EbpfSource {
             polled: now,
             seeds: loaded.seeds,
             seeded: loaded.seeded,
+            netns,
+            interfaces: old_netns::Interfaces::if_needed(),
             health,
             health_sent: None,
             rows: Vec::new(),
@@ -148,7 +159,12 @@ impl EbpfSource {
         if stats.inserts > 0 {
             let mut rows = std::mem::take(&mut self.rows);
             let result = bpf::drain(self.map(names::FLOWS[half as usize])?, &mut rows);
-            out.deltas.extend(rows.iter().map(|(key, value)| decode::delta(key, value, self.seeded)));
+            for (key, value) in &mut rows {
+                if value.netns == 0 {
+                    value.netns = self.netns.get(&key.cookie).copied().unwrap_or(0);
+                }
+                out.deltas.push(decode::delta(key, value, self.seeded));
+            }
             rows.clear();
             self.rows = rows;
             result.map_err(|error| failed("draining the flow table", &error))?;
@@ -307,6 +323,9 @@ impl EbpfSource {
     }
 
     fn finish(&mut self, now: Mono, started: Instant, out: &mut Batch) {
+        if let Some(interfaces) = &mut self.interfaces {
+            interfaces.complete(out);
+        }
         out.from = self.polled;
         out.to = now;
         self.polled = now;
@@ -426,13 +445,17 @@ fn memlock(fd: BorrowedFd<'_>) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
 }
 
+/// Where it cannot be told, it is taken for the initial one.
+fn in_initial_pid_namespace() -> bool {
+    // PROC_PID_INIT_INO of include/linux/proc_ns.h.
+    const INITIAL: &str = "pid:[4026531836]";
+    std::fs::read_link("/proc/self/ns/pid").map_or(true, |link| link.as_os_str() == INITIAL)
+}
+
 /// The kernel programs see the pids of the initial pid namespace; inside another one they are not the ones that `ps`
 /// shows.
 fn pid_namespace() -> Option<Degradation> {
-    // PROC_PID_INIT_INO of include/linux/proc_ns.h.
-    const INITIAL: &str = "pid:[4026531836]";
-    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    (link.as_os_str() != INITIAL).then(|| Degradation {
+    (!in_initial_pid_namespace()).then(|| Degradation {
         what: "pids are the host's, not this container's, and names come from the kernel only".to_owned(),
         why: "monitor runs in a pid namespace of its own".to_owned(),
         fix: "run it on the host, or with --pid=host".to_owned(),

@@ -209,7 +209,9 @@ impl View {
         let program = if frames { &self.programs.frames } else { &self.programs.packets };
         let opened = match program {
             // Without it nothing can be joined, and what sockets saw would look like nobody's.
-            _ if self.netns == 0 => Err("the kernel does not tell namespaces apart (SO_NETNS_COOKIE)".to_owned()),
+            _ if self.netns == 0 => {
+                Err("the kernel does not tell namespaces apart (SO_NETNS_COOKIE)".to_owned())
+            }
             Some(program) => {
                 use std::os::fd::AsFd;
                 Tap::open(link.index, program.as_fd(), self.promiscuous).map_err(|error| error.to_string())

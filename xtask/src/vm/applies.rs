@@ -1,0 +1,36 @@
+//! Which tests a kernel cannot run at all, and why. Everything else runs everywhere.
+
+use super::matrix::version;
+
+/// `(test or beginning of its name, first kernel that has what it needs, why)`.
+const NEEDS: [(&str, &str, &str); 2] = [
+    (
+        "gso::wire_bytes_",
+        "6.6",
+        "the second opinion comes from a traffic control link, which is of Linux 6.6",
+    ),
+    (
+        "gso::a_super_packet_without_",
+        "6.2",
+        "tun takes such super-packets (VIRTIO_NET_HDR_GSO_UDP_L4) from Linux 6.2 on",
+    ),
+];
+
+/// Why a test cannot run on a kernel; `None` where it can.
+pub(super) fn why_not(test: &str, kernel: &str) -> Option<&'static str> {
+    let needed =
+        NEEDS.iter().find(|(name, since, _)| test.starts_with(name) && version(kernel) < version(since));
+    needed.map(|&(_, _, why)| why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(why_not("gso::wire_bytes_x", "6.1").is_some());
+        assert!(why_not("gso::wire_bytes_x", "6.12").is_none());
+        assert!(why_not("gso::other", "5.10").is_none());
+    }
+}

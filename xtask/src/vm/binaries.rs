@@ -1,0 +1,62 @@
+//! What runs inside: `monitor` and the tests, linked statically so that they need nothing of the guest.
+
+use crate::project::Project;
+use crate::shell;
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The guests are amd64, whatever builds them.
+const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
+/// The files of the tests crate that run inside; the others test the command line, the screen or the lab.
+const TESTS: [&str; 5] = ["exactness", "gso", "owners", "lifecycle", "optmem"];
+
+/// Static executables, and the tests in them.
+pub(super) struct Binaries {
+    /// Name in the guest, and file here.
+    pub(super) files: Vec<(String, PathBuf)>,
+    /// `(file, test)`, in the order in which they run.
+    pub(super) tests: Vec<(String, String)>,
+}
+
+/// Builds everything.
+pub(super) fn build(project: &Project) -> Result<Binaries> {
+    let mut monitor = cargo(project, &["build", "--package", "monitor"]);
+    shell::run(&mut monitor)?;
+    let directory = project.target.join(TRIPLE).join("release");
+    let mut files = vec![("monitor".to_owned(), directory.join("monitor"))];
+    let mut tests = cargo(project, &["test", "--no-run", "--package", "monitor-tests"]);
+    let messages = shell::capture(tests.arg("--message-format=json-render-diagnostics"))?;
+    files.push(("traffic".to_owned(), directory.join("traffic")));
+    let mut list = Vec::new();
+    for name in TESTS {
+        let path = messages
+            .lines()
+            .find_map(|line| executable(line, name))
+            .with_context(|| format!("cargo built no tests/tests/{name}.rs"))?;
+        // Static, so it runs here, too.
+        let listed = shell::capture(Command::new(&path).args(["--list", "--format=terse"]))?;
+        let in_it = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+        list.extend(in_it.map(|test| (name.to_owned(), test.to_owned())));
+        files.push((name.to_owned(), path));
+    }
+    Ok(Binaries { files, tests: list })
+}
+
+fn cargo(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = project.cargo();
+    command.args(arguments).args(["--quiet", "--release", "--target", TRIPLE]);
+    // Stripped, because all of it goes into the guest's memory.
+    command.env("RUSTFLAGS", "-C target-feature=+crt-static").env("CARGO_PROFILE_RELEASE_STRIP", "true");
+    command
+}
+
+/// The executable of an integration test, if this message of cargo's is about it.
+fn executable(line: &str, name: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let target = &message["target"];
+    let is_it =
+        message["reason"] == "compiler-artifact" && target["name"] == name && target["kind"][0] == "test";
+    if is_it { message["executable"].as_str().map(PathBuf::from) } else { None }
+}
