@@ -12,7 +12,7 @@ mod wire;
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -22,6 +22,12 @@ pub const CAPACITY_RANGE: (u32, u32) = (64, 8_388_608);
 pub const OVERFLOW_CAPACITY: u32 = 8_192;
 /// Entries of [`names::PROCS`] and [`names::CLAIMS`]: what one tick can hold.
 pub const CLAIM_CAPACITY: u32 = 65_536;
+
+/// Rows of [`names::WIRE`] and [`names::TAP_OVERFLOW`] while interfaces are tapped. Without a tap these and
+/// [`names::TAPS`] hold one row.
+pub const WIRE_CAPACITY: u32 = 16_384;
+/// See [`WIRE_CAPACITY`].
+pub const TAP_OVERFLOW_CAPACITY: u32 = 1_024;
 
 /// Names of maps and globals, as they stand in the object.
 pub mod names {
@@ -43,6 +49,14 @@ pub mod names {
     pub const CLAIMS: &str = "CLAIMS";
     /// PERCPU_ARRAY of one `ClaimStats`: never reset.
     pub const CLAIM_STATS: &str = "CLAIM_STATS";
+    /// The two halves of the interface table: HASH, `TapKey` -> `TapValue`. They turn with the flow halves.
+    pub const TAPS: [&str; 2] = ["TAPS_A", "TAPS_B"];
+    /// What found the interface table full: HASH, `TapOverflowKey` -> `TapValue`.
+    pub const TAP_OVERFLOW: [&str; 2] = ["TAP_OVERFLOW_A", "TAP_OVERFLOW_B"];
+    /// PERCPU_ARRAY of `HalfStats` of the interface table, index = half.
+    pub const TAP_STATS: &str = "TAP_STATS";
+    /// HASH, `WireKey` -> `Tuple`, drained every tick: connected sockets whose packets have another tuple on the wire.
+    pub const WIRE: &str = "WIRE";
 }
 
 /// What moved in one row or sum, both directions, since the row was made.
@@ -167,6 +181,101 @@ pub struct HalfStats {
     pub overflow_full: u64,
     /// Packets whose headers could not be read; they went to the overflow table.
     pub unparsed: u64,
+}
+
+/// Two ends and what they speak. Addresses and ports as in [`FlowKey`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tuple {
+    /// Address of this host's end.
+    pub local_addr: [u8; 16],
+    /// Address of the other end.
+    pub remote_addr: [u8; 16],
+    /// Port of this host's end, host order.
+    pub local_port: u16,
+    /// Port of the other end, host order.
+    pub remote_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub ip_version: u8,
+    /// Zero.
+    pub pad: [u8; 2],
+}
+
+/// Key of [`names::WIRE`]: a connected socket and its own tuple. The value is the tuple of the packets that it sends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct WireKey {
+    /// The socket.
+    pub cookie: u64,
+    /// What the socket believes.
+    pub socket: Tuple,
+}
+
+/// Key of a row of the interface table: one direction of one conversation as a device carried it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TapKey {
+    /// Source address, as in [`FlowKey`]; zero where it is not IP.
+    pub src_addr: [u8; 16],
+    /// Destination address.
+    pub dst_addr: [u8; 16],
+    /// Source port, host order; 0 where the protocol has none and in every fragment.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Index of the tapped device.
+    pub ifindex: u32,
+    /// Type of the innermost link-layer header, host order ([`ETHERTYPE_LLC`] for a frame with a length instead).
+    pub ethertype: u16,
+    /// VLAN id of the outermost tag, 0 where there is none.
+    pub vlan: u16,
+    /// IP protocol number, 0 where it is not IP.
+    pub protocol: u8,
+    /// 4 or 6, 0 where it is not IP.
+    pub ip_version: u8,
+    /// `TAP_RECEIVED`, `TAP_SENT`, `TAP_OTHER_HOST`.
+    pub direction: u8,
+    /// 1: a fragment of a datagram.
+    pub fragment: u8,
+}
+
+/// Received, addressed to this host, to all or to many.
+pub const TAP_RECEIVED: u8 = 0;
+/// Sent.
+pub const TAP_SENT: u8 = 1;
+/// Received, and addressed to another host by its link-layer address.
+pub const TAP_OTHER_HOST: u8 = 2;
+/// What the kernel calls a frame of IEEE 802.2 (`ETH_P_802_2` of linux/if_ether.h).
+pub const ETHERTYPE_LLC: u16 = 4;
+
+/// Value of a row of the interface table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TapValue {
+    /// Wire bytes at L3, headers of every segment included, padding not.
+    pub bytes: u64,
+    /// Packets on the wire.
+    pub packets: u64,
+    /// L3 bytes as the stack carried them.
+    pub skb_bytes: u64,
+    /// Socket buffers.
+    pub skbs: u64,
+    /// Wire bytes with the link-layer header, VLAN tags and padding of every segment.
+    pub link_bytes: u64,
+    /// Sum of `skb->len` with the link-layer header, as software devices count; a VLAN tag beside the data is not in it.
+    pub device_bytes: u64,
+}
+
+/// Key of [`names::TAP_OVERFLOW`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TapOverflowKey {
+    /// Index of the tapped device.
+    pub ifindex: u32,
+    /// `TAP_*`.
+    pub direction: u32,
 }
 
 /// Owner of a socket, in SK_STORAGE. 32 bytes at most: a clone of it comes out of `net.core.optmem_max` and a clone
@@ -364,7 +473,7 @@ macro_rules! layout {
     ($($type:ty: $size:expr;)*) => {
         $(const _: () = {
             assert!(core::mem::size_of::<$type>() == $size);
-            assert!(core::mem::align_of::<$type>() == 8 || core::mem::align_of::<$type>() == 4);
+            assert!(matches!(core::mem::align_of::<$type>(), 2 | 4 | 8));
         };)*
     };
 }
@@ -382,6 +491,11 @@ layout! {
     ClaimStats: 32;
     SeedRecord: 48;
     Offsets: 40;
+    Tuple: 40;
+    WireKey: 48;
+    TapKey: 48;
+    TapValue: 48;
+    TapOverflowKey: 8;
 }
 const _: () = {
     assert!(core::mem::offset_of!(FlowKey, local_addr) == 8);

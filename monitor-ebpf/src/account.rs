@@ -4,7 +4,7 @@
 
 use crate::key::{self, Direction};
 use crate::maps::{
-    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TOTALS, global,
+    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAPPED, TOTALS, WIRE, global,
 };
 use crate::owner;
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
@@ -13,14 +13,17 @@ use aya_ebpf::helpers::generated::{
 };
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use core::mem::{MaybeUninit, offset_of};
-use core::ptr::addr_of_mut;
+use core::ptr::{self, addr_of_mut};
 use monitor_common::{
     Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, STANDING_AMBIGUOUS,
-    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, wire_segments,
+    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, Tuple,
+    WireKey, wire_segments,
 };
 
-const E2BIG: i32 = -7;
-const EEXIST: i32 = -17;
+/// No room in a map.
+pub const E2BIG: i32 = -7;
+/// Another CPU made the row.
+pub const EEXIST: i32 = -17;
 const TCP_LISTEN: u32 = 10;
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
@@ -93,14 +96,20 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let socket = full_socket(skb);
     let mut amount = Amount { len: u64::from(len), gso_bytes: 0, gso_packets: 0 };
     // A connected socket knows its ends, and one plain packet needs no header lengths: nothing of it is read.
-    let plain = gso_segs <= 1 && gso_size == 0;
+    // While interfaces are tapped a sent one is read all the same: what is on the wire can be another tuple.
+    let tapped = global(&TAPPED) == 1 && direction == Direction::Egress;
+    let plain = gso_segs <= 1 && gso_size == 0 && !tapped;
     let parsed = if plain && connected_tuple(skb, socket, key) {
         true
-    } else if let Some(headers) = key::parse(skb, direction, key) {
+    } else if let Some(headers) = key::parse(skb, 0, direction, key) {
         let wire = wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size);
         amount.gso_bytes = wire.bytes.wrapping_sub(amount.len);
         amount.gso_packets = wire.packets - 1;
-        connected_tuple(skb, socket, key);
+        if tapped {
+            tapped_tuple(skb, socket, key);
+        } else {
+            connected_tuple(skb, socket, key);
+        }
         true
     } else {
         false
@@ -117,8 +126,9 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     }
 }
 
+/// Which half is written now.
 #[inline(always)]
-fn active() -> u32 {
+pub fn active() -> u32 {
     match ACTIVE.get_ptr(0) {
         // SAFETY: a live array element; volatile, because userspace flips it while programs run.
         Some(active) => unsafe { active.read_volatile() & 1 },
@@ -227,6 +237,42 @@ fn connected_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey
         }
     }
     true
+}
+
+/// As [`connected_tuple`], and notes the packet's tuple where it is not the socket's: it is what a device carries. Once
+/// a tick and socket.
+#[inline(always)]
+fn tapped_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) {
+    let (mut wire, mut own) = (Slot::new(), Slot::new());
+    let (wire, own) = (zero::<Tuple>(&mut wire), zero::<WireKey>(&mut own));
+    copy_tuple(key, wire);
+    if !connected_tuple(skb, socket, key) {
+        return;
+    }
+    own.cookie = key.cookie;
+    copy_tuple(key, &mut own.socket);
+    let (left, right) = (ptr::from_ref(&own.socket).cast::<u64>(), ptr::from_ref(wire).cast::<u64>());
+    let mut differs = 0;
+    let mut index = 0;
+    while index < size_of::<Tuple>() / 8 {
+        // SAFETY: both are 40 initialised bytes, and aligned: they stand in a `Slot`, at a multiple of 8.
+        differs |= unsafe { left.add(index).read_volatile() ^ right.add(index).read_volatile() };
+        index += 1;
+    }
+    if differs != 0 {
+        // Full or busy: the flow is then not joined, which userspace shows.
+        let _ = WIRE.insert(&*own, &*wire, u64::from(BPF_NOEXIST));
+    }
+}
+
+#[inline(always)]
+fn copy_tuple(key: &FlowKey, tuple: &mut Tuple) {
+    tuple.local_addr = key.local_addr;
+    tuple.remote_addr = key.remote_addr;
+    tuple.local_port = key.local_port;
+    tuple.remote_port = key.remote_port;
+    tuple.protocol = key.protocol;
+    tuple.ip_version = key.ip_version;
 }
 
 /// Adds to the row of `key`, making it if need be. False where there is no room for it.

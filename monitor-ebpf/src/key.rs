@@ -1,12 +1,12 @@
 //! From a packet's headers to the ends of its flow.
 //!
-//! Reads IPv4 and IPv6 (extension headers included) and the ports of TCP, UDP, UDP-Lite, DCCP and SCTP. It does not
+//! Works at any offset, so that the cgroup hooks (which see L3) and the taps (which see frames) share it. Reads IPv4 and IPv6 (extension headers included) and the ports of TCP, UDP, UDP-Lite, DCCP and SCTP. It does not
 //! decide who owns the packet, and it looks into no tunnel.
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use core::mem::MaybeUninit;
-use monitor_common::FlowKey;
+use monitor_common::{FlowKey, TapKey};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -22,6 +22,8 @@ const DESTINATION: u8 = 60;
 
 /// The offset's bits in the fragment field of IPv4.
 const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// The bit that says that more of the datagram follows.
+const MORE_FRAGMENTS: u16 = 0x2000;
 
 /// IPv6 extension headers that are walked; a packet with more is counted under the next header that is left.
 const MAX_EXTENSIONS: u32 = 6;
@@ -35,17 +37,65 @@ pub enum Direction {
     Egress,
 }
 
-/// Lengths that the GSO correction needs.
+/// Lengths that the GSO correction needs, and what a tap asks beyond.
 pub struct Headers {
     /// L3 and L4 headers, in bytes, without `jumbo`.
     pub len: u32,
     /// Length of a BIG TCP jumbo hop-by-hop header, or 0.
     pub jumbo: u32,
+    /// Length of the packet as its IP header has it, 0 where that does not say. A short frame is padded beyond it.
+    pub total: u32,
+    /// Part of a fragmented datagram.
+    pub fragment: bool,
 }
 
-/// Reads a `T` at `offset` from the network header; `None` where the packet ends before.
+/// A key that `parse` fills.
+pub trait Ends {
+    /// The address of this host's end, or the source.
+    fn local(&mut self) -> &mut [u8; 16];
+    /// The address of the other end, or the destination.
+    fn remote(&mut self) -> &mut [u8; 16];
+    /// Sets the ports, host order.
+    fn set_ports(&mut self, local: u16, remote: u16);
+    /// Sets the version of IP.
+    fn set_version(&mut self, version: u8);
+    /// The IP protocol number.
+    fn protocol(&mut self) -> &mut u8;
+}
+
+macro_rules! ends {
+    ($key:ty: $local:ident, $remote:ident, $local_port:ident, $remote_port:ident) => {
+        impl Ends for $key {
+            #[inline(always)]
+            fn local(&mut self) -> &mut [u8; 16] {
+                &mut self.$local
+            }
+            #[inline(always)]
+            fn remote(&mut self) -> &mut [u8; 16] {
+                &mut self.$remote
+            }
+            #[inline(always)]
+            fn set_ports(&mut self, local: u16, remote: u16) {
+                self.$local_port = local;
+                self.$remote_port = remote;
+            }
+            #[inline(always)]
+            fn set_version(&mut self, version: u8) {
+                self.ip_version = version;
+            }
+            #[inline(always)]
+            fn protocol(&mut self) -> &mut u8 {
+                &mut self.protocol
+            }
+        }
+    };
+}
+ends!(FlowKey: local_addr, remote_addr, local_port, remote_port);
+ends!(TapKey: src_addr, dst_addr, src_port, dst_port);
+
+/// Reads a `T` at `offset` from the start of what the program sees; `None` where the packet ends before.
 #[inline(always)]
-fn load<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
+pub fn load<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: `skb` is the program's context and the buffer has the size that is passed.
     let result =
@@ -93,31 +143,43 @@ struct Tcp {
     offset_flags: u16,
 }
 
-/// Fills addresses, ports, protocol and version of `key` from the packet. `None` where it is not IP or too short.
+/// Fills addresses, ports, protocol and version of `key` from the packet that begins at `base`. `None` where it is not
+/// IP or too short.
 #[inline(always)]
-pub fn parse(skb: *mut __sk_buff, direction: Direction, key: &mut FlowKey) -> Option<Headers> {
-    let version = load::<u8>(skb, 0)? >> 4;
-    key.ip_version = version;
-    let (l3, jumbo, first_fragment) = if version == 4 {
-        let ip = load::<Ipv4>(skb, 0)?;
-        key.protocol = ip.protocol;
+pub fn parse<K: Ends>(skb: *mut __sk_buff, base: u32, direction: Direction, key: &mut K) -> Option<Headers> {
+    let version = load::<u8>(skb, base)? >> 4;
+    key.set_version(version);
+    let mut jumbo = 0;
+    let (total, fragment, first_fragment);
+    let l3 = if version == 4 {
+        let ip = load::<Ipv4>(skb, base)?;
+        let offset = u16::from_be(ip.fragment);
+        first_fragment = offset & FRAGMENT_OFFSET == 0;
+        fragment = offset & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0;
+        total = u32::from(u16::from_be(ip.len));
+        *key.protocol() = ip.protocol;
         let (local, remote) = ends(direction, ip.src, ip.dst);
-        set_ipv4(&mut key.local_addr, local);
-        set_ipv4(&mut key.remote_addr, remote);
-        (u32::from(ip.version_ihl & 0xf) * 4, 0, u16::from_be(ip.fragment) & FRAGMENT_OFFSET == 0)
+        set_ipv4(key.local(), local);
+        set_ipv4(key.remote(), remote);
+        u32::from(ip.version_ihl & 0xf) * 4
     } else if version == 6 {
-        let ip = load::<Ipv6>(skb, 0)?;
+        let ip = load::<Ipv6>(skb, base)?;
         let (local, remote) = ends(direction, ip.src, ip.dst);
-        key.local_addr = local;
-        key.remote_addr = remote;
-        let walk = extensions(skb, ip.next, ip.payload_len == 0);
-        key.protocol = walk.protocol;
-        (walk.end, walk.jumbo, walk.first_fragment)
+        *key.local() = local;
+        *key.remote() = remote;
+        let payload = u32::from(u16::from_be(ip.payload_len));
+        total = if payload == 0 { 0 } else { payload + size_of::<Ipv6>() as u32 };
+        let walk = extensions(skb, base, ip.next, payload == 0);
+        *key.protocol() = walk.protocol;
+        jumbo = walk.jumbo;
+        first_fragment = walk.first_fragment;
+        fragment = walk.fragment;
+        walk.end
     } else {
         return None;
     };
-    let l4 = if first_fragment { ports(skb, direction, l3, key) } else { 0 };
-    Some(Headers { len: l3.saturating_sub(jumbo).saturating_add(l4), jumbo })
+    let l4 = if first_fragment { ports(skb, direction, base + l3, key) } else { 0 };
+    Some(Headers { len: l3.saturating_sub(jumbo).saturating_add(l4), jumbo, total, fragment })
 }
 
 #[inline(always)]
@@ -140,21 +202,24 @@ struct Walk {
     end: u32,
     jumbo: u32,
     first_fragment: bool,
+    fragment: bool,
 }
 
 /// Walks the IPv6 extension headers (RFC 8200, 4.1). A hop-by-hop header of a packet without payload length is BIG
 /// TCP's jumbogram option (RFC 2675), which never reaches the wire on a segment.
 #[inline(always)]
-fn extensions(skb: *mut __sk_buff, next: u8, jumbogram: bool) -> Walk {
-    let mut walk = Walk { protocol: next, end: size_of::<Ipv6>() as u32, jumbo: 0, first_fragment: true };
+fn extensions(skb: *mut __sk_buff, base: u32, next: u8, jumbogram: bool) -> Walk {
+    let end = size_of::<Ipv6>() as u32;
+    let mut walk = Walk { protocol: next, end, jumbo: 0, first_fragment: true, fragment: false };
     for _ in 0..MAX_EXTENSIONS {
         let header = walk.protocol;
         if !matches!(header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION) {
             break;
         }
-        let Some([following, len, hi, lo]) = load::<[u8; 4]>(skb, walk.end) else { break };
+        let Some([following, len, hi, lo]) = load::<[u8; 4]>(skb, base + walk.end) else { break };
         let size = match header {
             FRAGMENT => {
+                walk.fragment = true;
                 walk.first_fragment = u16::from_be_bytes([hi, lo]) & 0xfff8 == 0;
                 8
             }
@@ -175,21 +240,21 @@ fn extensions(skb: *mut __sk_buff, next: u8, jumbogram: bool) -> Walk {
 
 /// Sets the ports and returns the length of the L4 header that a segment repeats, 0 where no GSO type segments it.
 #[inline(always)]
-fn ports(skb: *mut __sk_buff, direction: Direction, offset: u32, key: &mut FlowKey) -> u32 {
-    let (ports, len) = match key.protocol {
+fn ports<K: Ends>(skb: *mut __sk_buff, direction: Direction, offset: u32, key: &mut K) -> u32 {
+    let protocol = *key.protocol();
+    let (ports, len) = match protocol {
         TCP => match load::<Tcp>(skb, offset) {
             Some(tcp) => (tcp.ports, u32::from(u16::from_be(tcp.offset_flags) >> 12) * 4),
             None => return 0,
         },
         UDP | UDP_LITE | DCCP | SCTP => match load::<[u16; 2]>(skb, offset) {
-            Some(ports) => (ports, if key.protocol == SCTP { 12 } else { 8 }),
+            Some(ports) => (ports, if protocol == SCTP { 12 } else { 8 }),
             None => return 0,
         },
         _ => return 0,
     };
     let [src, dst] = ports;
     let (local, remote) = ends(direction, src, dst);
-    key.local_port = u16::from_be(local);
-    key.remote_port = u16::from_be(remote);
+    key.set_ports(u16::from_be(local), u16::from_be(remote));
     len
 }

@@ -6,7 +6,8 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use core::ptr;
 use monitor_common::{
     ABI_VERSION, CLAIM_CAPACITY, Claim, ClaimKey, ClaimStats, Counters, DEFAULT_CAPACITY, FlowKey, FlowValue,
-    HalfStats, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey,
+    HalfStats, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey, TapKey, TapOverflowKey,
+    TapValue, Tuple, WireKey,
 };
 
 /// Half A of the flow table. Written by `account` while active, drained by userspace while retired.
@@ -35,6 +36,30 @@ pub static STATS: PerCpuArray<HalfStats> = PerCpuArray::with_max_entries(2, 0);
 /// Which half is active: 0 or 1. Written by userspace only.
 #[map]
 pub static ACTIVE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Half A of the interface table, one row until userspace asks for more at load. Written by `tap` while active, drained
+/// while retired. Full: the bytes go to TAP_OVERFLOW_A.
+#[map]
+pub static TAPS_A: HashMap<TapKey, TapValue> = HashMap::with_max_entries(1, 0);
+/// Half B.
+#[map]
+pub static TAPS_B: HashMap<TapKey, TapValue> = HashMap::with_max_entries(1, 0);
+
+/// What found half A of the interface table full, per device and direction. Cannot be full: two rows a device.
+#[map]
+pub static TAP_OVERFLOW_A: HashMap<TapOverflowKey, TapValue> = HashMap::with_max_entries(1, 0);
+/// What found half B full.
+#[map]
+pub static TAP_OVERFLOW_B: HashMap<TapOverflowKey, TapValue> = HashMap::with_max_entries(1, 0);
+
+/// What happened to each half of the interface table, index = half. Written by `tap`.
+#[map]
+pub static TAP_STATS: PerCpuArray<HalfStats> = PerCpuArray::with_max_entries(2, 0);
+
+/// Connected sockets that sent a packet with another tuple than their own (NAT) since the last drain. Written by
+/// `account` only while interfaces are tapped. Full: the flow is not told from one that no socket saw.
+#[map]
+pub static WIRE: HashMap<WireKey, Tuple> = HashMap::with_max_entries(1, 0);
 
 /// Processes that claimed a socket or executed a program since the last drain. Full: the name is lost here, userspace
 /// falls back to /proc, and `procs_full` counts it.
@@ -122,6 +147,9 @@ pub static TRACING: u32 = 1;
 /// 1: `bpf_get_netns_cookie` is there for cgroup_skb programs.
 #[unsafe(no_mangle)]
 pub static SKB_NETNS: u32 = 0;
+/// 1: interfaces are tapped, so `account` keeps the wire tuple of sockets behind NAT.
+#[unsafe(no_mangle)]
+pub static TAPPED: u32 = 0;
 
 /// Reads a global that userspace sets before load. Volatile, or the compiler would fold the initial value in.
 #[inline(always)]

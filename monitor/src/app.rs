@@ -87,6 +87,8 @@ fn preflight(cli: &Cli) -> Result<Open> {
     let options = Options {
         cgroup: cli.cgroup.clone(),
         capacity: cli.capacity,
+        interfaces: cli.interface.clone(),
+        promiscuous: cli.promiscuous,
         refuse: cli.refuse.clone(),
         tracing: crate::privilege::can_trace(&status),
     };

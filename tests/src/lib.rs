@@ -11,6 +11,7 @@ pub mod bpf;
 pub mod capture;
 pub mod cgroup;
 pub mod counters;
+pub mod frames;
 pub mod json;
 pub mod kernel;
 pub mod monitor;

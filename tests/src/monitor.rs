@@ -53,6 +53,13 @@ pub fn command_every(interval: &str, cgroup: &Path, netns: Option<&Netns>) -> Co
     command
 }
 
+/// `monitor --json` in a namespace on one of its interfaces and all sockets, five objects a second, not started yet.
+pub fn command_on(interface: &str, netns: &Netns) -> Command {
+    let mut command = netns.command(program::monitor());
+    command.args(["--json", "--interval", "0.2", "--interface", interface]);
+    command
+}
+
 impl Monitor {
     /// Starts it on a cgroup and waits until it counts.
     pub fn start(cgroup: &Cgroup) -> Self {

@@ -83,17 +83,25 @@ impl Pair {
     /// # Panics
     /// When something is refused.
     pub fn new() -> Self {
+        Self::between(Netns::new(), Netns::new(), 0)
+    }
+
+    /// Joins two namespaces by the networks 10.77.N.0/24 and fd77:N::/64.
+    ///
+    /// # Panics
+    /// When something is refused.
+    pub fn between(first: Netns, second: Netns, network: u8) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let index = 1000 + 2 * number;
-        let end = |letter: char, last: u8, index: u32| End {
-            netns: Netns::new(),
+        let end = |netns: Netns, letter: char, last: u8, index: u32| End {
+            netns,
             name: format!("mt{}{number}{letter}", process::id()),
             index,
-            v4: Ipv4Addr::new(10, 77, 0, last),
-            v6: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, u16::from(last)),
+            v4: Ipv4Addr::new(10, 77, network, last),
+            v6: Ipv6Addr::new(0xfd77, u16::from(network), 0, 0, 0, 0, 0, u16::from(last)),
         };
-        let (a, b) = (end('a', 1, index), end('b', 2, index + 1));
+        let (a, b) = (end(first, 'a', 1, index), end(second, 'b', 2, index + 1));
         a.netns.ip(&format!(
             "link add name {} index {} address {} type veth peer name {} index {} address {} netns {}",
             a.name,
@@ -137,5 +145,40 @@ impl Default for Pair {
 }
 
 fn mac(end: &End) -> String {
-    format!("02:00:00:00:77:{:02x}", end.v4.octets()[3])
+    let [_, _, network, last] = end.v4.octets();
+    format!("02:00:00:77:{network:02x}:{last:02x}")
+}
+
+/// Three namespaces in a row: a client, a router that forwards, a server. Nothing moves but what a test sends.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// From the client (`a`) to the router (`b`).
+    pub near: Pair,
+    /// From the router (`a`) to the server (`b`).
+    pub far: Pair,
+}
+
+impl Route {
+    /// Makes the namespaces and the routes.
+    ///
+    /// # Panics
+    /// When something is refused.
+    pub fn new() -> Self {
+        let (client, router, server) = (Netns::new(), Netns::new(), Netns::new());
+        let near = Pair::between(client, router.clone(), 1);
+        let far = Pair::between(router.clone(), server, 2);
+        router.set("ipv4/ip_forward", "1");
+        router.set("ipv6/conf/all/forwarding", "1");
+        for (end, gateway) in [(&near.a, &near.b), (&far.b, &far.a)] {
+            end.netns.ip(&format!("route add default via {}", gateway.v4));
+            end.netns.ip(&format!("route add default via {}", gateway.v6));
+        }
+        Self { near, far }
+    }
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self::new()
+    }
 }

@@ -14,8 +14,8 @@ const MAX_SECONDS: f64 = 31_536_000.0;
 
 /// Which process moves which bytes to whom, counted in the kernel.
 #[derive(Clone, Debug, Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(name = "monitor", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Cli {
     /// Print one JSON object a tick (NDJSON) instead of the screen
     #[arg(long, conflicts_with = "text")]
@@ -41,6 +41,14 @@ pub struct Cli {
     /// Count only what this cgroup2 sub-tree (a container, a unit) moves: a path below the cgroup2 root, or its directory
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
+
+    /// Show what passes this interface: sockets on it, and what no socket sees (forwarded, refused, ARP); repeatable
+    #[arg(short = 'i', long, value_name = "IFACE")]
+    pub interface: Vec<String>,
+
+    /// Put the interfaces of -i into promiscuous mode: also count what is addressed to other hosts
+    #[arg(short = 'p', long, requires = "interface")]
+    pub promiscuous: bool,
 
     /// Flows that one interval can hold, per half of the double buffer; more than that keep their owner, not their flow
     #[arg(long, value_name = "ROWS", default_value_t = DEFAULT_CAPACITY,
@@ -138,6 +146,13 @@ mod tests {
         assert_eq!(parse("--once").unwrap().output(true), Output::Text);
         assert!(parse("--json -t").is_err());
         assert!(parse("--once -s 3").is_err());
+    }
+
+    #[test]
+    fn interfaces_repeat_and_promiscuous_needs_one() {
+        let cli = parse("-i eth0 --interface lo -p").unwrap();
+        assert_eq!((cli.interface, cli.promiscuous), (vec!["eth0".to_owned(), "lo".to_owned()], true));
+        assert!(parse("-p").is_err());
     }
 
     #[test]

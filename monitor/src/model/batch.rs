@@ -1,6 +1,6 @@
 //! What a source saw since it was last asked.
 
-use super::{Counters, FlowId, Health, Method, Mono, ProcessId, SocketId};
+use super::{Counters, FlowId, Health, InterfaceReport, Method, Mono, ProcessId, SocketId, Unseen};
 use std::sync::Arc;
 
 /// What the owner of a delta was worth when the bytes moved.
@@ -20,6 +20,8 @@ pub enum Standing {
     Ambiguous,
     /// A kernel thread or a kernel socket.
     Kernel,
+    /// An interface carried it and no socket saw it.
+    Unseen(Unseen),
 }
 
 /// Bytes that moved in the batch's interval on one flow under one owner.
@@ -117,6 +119,8 @@ pub struct Batch {
     pub gone: Vec<ProcessId>,
     /// Interfaces to name.
     pub interfaces: Vec<InterfaceSeen>,
+    /// What interfaces carried since start, of all that the source knows of.
+    pub reports: Vec<InterfaceReport>,
     /// Set when the source's health changed.
     pub health: Option<Arc<Health>>,
 }

@@ -7,51 +7,104 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u64);
 
-/// An IP protocol number (IANA).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Protocol(pub u8);
+/// What a flow speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// An IP protocol number (IANA).
+    Ip(u8),
+    /// Not IP: the type of the link-layer header (IEEE 802), or `ETH_P_*` of linux/if_ether.h where a frame has none.
+    Link(u16),
+}
 
-impl Protocol {
-    /// ICMP.
-    pub const ICMP: Self = Self(1);
-    /// TCP.
-    pub const TCP: Self = Self(6);
-    /// UDP.
-    pub const UDP: Self = Self(17);
-    /// ICMP for IPv6.
-    pub const ICMPV6: Self = Self(58);
-    /// SCTP.
-    pub const SCTP: Self = Self(132);
-    /// UDP-Lite.
-    pub const UDPLITE: Self = Self(136);
-
-    /// The lower-case name where it has one here.
-    pub fn name(self) -> Option<&'static str> {
-        Some(match self.0 {
-            1 => "icmp",
-            2 => "igmp",
-            4 => "ipip",
-            6 => "tcp",
-            17 => "udp",
-            33 => "dccp",
-            41 => "ipv6",
-            47 => "gre",
-            50 => "esp",
-            51 => "ah",
-            58 => "icmpv6",
-            132 => "sctp",
-            136 => "udplite",
-            _ => return None,
-        })
+impl Default for Protocol {
+    fn default() -> Self {
+        Self::Ip(0)
     }
 }
 
+impl Protocol {
+    /// ICMP.
+    pub const ICMP: Self = Self::Ip(1);
+    /// TCP.
+    pub const TCP: Self = Self::Ip(6);
+    /// UDP.
+    pub const UDP: Self = Self::Ip(17);
+    /// DCCP.
+    pub const DCCP: Self = Self::Ip(33);
+    /// ICMP for IPv6.
+    pub const ICMPV6: Self = Self::Ip(58);
+    /// SCTP.
+    pub const SCTP: Self = Self::Ip(132);
+    /// UDP-Lite.
+    pub const UDPLITE: Self = Self::Ip(136);
+    /// ARP.
+    pub const ARP: Self = Self::Link(0x0806);
+
+    /// Whether its ends have ports.
+    pub fn has_ports(self) -> bool {
+        matches!(self, Self::TCP | Self::UDP | Self::DCCP | Self::SCTP | Self::UDPLITE)
+    }
+
+    /// Its number: of the IP protocol, or of the link-layer type above all of those.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Ip(number) => number.into(),
+            Self::Link(kind) => 0x1_0000 + u32::from(kind),
+        }
+    }
+
+    /// The lower-case name where it has one here.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Ip(number) => ip_name(number),
+            Self::Link(kind) => link_name(kind),
+        }
+    }
+}
+
+fn ip_name(number: u8) -> Option<&'static str> {
+    Some(match number {
+        1 => "icmp",
+        2 => "igmp",
+        4 => "ipip",
+        6 => "tcp",
+        17 => "udp",
+        33 => "dccp",
+        41 => "ipv6",
+        47 => "gre",
+        50 => "esp",
+        51 => "ah",
+        58 => "icmpv6",
+        132 => "sctp",
+        136 => "udplite",
+        _ => return None,
+    })
+}
+
+fn link_name(kind: u16) -> Option<&'static str> {
+    Some(match kind {
+        0x0004 => "llc",
+        0x0806 => "arp",
+        0x8035 => "rarp",
+        0x8100 | 0x88a8 | 0x9100 => "vlan",
+        0x8809 => "lacp",
+        0x8847 | 0x8848 => "mpls",
+        0x8863 | 0x8864 => "pppoe",
+        0x888e => "eapol",
+        0x88cc => "lldp",
+        0x88e5 => "macsec",
+        0x88f7 => "ptp",
+        _ => return None,
+    })
+}
+
 impl fmt::Display for Protocol {
-    /// The name, or `ip-N`.
+    /// The name, `ip-N`, or `eth-XXXX`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.pad(name),
-            None => f.pad(&format!("ip-{}", self.0)),
+        match (self.name(), self) {
+            (Some(name), _) => f.pad(name),
+            (None, Self::Ip(number)) => f.pad(&format!("ip-{number}")),
+            (None, Self::Link(kind)) => f.pad(&format!("eth-{kind:04x}")),
         }
     }
 }
@@ -91,4 +144,16 @@ pub struct FlowId {
     pub netns: u64,
     /// Interface index within the netns, 0 where unknown.
     pub ifindex: u32,
+}
+
+impl FlowId {
+    /// This host's end; `None` where the protocol has no addresses of IP.
+    pub fn local_end(&self) -> Option<Endpoint> {
+        matches!(self.protocol, Protocol::Ip(_)).then_some(self.local)
+    }
+
+    /// The other end; `None` where the protocol has no addresses of IP.
+    pub fn remote_end(&self) -> Option<Endpoint> {
+        matches!(self.protocol, Protocol::Ip(_)).then_some(self.remote)
+    }
 }

@@ -7,6 +7,7 @@ mod batch;
 mod counters;
 mod flow;
 mod health;
+mod interface;
 mod mono;
 mod owner;
 mod snapshot;
@@ -15,6 +16,9 @@ pub use batch::{Batch, Claim, Delta, InterfaceSeen, ProcessSeen, Standing, Unpla
 pub use counters::Counters;
 pub use flow::{Endpoint, FlowId, Protocol, SocketId};
 pub use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth};
+pub use interface::{
+    DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unit, Unseen, socket_parts,
+};
 pub use mono::Mono;
 pub use owner::{Attribution, Confidence, Method, ProcessId};
 pub use snapshot::{

@@ -1,6 +1,6 @@
 //! What a frontend gets: one consistent picture, never changed after it is made.
 
-use super::{Attribution, Confidence, Counters, FlowId, Health, Mono, ProcessId};
+use super::{Attribution, Confidence, Counters, FlowId, Health, InterfaceLedger, Mono, ProcessId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ pub struct TotalsRow {
 /// One direction of the ledger: where every counted byte went, wire bytes since start. `None` = not measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LedgerSide {
-    /// Everything counted at the hooks: the sum of the parts below that follow it.
+    /// Everything counted: the sum of the parts that follow, `forwarded` included where it is measured.
     pub counted: u64,
     /// On a process, exact, shared or inherited.
     pub attributed: u64,
@@ -117,21 +117,23 @@ pub struct LedgerSide {
     pub unknown: u64,
     /// Of all the above, what has no flow detail because the flow table was full.
     pub overflow: u64,
-    /// What the devices counted, by their own rule.
+    /// What the devices counted is never summed: [`Ledger::interfaces`] has it per device.
     pub device: Option<u64>,
-    /// What the devices carried and no socket saw.
+    /// What tapped interfaces carried and no socket saw, whatever the reason.
     pub forwarded: Option<u64>,
-    /// What is left: device less everything that can be named. Signed.
+    /// As `device`.
     pub remainder: Option<i64>,
 }
 
 /// The ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Received.
     pub rx: LedgerSide,
     /// Sent.
     pub tx: LedgerSide,
+    /// One per interface that moved something, ordered by netns and index.
+    pub interfaces: Vec<InterfaceLedger>,
 }
 
 /// One consistent picture.

@@ -256,7 +256,7 @@ impl ColumnId {
                 Row::Flow(_) => Key::Nothing,
             },
             Self::Exe => exe(row).map_or(Key::Nothing, Key::Text),
-            Self::Protocol => number(flow.map(|flow| flow.id.protocol.0.into())),
+            Self::Protocol => number(flow.map(|flow| flow.id.protocol.number().into())),
             Self::Local => end(flow.map(|flow| flow.id.local)),
             Self::Remote => end(flow.map(|flow| flow.id.remote)),
             Self::Interface => flow.map_or(Key::Nothing, |flow| Key::Text(&flow.interface)),
@@ -294,8 +294,10 @@ impl Column {
             },
             ColumnId::Exe => Cow::Borrowed(exe(row).unwrap_or("-")),
             ColumnId::Protocol => or_dash(flow.map(|flow| flow.id.protocol.to_string())),
-            ColumnId::Local => or_dash(flow.map(|flow| flow.id.local.to_string())),
-            ColumnId::Remote => or_dash(flow.map(|flow| flow.id.remote.to_string())),
+            ColumnId::Local => or_dash(flow.and_then(|flow| flow.id.local_end()).map(|end| end.to_string())),
+            ColumnId::Remote => {
+                or_dash(flow.and_then(|flow| flow.id.remote_end()).map(|end| end.to_string()))
+            }
             ColumnId::Interface => Cow::Borrowed(
                 flow.map(|flow| &*flow.interface).filter(|name| !name.is_empty()).unwrap_or("-"),
             ),

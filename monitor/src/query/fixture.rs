@@ -126,7 +126,7 @@ pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snaps
             windows,
             peak: Peak { rx: windows.rx[0] * 2, tx: windows.tx[0] * 2, total: windows.rx[0] * 3 },
         },
-        ledger: Ledger { rx: side(total.rx_bytes), tx: side(total.tx_bytes) },
+        ledger: Ledger { rx: side(total.rx_bytes), tx: side(total.tx_bytes), interfaces: Vec::new() },
         processes: processes.into_iter().map(Arc::new).collect(),
         flows: flows.into_iter().map(Arc::new).collect(),
         health: Arc::new(health()),

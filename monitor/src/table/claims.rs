@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::model::{Attribution, Claim, Confidence, Method, Mono, ProcessId, Standing};
+use crate::model::{Attribution, Claim, Confidence, Method, Mono, ProcessId, Standing, Unseen};
 
 /// Claimants remembered per socket; beyond it, the one that claimed longest ago is forgotten.
 const CLAIMANTS: usize = 64;
@@ -235,6 +235,7 @@ pub(super) fn judge(
 ) -> Verdict {
     match (standing, owner) {
         (Standing::Kernel, _) => Verdict::Settled(kernel()),
+        (Standing::Unseen(why), _) => Verdict::Settled(unseen(why)),
         (Standing::Firm, Some(process)) => Verdict::Settled(claims.owned(process, method)),
         (Standing::Made, Some(maker)) => made(maker, claims, over),
         (Standing::Inherited, Some(listener)) => inherited(listener, claims, over),
@@ -281,6 +282,11 @@ fn ambiguous(claims: &Claims, over: bool) -> Verdict {
         _ if !over => Verdict::Wait("several processes hold the socket, none has used it yet"),
         _ => Verdict::Settled(held_by(claims.claimants.iter().filter(|claimant| claimant.seeded).count())),
     }
+}
+
+/// What an interface carried and no socket saw.
+pub(super) fn unseen(why: Unseen) -> Attribution {
+    attribution(None, Method::None, Confidence::Unknown, Some(why.reason().into()))
 }
 
 /// Handshake packets that no connection came of: the listener's own.

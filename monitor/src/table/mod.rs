@@ -12,6 +12,7 @@
 
 mod claims;
 mod flows;
+mod interfaces;
 mod meter;
 mod ordered;
 mod parking;
@@ -26,12 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Attribution, Batch, Claim, Counters, Delta, FlowId, Health, InterfaceSeen, Method, Mono, ProcessId,
-    Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+    Attribution, Batch, Claim, Counters, Delta, FlowId, Health, InterfaceSeen, Ledger, Method, Mono,
+    ProcessId, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
 };
 
 use claims::{Claims, Verdict, judge};
 use flows::{FlowKey, Flows, Labels};
+use interfaces::Interfaces;
 use meter::{Amount, Clock, Meter};
 use parking::{Handshake, ParkKey, Parked, Parking, Tuple};
 use processes::{Processes, Slot};
@@ -86,6 +88,7 @@ pub struct FlowTable {
     processes: Processes,
     sockets: Sockets,
     parking: Parking,
+    carried: Interfaces,
     interfaces: HashMap<(u64, u32), Arc<str>>,
     /// An interface was named or renamed since the last snapshot.
     relabel: bool,
@@ -109,6 +112,7 @@ impl FlowTable {
             processes: Processes::default(),
             sockets: Sockets::default(),
             parking: Parking::default(),
+            carried: Interfaces::default(),
             interfaces: HashMap::new(),
             relabel: false,
             health: Arc::default(),
@@ -130,6 +134,7 @@ impl FlowTable {
         for seen in &batch.interfaces {
             self.name_interface(seen);
         }
+        self.carried.note(batch);
         for claim in &batch.claims {
             self.sockets.note(claim, batch.to);
         }
@@ -213,7 +218,7 @@ impl FlowTable {
                 windows,
                 peak: self.totals.peak,
             },
-            ledger: self.processes.ledger(&self.totals.total, &self.overflow),
+            ledger: self.ledger(),
             processes: rows,
             flows,
             health: Arc::clone(&self.health),
@@ -222,6 +227,18 @@ impl FlowTable {
         self.clock.cut += 1;
         self.cut_at = now;
         snapshot
+    }
+
+    /// Where every byte went. What no socket saw is in the row of the unknown, and a line of its own here.
+    fn ledger(&self) -> Ledger {
+        let mut ledger = self.processes.ledger(&self.totals.total, &self.overflow);
+        let unseen = &self.carried.unseen;
+        for (side, bytes) in [(&mut ledger.rx, unseen.rx_bytes), (&mut ledger.tx, unseen.tx_bytes)] {
+            side.unknown -= bytes;
+            side.forwarded = self.carried.tapped.then_some(bytes);
+        }
+        ledger.interfaces = self.carried.ledger(&self.interfaces);
+        ledger
     }
 
     fn begin(&mut self, batch: &Batch) {
@@ -250,6 +267,10 @@ impl FlowTable {
         }
         self.totals.add(Amount::Fresh(&delta.counters), &self.clock);
         let flow = delta.flow;
+        if let Standing::Unseen(why) = delta.standing {
+            self.carried.unseen += delta.counters;
+            return self.place(flow, claims::unseen(why), None, Amount::Fresh(&delta.counters));
+        }
         if delta.standing == Standing::Listener
             && let Some(tuple) = Tuple::of(&flow)
         {
@@ -275,7 +296,7 @@ impl FlowTable {
         let slot = match (standing, owner) {
             (Standing::Kernel, _) => Slot::Process(ProcessId::KERNEL),
             (Standing::Ambiguous, _) => Slot::Ambiguous,
-            (Standing::Unclaimed, _) | (_, None) => Slot::Unknown,
+            (Standing::Unclaimed | Standing::Unseen(_), _) | (_, None) => Slot::Unknown,
             (Standing::Firm | Standing::Made | Standing::Inherited | Standing::Listener, Some(owner)) => {
                 Slot::Process(*owner)
             }
@@ -298,6 +319,15 @@ impl FlowTable {
     }
 
     fn add(&mut self, flow: FlowId, attribution: Attribution, uid: Option<u32>, amount: Amount<'_>) {
+        let moved = match amount {
+            Amount::Fresh(counters) => counters,
+            Amount::Settled(meter) => &meter.total,
+        };
+        self.carried.add(&flow, Slot::of_attribution(&attribution), moved);
+        self.place(flow, attribution, uid, amount);
+    }
+
+    fn place(&mut self, flow: FlowId, attribution: Attribution, uid: Option<u32>, amount: Amount<'_>) {
         let slot = Slot::of_attribution(&attribution);
         let new = self.flows.add(flow, attribution, uid, amount, &self.clock);
         if new {
@@ -361,6 +391,7 @@ impl FlowTable {
     /// Takes parked bytes out of the pending rows, on their way to another.
     fn unpark(&mut self, key: &ParkKey, parked: &Parked) {
         self.processes.unpark(&parked.meter, self.clock.cut);
+        self.carried.unpark(&key.flow, &parked.meter.total);
         if self.flows.unpark(key.flow, &parked.meter, self.clock.cut) {
             self.drop_flow(&FlowKey::pending(key.flow));
         }

@@ -245,7 +245,8 @@ impl Processes {
             }
             side
         };
-        Ledger { rx: side(|counters| counters.rx_bytes), tx: side(|counters| counters.tx_bytes) }
+        let (rx, tx) = (side(|counters| counters.rx_bytes), side(|counters| counters.tx_bytes));
+        Ledger { rx, tx, interfaces: Vec::new() }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The object: field for field what the schema names, in its order.
 
+use super::ledger;
 use crate::model::{
-    Attribution, Confidence, Counters, Endpoint, FlowRow, LedgerSide, Mono, ProcessId, ProcessRow, Snapshot,
+    Attribution, Confidence, Counters, Endpoint, FlowRow, Mono, ProcessId, ProcessRow, Snapshot,
 };
 use crate::query::default_reason;
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ pub(super) struct Object<'s> {
     tier: &'s str,
     interval_ns: u64,
     degraded: Vec<Degraded<'s>>,
-    ledger: Ledger,
+    ledger: ledger::Ledger<'s>,
     totals: Counted,
     processes: Vec<Process<'s>>,
     flows: Vec<Flow<'s>>,
@@ -32,26 +33,6 @@ struct Degraded<'s> {
     what: &'s str,
     why: &'s str,
     fix: &'s str,
-}
-
-#[derive(Serialize)]
-struct Ledger {
-    rx: Side,
-    tx: Side,
-}
-
-#[derive(Serialize)]
-struct Side {
-    counted: u64,
-    attributed: u64,
-    kernel: u64,
-    pending: u64,
-    ambiguous: u64,
-    unknown: u64,
-    overflow: u64,
-    device: Option<u64>,
-    forwarded: Option<u64>,
-    remainder: Option<i64>,
 }
 
 /// Since start, and the rates of the interval.
@@ -101,7 +82,7 @@ struct Flow<'s> {
 
 #[derive(Serialize)]
 struct End {
-    addr: String,
+    addr: Option<String>,
     port: Option<u16>,
 }
 
@@ -131,7 +112,7 @@ impl<'s> Object<'s> {
                 .iter()
                 .map(|d| Degraded { what: &d.what, why: &d.why, fix: &d.fix })
                 .collect(),
-            ledger: Ledger { rx: Side::new(&ledger.rx), tx: Side::new(&ledger.tx) },
+            ledger: ledger::Ledger::new(ledger),
             totals: Counted::new(&totals.total, &totals.interval, *interval),
             processes: snapshot
                 .processes
@@ -145,35 +126,6 @@ impl<'s> Object<'s> {
                 .filter(|row| listed(&row.interval))
                 .map(|row| Flow::new(row, *interval))
                 .collect(),
-        }
-    }
-}
-
-impl Side {
-    fn new(side: &LedgerSide) -> Self {
-        let LedgerSide {
-            counted,
-            attributed,
-            kernel,
-            pending,
-            ambiguous,
-            unknown,
-            overflow,
-            device,
-            forwarded,
-            remainder,
-        } = *side;
-        Self {
-            counted,
-            attributed,
-            kernel,
-            pending,
-            ambiguous,
-            unknown,
-            overflow,
-            device,
-            forwarded,
-            remainder,
         }
     }
 }
@@ -222,8 +174,8 @@ impl<'s> Flow<'s> {
         };
         Self {
             proto: row.id.protocol.to_string(),
-            local: End::new(row.id.local),
-            remote: End::new(row.id.remote),
+            local: End::new(row.id.local_end()),
+            remote: End::new(row.id.remote_end()),
             pid: owner.map(|id| id.pid),
             process: named(*owner, &row.process),
             uid: row.uid,
@@ -237,8 +189,8 @@ impl<'s> Flow<'s> {
 }
 
 impl End {
-    fn new(end: Endpoint) -> Self {
-        Self { addr: end.addr.to_string(), port: end.port }
+    fn new(end: Option<Endpoint>) -> Self {
+        Self { addr: end.map(|end| end.addr.to_string()), port: end.and_then(|end| end.port) }
     }
 }
 

@@ -75,7 +75,7 @@ fn small() -> Snapshot {
     ping.id.remote = Endpoint { port: None, ..ping.id.remote };
     (ping.id.protocol, ping.id.netns, ping.interface) = (Protocol::ICMPV6, 0, "".into());
     let mut raw = flow(7, &unknown, endpoint("10.0.0.5", 9), endpoint("10.0.0.6", 10));
-    (raw.id.protocol, raw.attribution.reason) = (Protocol(200), None);
+    (raw.id.protocol, raw.attribution.reason) = (Protocol::Ip(200), None);
     let flows = vec![flow(1, &nginx, endpoint("10.0.0.5", 443), endpoint("93.184.216.34", 52211)), ping, raw];
     let mut small = snapshot(vec![nginx, system, unknown], flows);
     let degraded = vec![Degradation { what: "a \"b\"".into(), why: "c\nd".into(), fix: "none".into() }];
@@ -97,6 +97,7 @@ fn small() -> Snapshot {
             forwarded: Some(6),
             ..LedgerSide::default()
         },
+        interfaces: Vec::new(),
     };
     small
 }
@@ -133,6 +134,7 @@ fn golden_object() {
                 "counted": 0, "attributed": 0, "kernel": 0, "pending": 1, "ambiguous": 2, "unknown": 3,
                 "overflow": 4, "device": null, "forwarded": 6, "remainder": null,
             },
+            "interfaces": [],
         },
         "totals": counted(8_016_000, 88_000),
         "processes": [

@@ -5,6 +5,7 @@
 
 use monitor_common::{
     Claim, ClaimKey, ClaimStats, Counters, FlowKey, FlowValue, HalfStats, OverflowKey, Process, ProcessKey,
+    TapKey, TapOverflowKey, TapValue, Tuple, WireKey,
 };
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -46,6 +47,16 @@ unsafe impl Plain for ClaimStats {}
 unsafe impl Plain for Process {}
 // SAFETY: as above.
 unsafe impl Plain for ProcessKey {}
+// SAFETY: as above.
+unsafe impl Plain for TapKey {}
+// SAFETY: as above.
+unsafe impl Plain for TapValue {}
+// SAFETY: as above.
+unsafe impl Plain for TapOverflowKey {}
+// SAFETY: as above.
+unsafe impl Plain for WireKey {}
+// SAFETY: as above.
+unsafe impl Plain for Tuple {}
 // SAFETY: an integer.
 unsafe impl Plain for u32 {}
 

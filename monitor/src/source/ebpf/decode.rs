@@ -66,12 +66,13 @@ pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, sight: Sight) ->
         standing = Standing::Made;
     }
     let method = if standing == Standing::Kernel { Method::Kernel } else { method(value.method) };
+    let (protocol, local, remote) = tuple(&tuple_of(key));
     Delta {
         flow: FlowId {
             socket: SocketId(key.cookie),
-            protocol: Protocol(key.protocol),
-            local: endpoint(key, &key.local_addr, key.local_port),
-            remote: endpoint(key, &key.remote_addr, key.remote_port),
+            protocol,
+            local,
+            remote,
             netns: value.netns,
             ifindex: key.ifindex,
         },
@@ -85,19 +86,25 @@ pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, sight: Sight) ->
     }
 }
 
-fn endpoint(key: &abi::FlowKey, addr: &[u8; 16], port: u16) -> Endpoint {
-    let addr = if key.ip_version == 4 {
-        IpAddr::V4(Ipv4Addr::new(addr[0], addr[1], addr[2], addr[3]))
-    } else {
-        IpAddr::V6(Ipv6Addr::from(*addr))
-    };
-    let has_ports = matches!(
-        Protocol(key.protocol),
-        Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP | Protocol(33)
-    );
+/// Protocol and ends of a tuple.
+pub(super) fn tuple(tuple: &abi::Tuple) -> (Protocol, Endpoint, Endpoint) {
+    let protocol = Protocol::Ip(tuple.protocol);
     // A fragment that is not the first has no ports to read.
-    let port = (has_ports && (key.local_port != 0 || key.remote_port != 0)).then_some(port);
-    Endpoint { addr, port }
+    let has_ports = protocol.has_ports() && (tuple.local_port != 0 || tuple.remote_port != 0);
+    let end = |addr: &[u8; 16], port: u16| {
+        let addr = if tuple.ip_version == 4 {
+            IpAddr::V4(Ipv4Addr::new(addr[0], addr[1], addr[2], addr[3]))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(*addr))
+        };
+        Endpoint { addr, port: has_ports.then_some(port) }
+    };
+    (protocol, end(&tuple.local_addr, tuple.local_port), end(&tuple.remote_addr, tuple.remote_port))
+}
+
+fn tuple_of(key: &abi::FlowKey) -> abi::Tuple {
+    let abi::FlowKey { local_addr, remote_addr, local_port, remote_port, protocol, ip_version, .. } = *key;
+    abi::Tuple { local_addr, remote_addr, local_port, remote_port, protocol, ip_version, pad: [0; 2] }
 }
 
 pub(super) fn method(claim: u8) -> Method {

@@ -15,7 +15,9 @@ use aya::maps::{Map, MapData};
 use aya::programs::{CgroupAttachMode, Program, ProgramError, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
-use monitor_common::{CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, names};
+use monitor_common::{
+    CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, TAP_OVERFLOW_CAPACITY, WIRE_CAPACITY, names,
+};
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -113,12 +115,20 @@ fn object(
         .override_global("TRACING", &tracing, true)
         .override_global("SKB_NETNS", &skb_netns, true)
         .override_global("AYA_LOG_LEVEL", &log_level, true);
+    let tapped = u32::from(!options.interfaces.is_empty());
+    loader.override_global("TAPPED", &tapped, true);
     for name in names::FLOWS {
         loader.map_max_entries(name, options.capacity);
     }
     // A connection makes two to three rows and one or two claims.
     for name in [names::CLAIMS, names::PROCS] {
         loader.map_max_entries(name, options.capacity.max(CLAIM_CAPACITY));
+    }
+    if !options.interfaces.is_empty() {
+        for (taps, overflow) in names::TAPS.into_iter().zip(names::TAP_OVERFLOW) {
+            loader.map_max_entries(taps, options.capacity).map_max_entries(overflow, TAP_OVERFLOW_CAPACITY);
+        }
+        loader.map_max_entries(names::WIRE, WIRE_CAPACITY);
     }
     loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))
 }
@@ -217,6 +227,11 @@ fn attach_all(
         if spec.kind == Kind::Count && passes == 0 {
             passes += usize::from(seed::run(loaders, by_procfs));
         }
+        if spec.kind == Kind::Tap && options.interfaces.is_empty() {
+            let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
+            loaders.programs.push(ProgramHealth { name: spec.name, id: None, loaded });
+            continue;
+        }
         let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
         let loaded = match result {
             Ok(()) => {
@@ -287,6 +302,8 @@ fn attach(
                 program.expected_attach_type().ok_or_else(|| refusal("the object names no direction"))?;
             program.attach(cgroup, direction, mode)?;
         }
+        // Attached to a socket later.
+        Program::SocketFilter(program) => program.load()?,
         Program::CgroupSock(program) => {
             program.load()?;
             program.attach(cgroup, mode)?;
@@ -330,13 +347,22 @@ fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> 
     })
 }
 
+/// Descriptors of the taps' programs that loaded.
+pub(super) fn tap_programs(ebpf: &mut Ebpf) -> super::interface::Programs {
+    let mut descriptor = |name: &str| match ebpf.program_mut(name)? {
+        Program::SocketFilter(program) => program.fd().ok()?.as_fd().try_clone_to_owned().ok(),
+        _ => None,
+    };
+    super::interface::Programs { frames: descriptor("frames"), packets: descriptor("packets") }
+}
+
 /// The maps of the object by name, as descriptors, checked against the ABI.
 ///
 /// # Errors
 /// A map that is missing or whose sizes are not ours: the object is not the one this binary was built with.
 pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, SourceError> {
     use monitor_common as abi;
-    let wanted: [(&'static str, usize, usize, Option<u32>); 10] = [
+    let wanted: [(&'static str, usize, usize, Option<u32>); 16] = [
         (names::FLOWS[0], size_of::<abi::FlowKey>(), size_of::<abi::FlowValue>(), None),
         (names::FLOWS[1], size_of::<abi::FlowKey>(), size_of::<abi::FlowValue>(), None),
         (
@@ -357,6 +383,12 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
         (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), None),
         (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), None),
         (names::CLAIM_STATS, 4, size_of::<abi::ClaimStats>(), Some(1)),
+        (names::TAPS[0], size_of::<abi::TapKey>(), size_of::<abi::TapValue>(), None),
+        (names::TAPS[1], size_of::<abi::TapKey>(), size_of::<abi::TapValue>(), None),
+        (names::TAP_OVERFLOW[0], size_of::<abi::TapOverflowKey>(), size_of::<abi::TapValue>(), None),
+        (names::TAP_OVERFLOW[1], size_of::<abi::TapOverflowKey>(), size_of::<abi::TapValue>(), None),
+        (names::TAP_STATS, 4, size_of::<abi::HalfStats>(), Some(2)),
+        (names::WIRE, size_of::<abi::WireKey>(), size_of::<abi::Tuple>(), None),
     ];
     let mut maps = HashMap::new();
     for (name, key, value, entries) in wanted {

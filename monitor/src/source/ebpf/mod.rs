@@ -7,6 +7,7 @@ mod bpf;
 mod btf;
 mod cgroup;
 mod decode;
+mod interface;
 mod load;
 mod old_netns;
 mod programs;
@@ -36,17 +37,22 @@ pub struct Options {
     pub cgroup: Option<PathBuf>,
     /// Rows of each half of the flow table.
     pub capacity: u32,
+    /// Tap these interfaces and show only what passes them; all sockets on all interfaces where empty.
+    pub interfaces: Vec<String>,
+    /// Put the tapped interfaces into promiscuous mode.
+    pub promiscuous: bool,
     /// Programs to treat as refused, for tests.
     pub refuse: Vec<String>,
     /// Whether this process may load programs that follow kernel pointers (`cap_perfmon`).
     pub tracing: bool,
 }
 
-/// Checks, before the screen is taken, what can be checked without loading: the cgroup is there.
+/// Checks, before the screen is taken, what can be checked without loading: the cgroup and the interfaces are there.
 ///
 /// # Errors
 /// One sentence with the fix.
 pub fn preflight(options: &Options) -> Result<(), SourceError> {
+    interface::check(&options.interfaces)?;
     cgroup::open(options.cgroup.as_deref()).map(|_| ())
 }
 
@@ -71,6 +77,10 @@ pub struct EbpfSource {
     health: Health,
     health_sent: Option<Health>,
     rows: Vec<(abi::FlowKey, abi::FlowValue)>,
+    view: interface::View,
+    /// What the view said last.
+    noticed: Vec<Degradation>,
+    drained: interface::Drained,
 }
 
 impl EbpfSource {
@@ -96,13 +106,15 @@ impl EbpfSource {
         let mut health = Health {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
-            scope: target.scope,
+            scope: scope(target.scope, &options.interfaces),
             degraded: loaded.degraded,
             programs: loaded.programs,
             maps: map_health(&maps),
             ..Health::default()
         };
         health.degraded.extend(pid_namespace());
+        let taps = load::tap_programs(&mut loaded.ebpf);
+        let view = interface::View::open(&options.interfaces, options.promiscuous, target.scoped, taps);
         let known = loaded.seeds.iter().filter(|seed| seed.netns != 0);
         let netns = known.map(|seed| (seed.cookie, seed.netns)).collect();
         Ok(Self {
@@ -121,6 +133,9 @@ impl EbpfSource {
             health,
             health_sent: None,
             rows: Vec::new(),
+            view,
+            noticed: Vec::new(),
+            drained: interface::Drained::default(),
         })
     }
 
@@ -144,7 +159,7 @@ impl EbpfSource {
     }
 
     fn drain_half(&mut self, half: u32, out: &mut Batch) -> Result<(), SourceError> {
-        let stats = self.take_stats(half)?;
+        let stats = self.take_stats(names::STATS, half)?;
         if stats.inserts > 0 {
             let mut rows = std::mem::take(&mut self.rows);
             let result = bpf::drain(self.map(names::FLOWS[half as usize])?, &mut rows);
@@ -163,11 +178,42 @@ impl EbpfSource {
             self.drain_overflow(half, out)?;
         }
         self.note_pressure(half, &stats);
+        if self.view.active() {
+            self.drain_taps(half)?;
+        }
         Ok(())
     }
 
-    fn take_stats(&self, half: u32) -> Result<abi::HalfStats, SourceError> {
-        let map = self.map(names::STATS)?;
+    /// The half of the interface table that was retired with the flows'.
+    fn drain_taps(&mut self, half: u32) -> Result<(), SourceError> {
+        let mut drained = std::mem::take(&mut self.drained);
+        let result = interface::drain(
+            self.map(names::TAPS[half as usize])?,
+            self.map(names::TAP_OVERFLOW[half as usize])?,
+            self.map(names::WIRE)?,
+            &mut drained,
+        );
+        self.drained = drained;
+        result.map_err(|error| failed("draining the interface table", &error))?;
+        let stats = self.take_stats(names::TAP_STATS, half)?;
+        self.note_fill(names::TAPS[half as usize], &stats);
+        self.degrade(
+            stats.full + stats.busy > 0,
+            "some bytes of interfaces have no flow",
+            &format!("more than {} conversations in one interval", self.capacity),
+            &format!("raise --capacity above {}", self.capacity),
+        );
+        Ok(())
+    }
+
+    /// Tells what interfaces carried, and narrows the batch to the named ones.
+    fn take_interfaces(&mut self, now: Mono, closing: bool, out: &mut Batch) {
+        let drained = std::mem::take(&mut self.drained);
+        self.view.take(&drained, now, closing, out);
+    }
+
+    fn take_stats(&self, name: &'static str, half: u32) -> Result<abi::HalfStats, SourceError> {
+        let map = self.map(name)?;
         let stats = sum_stats(map, half, self.cpus)?;
         bpf::zero_per_cpu::<abi::HalfStats>(map, half, self.cpus)
             .map_err(|error| failed("clearing the statistics", &error))?;
@@ -194,10 +240,7 @@ impl EbpfSource {
 
     /// Keeps the fill of the halves and says it once when flows had no room.
     fn note_pressure(&mut self, half: u32, stats: &abi::HalfStats) {
-        let name = names::FLOWS[half as usize];
-        if let Some(map) = self.health.maps.iter_mut().find(|map| map.name == name) {
-            map.fill = stats.inserts;
-        }
+        self.note_fill(names::FLOWS[half as usize], stats);
         self.health.overflowed_packets += stats.full + stats.busy + stats.unparsed;
         let raise = format!("raise --capacity above {}", self.capacity);
         self.degrade(
@@ -218,6 +261,12 @@ impl EbpfSource {
             "they are neither IPv4 nor IPv6, or cut short",
             "none",
         );
+    }
+
+    fn note_fill(&mut self, name: &str, stats: &abi::HalfStats) {
+        if let Some(map) = self.health.maps.iter_mut().find(|map| map.name == name) {
+            map.fill = stats.inserts;
+        }
     }
 
     /// What changed hands and who claimed it. After the flow rows, so that every row's claim is there.
@@ -288,6 +337,9 @@ impl EbpfSource {
             logger.flush();
         }
         self.health.drain = started.elapsed();
+        self.health.degraded.retain(|degradation| !self.noticed.contains(degradation));
+        self.noticed = self.view.notices().to_vec();
+        self.health.degraded.extend_from_slice(&self.noticed);
         if self.health_sent.as_ref() != Some(&self.health) {
             out.health = Some(Arc::new(self.health.clone()));
             self.health_sent = Some(self.health.clone());
@@ -298,7 +350,9 @@ impl EbpfSource {
 impl Source for EbpfSource {
     fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
+        self.view.look(false);
         self.turn(out)?;
+        self.take_interfaces(now, false, out);
         self.drain_claims(out)?;
         self.hand_over_seeds(now, out);
         self.finish(now, started, out);
@@ -306,27 +360,36 @@ impl Source for EbpfSource {
     }
 
     fn urgent(&self) -> bool {
-        let inserts = self
-            .map(names::STATS)
-            .and_then(|map| sum_stats(map, self.active, self.cpus))
-            .map_or(0, |stats| stats.inserts);
-        inserts >= u64::from(self.capacity / 2)
+        let filling = |name| {
+            let stats = self.map(name).and_then(|map| sum_stats(map, self.active, self.cpus));
+            stats.map_or(0, |stats| stats.inserts) >= u64::from(self.capacity / 2)
+        };
+        filling(names::STATS) || (self.view.active() && (filling(names::TAP_STATS) || self.view.urgent()))
     }
 
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
         // Detach first: what passes after this is not ours to count, and nothing is written any more once the wait
         // is over.
+        // The taps go first: what they miss is a byte less to explain, what sockets missed would look like no socket's.
+        self.view.look(true);
+        self.view.stop();
         drop(self.ebpf.take());
         self.wait()?;
         for half in 0..2 {
             self.drain_half(half, out)?;
         }
+        self.take_interfaces(now, true, out);
         self.drain_claims(out)?;
         self.hand_over_seeds(now, out);
         self.finish(now, started, out);
         Ok(())
     }
+}
+
+/// What is covered, for the header.
+fn scope(sockets: String, interfaces: &[String]) -> String {
+    if interfaces.is_empty() { sockets } else { format!("{sockets} on {}", interfaces.join(", ")) }
 }
 
 fn map<'a>(

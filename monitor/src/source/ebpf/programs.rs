@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Tracepoint,
     /// The seed iterator.
     Seed,
+    /// A socket filter: counts what an interface carries. Only with `-i`.
+    Tap,
     /// cgroup_skb: counts.
     Count,
 }
@@ -98,6 +100,8 @@ pub(super) const PROGRAMS: &[Spec] = &[
         "the first bytes sent on a passed TCP socket stay with the previous owner",
     ),
     spec("task_file", Kind::Seed, "5.12", "sockets older than monitor are unknown until they are used"),
+    spec("frames", Kind::Tap, "4.10", "what no socket sees on Ethernet interfaces and lo is not counted"),
+    spec("packets", Kind::Tap, "4.10", "what no socket sees on tun and tunnel interfaces is not counted"),
     spec("ingress", Kind::Count, "4.10", "nothing is counted"),
     spec("egress", Kind::Count, "4.10", "nothing is counted"),
 ];

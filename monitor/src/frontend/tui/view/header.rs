@@ -54,7 +54,7 @@ fn status(ctx: &Ctx<'_>) -> (String, Style) {
 /// How much of the traffic this is and how much of it has an owner.
 fn coverage(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let theme = ctx.theme;
-    let Ledger { rx, tx } = &ctx.snapshot.ledger;
+    let Ledger { rx, tx, .. } = &ctx.snapshot.ledger;
     if let Some(seen) = seen(rx, tx) {
         let fits = pen.put_whole(&[("  seen ", theme.dim), (&seen, theme.plain)]);
         if !fits {

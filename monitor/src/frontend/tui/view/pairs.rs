@@ -2,7 +2,7 @@
 
 use super::table::{MARK, bar, line_of, mark, nothing};
 use super::{Ctx, Pen};
-use crate::model::{Confidence, FlowRow, ProcessId};
+use crate::model::{Confidence, Endpoint, FlowRow, ProcessId};
 use crate::query::{RATE_WIDTH, Row, TOTAL_WIDTH, Window, bytes, rate};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -98,9 +98,9 @@ fn pair(
     let mut pen = Pen::new(buffer, rows, line);
     mark(&mut pen, selected, ctx);
     pen.skip(1);
-    pen.put_left(&end(flow.id.local.to_string()), room.end, plain);
+    pen.put_left(&end(end_text(flow.id.local_end())), room.end, plain);
     pen.put(" => ", tx);
-    pen.put_left(&end(flow.id.remote.to_string()), room.end, plain);
+    pen.put_left(&end(end_text(flow.id.remote_end())), room.end, plain);
     pen.skip(1);
     numbers(&mut pen, flow.windows.tx, flow.total.tx_bytes, room, tx);
 
@@ -112,6 +112,11 @@ fn pair(
     pen.put_left(&glyphs.fit(&how, room.end), room.end, accent(theme.dim));
     pen.skip(1);
     numbers(&mut pen, flow.windows.rx, flow.total.rx_bytes, room, rx);
+}
+
+/// `-` where the protocol has no addresses.
+fn end_text(end: Option<Endpoint>) -> String {
+    end.map_or_else(|| "-".to_owned(), |end| end.to_string())
 }
 
 fn numbers(pen: &mut Pen<'_>, rates: [u64; 3], total: u64, room: &Room, style: Style) {

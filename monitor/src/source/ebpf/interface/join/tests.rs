@@ -1,0 +1,230 @@
+//! The join: nothing is published twice, nothing that a socket saw is published, and the lines always add up.
+
+use super::*;
+use crate::model::FlowId;
+use proptest::prelude::*;
+
+const TAP: u32 = 7;
+const NETNS: u64 = 9;
+
+fn end(last: u8, port: u16) -> Endpoint {
+    Endpoint { addr: [10, 0, 0, last].into(), port: Some(port) }
+}
+
+fn at(port: u16, sent: bool) -> Conversation {
+    Conversation {
+        tap: TAP,
+        vlan: 0,
+        sent,
+        other_host: false,
+        fragment: false,
+        protocol: Protocol::UDP,
+        local: end(1, port),
+        remote: end(2, 9),
+    }
+}
+
+fn packets(count: i64) -> Moved {
+    Moved { bytes: 100 * count, packets: count, skb_bytes: 100 * count, skbs: count }
+}
+
+fn row(at: Conversation, count: i64) -> TapRow {
+    TapRow { conversation: at, moved: packets(count), device: 114 * count }
+}
+
+fn socket(port: u16, sent: bool, count: i64) -> Delta {
+    let flow = FlowId {
+        socket: SocketId(1),
+        protocol: Protocol::UDP,
+        local: end(1, port),
+        remote: end(2, 9),
+        netns: NETNS,
+        ifindex: TAP,
+    };
+    let counters = packets(count).counters(sent);
+    Delta {
+        flow,
+        owner: None,
+        standing: Standing::Firm,
+        method: Method::Send,
+        counters,
+        uid: None,
+        cgroup: 0,
+    }
+}
+
+struct Bench {
+    join: Join,
+    addresses: Addresses,
+    carriers: HashMap<u32, Vec<Carrier>>,
+    rules: HashMap<u32, DeviceRule>,
+    now: Mono,
+    published: Counters,
+    reasons: Vec<Unseen>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let carrier = Carrier { tap: TAP, vlan: 0, tag: 0, whole: true };
+        let rule = DeviceRule { unit: Unit::Stack, rx_link: 14, tx_link: 14 };
+        Self {
+            join: Join::default(),
+            addresses: Addresses::of(&[[10, 0, 0, 1].into()]),
+            carriers: HashMap::from([(TAP, vec![carrier])]),
+            rules: HashMap::from([(TAP, rule)]),
+            now: Mono(0),
+            published: Counters::default(),
+            reasons: Vec::new(),
+        }
+    }
+
+    /// One drain, a second after the last.
+    fn drain(&mut self, taps: &[TapRow], sockets: &[Delta], closing: bool) {
+        self.now = self.now.plus(Duration::from_secs(1));
+        let scene = Scene {
+            now: self.now,
+            netns: NETNS,
+            addresses: &self.addresses,
+            carriers: &self.carriers,
+            rules: &self.rules,
+            scoped: false,
+            full: false,
+            closing,
+        };
+        for row in taps {
+            self.join.carried(row, &scene);
+        }
+        for delta in sockets {
+            assert!(self.join.seen(delta, &scene));
+        }
+        let mut out = Vec::new();
+        self.join.settle(&scene, &mut out);
+        for delta in out {
+            self.published += delta.counters;
+            let Standing::Unseen(why) = delta.standing else { panic!("{delta:?}") };
+            self.reasons.push(why);
+        }
+    }
+
+    fn side(&self, sent: bool) -> TapSide {
+        let sides = self.join.lines(self.now, true).remove(&TAP).unwrap_or_default();
+        if sent { sides.1 } else { sides.0 }
+    }
+}
+
+#[test]
+fn what_a_socket_saw_is_not_published() {
+    let mut bench = Bench::new();
+    bench.drain(
+        &[row(at(5, false), 3), row(at(5, true), 4)],
+        &[socket(5, false, 3), socket(5, true, 4)],
+        false,
+    );
+    bench.drain(&[], &[], true);
+    assert_eq!(bench.published, Counters::default());
+    assert_eq!((bench.side(false), bench.side(true)), (TapSide::default(), TapSide::default()));
+}
+
+#[test]
+fn a_packet_between_the_hooks_at_the_flip_is_not_published() {
+    let mut bench = Bench::new();
+    bench.drain(&[row(at(5, false), 3)], &[socket(5, false, 2), socket(6, true, 1)], false);
+    bench.drain(&[row(at(6, true), 1)], &[socket(5, false, 1)], false);
+    bench.drain(&[], &[], true);
+    assert_eq!(bench.published, Counters::default());
+}
+
+#[test]
+fn what_stands_over_is_published_once_with_its_reason() {
+    let mut bench = Bench::new();
+    let forwarded = Conversation { local: end(3, 1), ..at(0, false) };
+    bench.drain(&[row(at(5, false), 2), row(forwarded, 1)], &[], false);
+    assert_eq!(bench.reasons, [Unseen::Forwarded], "no socket can turn up for it");
+    bench.drain(&[], &[], false);
+    bench.drain(&[], &[], true);
+    assert_eq!(bench.reasons, [Unseen::Forwarded, Unseen::Socketless]);
+    assert_eq!((bench.published.rx_bytes, bench.published.rx_packets), (300, 3));
+    let side = bench.side(false);
+    assert_eq!((side.forwarded, side.socketless, side.sum()), (114, 228, 342));
+}
+
+#[test]
+fn several_receivers_and_drops_are_lines() {
+    let mut bench = Bench::new();
+    let sockets = [socket(5, false, 2), socket(5, true, 3)];
+    bench.drain(&[row(at(5, false), 1), row(at(5, true), 1)], &sockets, false);
+    assert_eq!((bench.side(false).extra_copies, bench.side(true).dropped), (114, 228));
+    assert_eq!(bench.published, Counters::default());
+}
+
+#[test]
+fn a_wire_tuple_that_is_learned_late_takes_over() {
+    let mut bench = Bench::new();
+    let own = (Protocol::UDP, end(1, 5), end(2, 9));
+    let wire = Conversation { local: end(1, 77), ..at(5, false) };
+    bench.drain(&[row(wire, 3)], &[socket(5, false, 3)], false);
+    let scene = Scene {
+        now: bench.now,
+        netns: NETNS,
+        addresses: &bench.addresses,
+        carriers: &bench.carriers,
+        rules: &bench.rules,
+        scoped: false,
+        full: false,
+        closing: false,
+    };
+    bench.join.learn(own, (end(1, 77), end(2, 9)), &scene);
+    bench.drain(&[row(wire, 1)], &[socket(5, false, 1)], true);
+    assert_eq!(bench.published, Counters::default());
+    assert_eq!(bench.side(false), TapSide::default());
+}
+
+#[test]
+fn another_namespace_is_not_joined() {
+    let bench = Bench::new();
+    let mut join = Join::default();
+    let scene = Scene {
+        now: bench.now,
+        netns: NETNS + 1,
+        addresses: &bench.addresses,
+        carriers: &bench.carriers,
+        rules: &bench.rules,
+        scoped: false,
+        full: false,
+        closing: false,
+    };
+    assert!(!join.seen(&socket(5, false, 1), &scene));
+}
+
+proptest! {
+    /// Whatever comes in whatever order: sockets and published bytes are never more than the taps carried where
+    /// sockets saw a part of it, and the lines and the sockets always add up to what the taps counted.
+    #[test]
+    fn the_books_balance(
+        steps in prop::collection::vec((0_u16..3, any::<bool>(), 0_i64..4, 0_i64..4, any::<bool>()), 1..40)
+    ) {
+        let mut bench = Bench::new();
+        let (mut tapped, mut seen) = ([0_i64; 2], [0_i64; 2]);
+        let mut before = Counters::default();
+        let count = steps.len();
+        for (number, (port, sent, taps, sockets, quiet)) in steps.into_iter().enumerate() {
+            let rows = if taps == 0 { vec![] } else { vec![row(at(port, sent), taps)] };
+            let deltas = if sockets == 0 || quiet { vec![] } else { vec![socket(port, sent, sockets)] };
+            tapped[usize::from(sent)] += 114 * taps;
+            if !deltas.is_empty() {
+                seen[usize::from(sent)] += 114 * sockets;
+            }
+            bench.drain(&rows, &deltas, number + 1 == count);
+            for sent in [false, true] {
+                prop_assert_eq!(
+                    bench.side(sent).sum() + seen[usize::from(sent)],
+                    tapped[usize::from(sent)]
+                );
+            }
+            prop_assert!(bench.published.rx_bytes >= before.rx_bytes);
+            before = bench.published;
+            let most = u64::try_from((tapped[0] + tapped[1]) / 114 * 100).unwrap_or(0);
+            prop_assert!(bench.published.bytes() <= most);
+        }
+    }
+}
