@@ -35,7 +35,7 @@ use claims::{Claims, Verdict, judge};
 use flows::{FlowKey, Flows, Labels};
 use interfaces::Interfaces;
 use meter::{Amount, Clock, Meter};
-use parking::{Handshake, ParkKey, Parked, Parking, Tuple};
+use parking::{Handshake, ParkKey, Parked, Parking, Peer};
 use processes::{Processes, Slot};
 use sockets::Sockets;
 use window::Ticks;
@@ -272,9 +272,9 @@ impl FlowTable {
             return self.place(flow, claims::unseen(why), None, Amount::Fresh(&delta.counters));
         }
         if delta.standing == Standing::Listener
-            && let Some(tuple) = Tuple::of(&flow)
+            && let Some(peer) = Peer::of(&flow)
         {
-            return self.park_handshake(delta, tuple);
+            return self.park_handshake(delta, peer);
         }
         let socket = self.sockets.get(flow.socket);
         let claims = socket.map_or(&self.no_claims, |socket| &socket.claims);
@@ -308,9 +308,8 @@ impl FlowTable {
 
     /// Puts bytes where they belong, and with them the handshake of their connection.
     fn charge(&mut self, flow: FlowId, attribution: Attribution, uid: Option<u32>, amount: Amount<'_>) {
-        let handshake = attribution.owner.and_then(|_| self.parking.take_handshake(&flow));
-        if let Some(handshake) = handshake {
-            for (key, parked) in handshake.parts {
+        if attribution.owner.is_some() {
+            for (key, parked) in self.parking.take_handshake(&flow) {
                 self.unpark(&key, &parked);
                 self.add(flow, attribution.clone(), uid, Amount::Settled(&parked.meter));
             }
@@ -354,9 +353,9 @@ impl FlowTable {
         self.add(delta.flow, claims::pending(reason), delta.uid, Amount::Fresh(&delta.counters));
     }
 
-    fn park_handshake(&mut self, delta: &Delta, tuple: Tuple) {
+    fn park_handshake(&mut self, delta: &Delta, peer: Peer) {
         let key = ParkKey { flow: delta.flow, standing: delta.standing, owner: delta.owner };
-        let parked = self.parking.handshake(tuple, key, self.clock.at.plus(self.config.settle_after));
+        let parked = self.parking.handshake(peer, key, self.clock.at.plus(self.config.settle_after));
         parked.meter.add(Amount::Fresh(&delta.counters), &self.clock);
         parked.uid = delta.uid.or(parked.uid);
         let attribution = claims::pending("handshake, waiting for its connection");

@@ -296,6 +296,30 @@ fn handshake_does_not_fold_across_network_namespaces_or_unknown_ones() {
 }
 
 #[test]
+fn the_answer_of_a_listener_behind_nat_folds_and_another_connection_does_not() {
+    let part = |local: u16, rx: u64, tx: u64| {
+        let mut part = delta(flow(5, 1), Standing::Listener, Some(MASTER), rx);
+        part.flow.local = end(1, local);
+        part.counters.rx_skbs = u64::from(rx > 0);
+        (part.counters.tx_bytes, part.counters.tx_skbs) = (tx, u64::from(tx > 0));
+        part
+    };
+    // A SYN redirected from port 8 to 80, whose answer leaves from 8; a whole handshake of the same peer with port 81.
+    let handshakes = vec![part(80, 60, 0), part(8, 0, 50), part(81, 7, 7)];
+    let child = delta(flow(1, 1), Standing::Firm, Some(WORKER), 100);
+    let mut lab = Lab::new();
+    let snapshot = lab.deltas(handshakes).deltas(vec![child]).shot();
+    let moved = |pid: Option<u32>| {
+        let row = snapshot.processes.iter().find(|row| row.id.map(|id| id.pid) == pid);
+        row.map_or((0, 0), |row| (row.total.rx_bytes, row.total.tx_bytes))
+    };
+    assert_eq!(moved(Some(11)), (160, 50));
+    assert_eq!(moved(None), (7, 7));
+    lab.wait(5);
+    assert!(lab.owners().contains(&(Some(10), Confidence::Exact, 7)), "no connection came of it");
+}
+
+#[test]
 fn unclaimed_bytes_go_to_the_only_holder() {
     for method in [Method::Seed, Method::Create, Method::Release, Method::Transfer] {
         let mut lab = Lab::new();
