@@ -12,8 +12,7 @@ pub(super) use moved::Moved;
 use super::links::Carrier;
 use super::netlink::Addresses;
 use crate::model::{
-    Counters, Delta, DeviceRule, Endpoint, FlowId, Method, Mono, Protocol, SocketId, Standing, TapSide, Unit,
-    Unseen,
+    Delta, DeviceRule, Endpoint, FlowId, Method, Mono, Protocol, SocketId, Standing, TapSide, Unit, Unseen,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The join: nothing is published twice, nothing that a socket saw is published, and the lines always add up.
 
 use super::*;
-use crate::model::FlowId;
+use crate::model::Counters;
 use proptest::prelude::*;
 
 const TAP: u32 = 7;
