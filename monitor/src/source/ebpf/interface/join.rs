@@ -5,14 +5,16 @@
 //! never taken back; everything that does not balance stands in the ledger, so that its lines always add up to what
 //! the taps counted. Pure: time is an argument.
 
+mod moved;
+
+pub(super) use moved::Moved;
+
 use super::links::Carrier;
 use super::netlink::Addresses;
 use crate::model::{
-    Counters, Delta, DeviceRule, Endpoint, FlowId, Method, Mono, Protocol, SocketId, Standing, TapSide, Unit,
-    Unseen,
+    Delta, DeviceRule, Endpoint, FlowId, Method, Mono, Protocol, SocketId, Standing, TapSide, Unit, Unseen,
 };
 use std::collections::{BTreeMap, HashMap};
-use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
 /// How long a packet may take from one hook to the other. On receive that is microseconds.
@@ -25,79 +27,6 @@ const IDLE: Duration = Duration::from_mins(1);
 const MAX_BALANCES: usize = 262_144;
 /// Wire tuples kept.
 const MAX_WIRES: usize = 65_536;
-
-/// Bytes and packets, signed: of a tap, of sockets, or the difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Moved {
-    pub(super) bytes: i64,
-    pub(super) packets: i64,
-    pub(super) skb_bytes: i64,
-    pub(super) skbs: i64,
-}
-
-impl Moved {
-    fn zip(self, other: Self, op: impl Fn(i64, i64) -> i64) -> Self {
-        Self {
-            bytes: op(self.bytes, other.bytes),
-            packets: op(self.packets, other.packets),
-            skb_bytes: op(self.skb_bytes, other.skb_bytes),
-            skbs: op(self.skbs, other.skbs),
-        }
-    }
-
-    /// One direction of counters.
-    pub(super) fn of(counters: &Counters, sent: bool) -> Self {
-        let Counters {
-            rx_bytes,
-            tx_bytes,
-            rx_packets,
-            tx_packets,
-            rx_skb_bytes,
-            tx_skb_bytes,
-            rx_skbs,
-            tx_skbs,
-        } = *counters;
-        let pick = |rx: u64, tx: u64| i64::try_from(if sent { tx } else { rx }).unwrap_or(i64::MAX);
-        Self {
-            bytes: pick(rx_bytes, tx_bytes),
-            packets: pick(rx_packets, tx_packets),
-            skb_bytes: pick(rx_skb_bytes, tx_skb_bytes),
-            skbs: pick(rx_skbs, tx_skbs),
-        }
-    }
-
-    fn counters(self, sent: bool) -> Counters {
-        let [bytes, packets, skb_bytes, skbs] = [self.bytes, self.packets, self.skb_bytes, self.skbs]
-            .map(|value| u64::try_from(value).unwrap_or(0));
-        if sent {
-            let (tx_bytes, tx_packets, tx_skb_bytes, tx_skbs) = (bytes, packets, skb_bytes, skbs);
-            Counters { tx_bytes, tx_packets, tx_skb_bytes, tx_skbs, ..Counters::default() }
-        } else {
-            let (rx_bytes, rx_packets, rx_skb_bytes, rx_skbs) = (bytes, packets, skb_bytes, skbs);
-            Counters { rx_bytes, rx_packets, rx_skb_bytes, rx_skbs, ..Counters::default() }
-        }
-    }
-}
-
-impl Add for Moved {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        self.zip(other, i64::wrapping_add)
-    }
-}
-
-impl AddAssign for Moved {
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
-    }
-}
-
-impl Sub for Moved {
-    type Output = Self;
-    fn sub(self, other: Self) -> Self {
-        self.zip(other, i64::wrapping_sub)
-    }
-}
 
 /// One direction of a conversation on one tapped interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,6 +59,8 @@ struct Balance {
     socket_device: i64,
     out: Moved,
     out_device: i64,
+    /// Link-layer bytes that the device adds to each packet.
+    link: i64,
     /// What stood over at that moment.
     waiting: Option<(Mono, Moved, i64)>,
     last: Mono,
@@ -138,6 +69,17 @@ struct Balance {
 impl Balance {
     fn left(&self) -> (Moved, i64) {
         (self.tap - self.socket - self.out, self.tap_device - self.socket_device - self.out_device)
+    }
+
+    /// What is left of the wire, and what the device counts for that. Where a part was seen at sockets, the buffers of
+    /// the one are not those of the other (segments are made in between), so only the wire can be compared.
+    fn over(&self) -> (Moved, i64) {
+        let (left, device) = self.left();
+        if self.socket == Moved::default() || self.tap == Moved::default() {
+            return (left, device);
+        }
+        let Moved { bytes, packets, .. } = left;
+        (Moved { bytes, packets, skb_bytes: bytes, skbs: packets }, bytes + self.link * packets)
     }
 }
 
@@ -209,6 +151,7 @@ impl Join {
         let balance = self.balances.entry(at).or_default();
         balance.tap += row.moved;
         balance.tap_device += row.device;
+        balance.link = link(scene, &at);
         balance.last = scene.now;
     }
 
@@ -269,7 +212,7 @@ impl Join {
         }
         let full = scene.now < self.full_until;
         for (at, balance) in &mut self.balances {
-            let (left, left_device) = balance.left();
+            let (left, left_device) = balance.over();
             if left.bytes <= 0 && left.packets <= 0 {
                 balance.waiting = None;
                 continue;
@@ -295,7 +238,7 @@ impl Join {
             };
             balance.out += publish;
             balance.out_device += device;
-            let (rest, rest_device) = balance.left();
+            let (rest, rest_device) = balance.over();
             balance.waiting = (rest.bytes > 0).then_some((scene.now, rest, rest_device));
             *line(self.lines.entry((at.tap, at.sent)).or_default(), why) += device;
             if !shown_elsewhere(at, scene) {
@@ -313,7 +256,7 @@ impl Join {
         };
         let mut missing: Vec<(Conversation, Moved, i64)> = Vec::new();
         for (at, balance) in self.balances.iter().filter(|(at, _)| !at.fragment) {
-            let (left, device) = balance.left();
+            let (left, device) = balance.over();
             if left.bytes < 0 && self.balances.contains_key(&whole(at)) {
                 missing.push((*at, left, device));
             }
@@ -370,6 +313,13 @@ impl Join {
 fn conversation(carrier: &Carrier, sent: bool, (protocol, local, remote): Ends) -> Conversation {
     let Carrier { tap, vlan, .. } = *carrier;
     Conversation { tap, vlan, sent, other_host: false, fragment: false, protocol, local, remote }
+}
+
+/// What the tapped device adds to a packet of a conversation on the wire.
+fn link(scene: &Scene<'_>, at: &Conversation) -> i64 {
+    let Some(rule) = scene.rules.get(&at.tap) else { return 0 };
+    let tag = if at.vlan != 0 && rule.unit == Unit::Wire { 4 } else { 0 };
+    i64::from(if at.sent { rule.tx_link } else { rule.rx_link } + tag)
 }
 
 /// What the device counts for these, by its rule.
@@ -433,11 +383,15 @@ fn line(side: &mut TapSide, why: Unseen) -> &mut i64 {
 
 /// Adds what a balance leaves to the line that it belongs to now.
 fn gauge(side: &mut TapSide, at: &Conversation, balance: &Balance, now: Mono, closing: bool) {
-    let (left, device) = balance.left();
+    let (left, device) = balance.over();
     let fresh = !closing && now.since(balance.last) < QUEUED;
+    let all = balance.left().1;
     if left.bytes == 0 {
-        side.framing += device;
-    } else if left.bytes > 0 {
+        side.framing += all;
+        return;
+    }
+    side.framing += all - device;
+    if left.bytes > 0 {
         let headers = at.fragment && balance.socket.packets > 0;
         *(if headers { &mut side.fragment_headers } else { &mut side.in_flight }) += device;
     } else if fresh {

@@ -1,7 +1,7 @@
 //! The join: nothing is published twice, nothing that a socket saw is published, and the lines always add up.
 
 use super::*;
-use crate::model::FlowId;
+use crate::model::Counters;
 use proptest::prelude::*;
 
 const TAP: u32 = 7;
@@ -146,6 +146,21 @@ fn what_stands_over_is_published_once_with_its_reason() {
     assert_eq!((bench.published.rx_bytes, bench.published.rx_packets), (300, 3));
     let side = bench.side(false);
     assert_eq!((side.forwarded, side.socketless, side.sum()), (114, 228, 342));
+}
+
+#[test]
+fn segments_made_on_the_way_are_framing_and_not_nobodys() {
+    let mut bench = Bench::new();
+    // Ten segments of one super-packet, and one packet that no socket saw.
+    let segments = Moved { bytes: 1000, packets: 10, skb_bytes: 1000, skbs: 10 };
+    let whole = Moved { skb_bytes: 640, skbs: 1, ..segments };
+    let sent = Delta { counters: whole.counters(true), ..socket(5, true, 0) };
+    let taps = TapRow { conversation: at(5, true), moved: segments, device: 1140 };
+    bench.drain(&[taps, row(at(5, true), 1)], &[sent], false);
+    bench.drain(&[], &[], false);
+    let side = bench.side(true);
+    assert_eq!((side.socketless, side.framing, side.in_flight), (114, 1140 - 654, 0));
+    assert_eq!((bench.published.tx_bytes, bench.published.tx_skb_bytes), (100, 100));
 }
 
 #[test]
