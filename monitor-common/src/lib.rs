@@ -227,8 +227,10 @@ pub const fn claim_priority(method: u8) -> u8 {
     match method {
         CLAIM_SEED | CLAIM_CREATE | CLAIM_RELEASE => 1,
         CLAIM_BIND | CLAIM_CONNECT => 2,
-        CLAIM_READ | CLAIM_ACCEPT | CLAIM_MESSAGE => 3,
-        CLAIM_TRANSFER | CLAIM_SEND => 4,
+        CLAIM_READ | CLAIM_ACCEPT => 3,
+        // Not less than a transfer: sending with an address is told before the bytes leave, and they are the sender's
+        // even if another process has just used the socket.
+        CLAIM_MESSAGE | CLAIM_TRANSFER | CLAIM_SEND => 4,
         _ => 0,
     }
 }

@@ -132,18 +132,23 @@ pub unsafe fn claim(sk: *mut c_void, cookie: u64, netns: u64, method: u8, reader
             }
             netns = (*owner).netns;
             let known = (*owner).tgid != 0 || (*owner).flags & (OWNER_KERNEL | OWNER_AMBIGUOUS) != 0;
-            if known && (*owner).cookie == cookie {
-                if same(owner, &claimant) {
-                    if claim_priority(method) > claim_priority((*owner).method) {
-                        (*owner).method = method;
-                    }
+            if !known || (*owner).cookie != cookie {
+                set(owner, cookie, method, &claimant);
+            } else if same(owner, &claimant) {
+                let (before, now) = (claim_priority((*owner).method), claim_priority(method));
+                if now > before {
+                    (*owner).method = method;
+                }
+                // The first use by the one who made the socket is told, too: a datagram that came in before may wait for
+                // it, and what others do with the socket is then known to be in turn. Once a socket.
+                if before >= USE || now < USE {
                     return;
                 }
-                if !yields(&*owner, method) {
-                    return;
-                }
+            } else if yields(&*owner, method) {
+                set(owner, cookie, method, &claimant);
+            } else {
+                return;
             }
-            set(owner, cookie, method, &claimant);
         }
     }
     changed(cookie, netns, method, 0, &claimant);
@@ -177,6 +182,9 @@ unsafe fn same(owner: *const Owner, claimant: &Claimant) -> bool {
             && (*owner).flags == claimant.flags
     }
 }
+
+/// [`claim_priority`] from which on a claim shows that the process moved bytes, or took a connection on itself.
+const USE: u8 = 3;
 
 /// Whether a firm owner gives way to a claim by somebody else.
 #[inline(always)]

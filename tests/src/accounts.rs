@@ -23,7 +23,11 @@ pub fn balance(report: &Report) {
     let mut latest: BTreeMap<Holder, Counters> = BTreeMap::new();
     for (number, object) in report.objects.iter().enumerate() {
         ledger(object);
-        latest.retain(|(_, name), _| name != "pending");
+        // What waits may leave, and is not listed while it only waits.
+        let listed = |row: &Value| holder(row).1 == "pending";
+        if object.processes().iter().any(listed) || waiting(object) == 0 {
+            latest.retain(|(_, name), _| name != "pending");
+        }
         for process in object.processes() {
             let (holder, now) = (holder(process), counters(process));
             let before = latest.insert(holder.clone(), now).unwrap_or_default();
@@ -102,6 +106,10 @@ fn ledger(object: &Object) {
             object.0
         );
     }
+}
+
+fn waiting(object: &Object) -> u64 {
+    ["rx", "tx"].iter().map(|direction| number(field(&object["ledger"], direction), "pending")).sum()
 }
 
 fn holder(process: &Value) -> Holder {

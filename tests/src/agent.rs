@@ -47,6 +47,11 @@ impl Agent {
         Self::from_command(netns.command(program::traffic()), cgroup, name)
     }
 
+    /// Starts the other kind of helper, `src/bin/actor`, which forks, passes and executes.
+    pub fn actor(cgroup: &Cgroup, netns: &Netns, name: &str) -> Self {
+        Self::from_command(netns.command(program::actor()), cgroup, name)
+    }
+
     /// Starts a helper with a command that somebody else prepared (another user, another namespace).
     ///
     /// # Panics
@@ -93,21 +98,37 @@ impl Agent {
     /// # Panics
     /// When it failed, or does not end in time.
     pub fn finish(&self) -> Value {
+        let step = self.pending.borrow().front().cloned().unwrap_or_default();
+        let answer = self.answer();
+        assert!(answer.get("error").is_none(), "{}: `{step}` failed: {answer}", self.name);
+        answer
+    }
+
+    fn answer(&self) -> Value {
         let step = self.pending.borrow_mut().pop_front().expect("a step was started");
         let line = self
             .answers
             .recv_timeout(ANSWER)
             .unwrap_or_else(|error| panic!("{}: no answer to `{step}`: {error}", self.name));
-        let answer: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|error| panic!("{}: `{step}` gave `{line}`: {error}", self.name));
-        assert!(answer.get("error").is_none(), "{}: `{step}` failed: {answer}", self.name);
-        answer
+        serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{}: `{step}` gave `{line}`: {error}", self.name))
     }
 
     /// A step and its result.
     pub fn ask(&mut self, step: &str) -> Value {
         self.start(step);
         self.finish()
+    }
+
+    /// A step that must fail; gives the helper's words for it.
+    ///
+    /// # Panics
+    /// When it does not fail, or does not end in time.
+    pub fn refused(&mut self, step: &str) -> String {
+        self.start(step);
+        let answer = self.answer();
+        let error = answer.get("error").and_then(Value::as_str);
+        error.unwrap_or_else(|| panic!("{}: `{step}` was not refused: {answer}", self.name)).to_owned()
     }
 
     /// A step that gives a socket.

@@ -14,9 +14,11 @@ const PROG_LOAD: libc::c_int = 5;
 const PROG_GET_NEXT_ID: libc::c_int = 11;
 const MAP_GET_NEXT_ID: libc::c_int = 12;
 const PROG_GET_FD_BY_ID: libc::c_int = 13;
+const MAP_GET_FD_BY_ID: libc::c_int = 14;
 const OBJ_GET_INFO: libc::c_int = 15;
 const LINK_CREATE: libc::c_int = 28;
 const LINK_GET_NEXT_ID: libc::c_int = 31;
+const ENABLE_STATS: libc::c_int = 32;
 
 /// Maps that a program can use, at most, as far as the tests look.
 const PROGRAM_MAPS: usize = 64;
@@ -78,16 +80,51 @@ pub(crate) fn read_two(map: &OwnedFd) -> io::Result<[u64; 2]> {
 /// Loads a traffic-control classifier.
 pub(crate) fn load_classifier(instructions: &[u64]) -> io::Result<OwnedFd> {
     const SCHED_CLS: u32 = 3;
+    load(SCHED_CLS, instructions)
+}
+
+/// Loads a program for the packets of a cgroup.
+///
+/// # Errors
+/// When the kernel refuses it; the verifier's words are in the error.
+pub fn load_packet_filter(instructions: &[u64]) -> io::Result<OwnedFd> {
+    const CGROUP_SKB: u32 = 8;
+    load(CGROUP_SKB, instructions)
+}
+
+fn load(kind: u32, instructions: &[u64]) -> io::Result<OwnedFd> {
     let mut log = vec![0_u8; 65536];
     let (code, license) = (halves(instructions.as_ptr()), halves(c"GPL".as_ptr()));
     let log_at = halves(log.as_mut_ptr());
     let count = u32::try_from(instructions.len()).expect("a short program");
     let mut attributes =
-        [SCHED_CLS, count, code[0], code[1], license[0], license[1], 1, 65536, log_at[0], log_at[1]];
+        [kind, count, code[0], code[1], license[0], license[1], 1, 65536, log_at[0], log_at[1]];
     call_for_fd(PROG_LOAD, &mut attributes).map_err(|error| {
         let text = String::from_utf8_lossy(&log);
         io::Error::other(format!("{error}: {}", text.trim_end_matches('\0')))
     })
+}
+
+/// Which packets of a cgroup's sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packets {
+    /// Those that arrive.
+    Received,
+    /// Those that leave.
+    Sent,
+}
+
+/// Attaches a packet filter to a cgroup, until the link is closed.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn attach_to_cgroup(program: &OwnedFd, cgroup: &OwnedFd, packets: Packets) -> io::Result<OwnedFd> {
+    // `BPF_CGROUP_INET_INGRESS` and `BPF_CGROUP_INET_EGRESS`.
+    let hook = match packets {
+        Packets::Received => 0,
+        Packets::Sent => 1,
+    };
+    call_for_fd(LINK_CREATE, &mut [number(program), number(cgroup), hook, 0])
 }
 
 /// Attaches a classifier to what leaves by a device of the calling thread's namespace, until the link is closed.
@@ -145,6 +182,75 @@ pub fn held_by(pid: u32) -> BTreeSet<Id> {
         held.extend(maps.into_iter().map(|id| (Kind::Map, id)));
     }
     held
+}
+
+/// What the kernel says of how often a program ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// Its name, at most 15 bytes of it.
+    pub name: String,
+    /// How often it ran while the kernel counted.
+    pub count: u64,
+    /// How long that took in all.
+    pub nanoseconds: u64,
+}
+
+/// Makes the kernel count the runs of all programs until the descriptor is closed.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn count_runs() -> io::Result<OwnedFd> {
+    const RUN_TIME: u32 = 0;
+    call_for_fd(ENABLE_STATS, &mut [RUN_TIME])
+}
+
+/// What was counted for a program.
+///
+/// # Errors
+/// When it is gone.
+pub fn runs(program: u32) -> io::Result<Runs> {
+    runs_of(&call_for_fd(PROG_GET_FD_BY_ID, &mut [program, 0, 0])?)
+}
+
+/// The same for a program that is open.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn runs_of(program: &OwnedFd) -> io::Result<Runs> {
+    /// Offsets in `struct bpf_prog_info`, in u32.
+    const NAME: usize = 16;
+    const NANOSECONDS: usize = 48;
+    const COUNT: usize = 50;
+    let about: [u32; 52] = object_info(program)?;
+    let long = |at: usize| u64::from(about[at]) | u64::from(about[at + 1]) << 32;
+    Ok(Runs { name: text(&about[NAME..NAME + 4]), count: long(COUNT), nanoseconds: long(NANOSECONDS) })
+}
+
+/// Opens a map by its id where it has that name.
+///
+/// # Errors
+/// When it is gone.
+pub fn map_named(id: u32, name: &str) -> io::Result<Option<OwnedFd>> {
+    /// Offset in `struct bpf_map_info`, in u32.
+    const NAME: usize = 6;
+    let map = call_for_fd(MAP_GET_FD_BY_ID, &mut [id, 0, 0])?;
+    let about: [u32; 10] = object_info(&map)?;
+    Ok((text(&about[NAME..]) == name).then_some(map))
+}
+
+fn object_info<const WORDS: usize>(object: &OwnedFd) -> io::Result<[u32; WORDS]> {
+    let mut about = [0_u32; WORDS];
+    let size = u32::try_from(size_of_val(&about)).expect("a small constant");
+    let at = halves(about.as_mut_ptr());
+    call(OBJ_GET_INFO, &mut [number(object), size, at[0], at[1]])?;
+    Ok(about)
+}
+
+/// The text in a name field.
+fn text(words: &[u32]) -> String {
+    let bytes: Vec<u8> =
+        words.iter().flat_map(|word| word.to_le_bytes()).take_while(|&byte| byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The maps of a program.

@@ -22,9 +22,18 @@ impl Cgroup {
     /// # Panics
     /// When it cannot be made (not root, no cgroup2).
     pub fn new() -> Self {
+        Self::below(&mount_point())
+    }
+
+    /// The same as a child of another, which must outlive it.
+    pub fn within(other: &Self) -> Self {
+        Self::below(other.path())
+    }
+
+    fn below(parent: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("monitor-test-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = mount_point().join(name);
+        let path = parent.join(name);
         fs::create_dir(&path).unwrap_or_else(|error| panic!("cannot make {}: {error}", path.display()));
         Self { path }
     }

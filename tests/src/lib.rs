@@ -17,6 +17,8 @@ pub mod monitor;
 pub mod netns;
 pub mod program;
 pub mod scene;
+pub mod stage;
+pub mod steps;
 pub mod terminal;
 pub mod tun;
 pub mod veth;

@@ -28,6 +28,14 @@ pub fn traffic() -> PathBuf {
     beside("traffic", "run `cargo build -p monitor-tests --bins` first")
 }
 
+/// The helper that forks, passes and executes.
+///
+/// # Panics
+/// When it is not built.
+pub fn actor() -> PathBuf {
+    beside("actor", "run `cargo build -p monitor-tests --bins` first")
+}
+
 /// A program in the target directory of this test executable, which lives in `deps/`.
 fn beside(name: &str, fix: &str) -> PathBuf {
     let this = env::current_exe().expect("the path of this executable");

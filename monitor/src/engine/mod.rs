@@ -125,6 +125,7 @@ impl Loop {
     }
 
     fn take(&mut self, mut batch: Batch) {
+        batch.gone = self.resolver.gone(self.table.sharers());
         self.resolver.complete(&mut batch);
         self.table.ingest(&batch);
         self.table.advance(batch.to);

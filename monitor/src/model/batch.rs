@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub enum Standing {
     /// The owner claimed this very socket.
     Firm,
+    /// The owner made a datagram socket, or bound or connected it, and nobody was seen to use it until then.
+    Made,
     /// Nobody had claimed the socket.
     Unclaimed,
     /// An accepted socket that nobody had claimed; `owner` is its listener's.
@@ -111,6 +113,8 @@ pub struct Batch {
     pub claims: Vec<Claim>,
     /// Processes to name.
     pub processes: Vec<ProcessSeen>,
+    /// Processes that have ended, of those that share a socket (`FlowTable::sharers`).
+    pub gone: Vec<ProcessId>,
     /// Interfaces to name.
     pub interfaces: Vec<InterfaceSeen>,
     /// Set when the source's health changed.

@@ -1,5 +1,6 @@
 //! Whose bytes they are, and how sure that is.
 
+use super::Mono;
 use std::borrow::Cow;
 
 /// A process: a thread-group id and the generation that tells it from a later process with the same pid
@@ -15,6 +16,13 @@ pub struct ProcessId {
 impl ProcessId {
     /// The kernel itself: kernel threads and kernel sockets.
     pub const KERNEL: Self = Self { pid: 0, generation: 0 };
+
+    /// Whether it can have started in `from..=to`, as far as its generation tells. One without always can.
+    pub fn can_have_started(self, from: Mono, to: Mono) -> bool {
+        let [from, to] = [from, to].map(|at| (at.0 >> 20) & 0xffff_ffff);
+        let since = |unit: u64| unit.wrapping_sub(from) & 0xffff_ffff;
+        self.generation == 0 || since(self.generation.into()) <= since(to)
+    }
 }
 
 /// How an owner was found.

@@ -5,7 +5,8 @@
 mod interface;
 mod process;
 
-use crate::model::Batch;
+use crate::model::{Batch, ProcessId};
+use std::collections::BTreeSet;
 
 /// Every resolver, with its cache.
 #[derive(Debug, Default)]
@@ -17,6 +18,11 @@ impl Resolver {
     /// With empty caches.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Those of these processes that have ended.
+    pub fn gone(&self, processes: &BTreeSet<ProcessId>) -> Vec<ProcessId> {
+        process::gone(processes)
     }
 
     /// Adds what can be found out now.

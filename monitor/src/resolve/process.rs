@@ -3,8 +3,10 @@
 //! A pid in /proc may by now be another process: nothing is taken from it unless its start time is the one that the
 //! kernel programs saw.
 
-use crate::model::ProcessSeen;
+use crate::model::{Mono, ProcessId, ProcessSeen};
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 /// Processes looked up in one batch; at about 15 us each this bounds a tick to some 60 ms.
@@ -17,6 +19,28 @@ pub(super) fn complete(processes: &mut [ProcessSeen]) {
     for process in processes.iter_mut().take(PER_BATCH) {
         lookup(process);
     }
+}
+
+/// Those that have ended: their pid is nobody's, or another process's by now.
+pub(super) fn gone(processes: &BTreeSet<ProcessId>) -> Vec<ProcessId> {
+    processes.iter().take(PER_BATCH).copied().filter(|process| !lives(*process)).collect()
+}
+
+/// Whether a process lives. The kernel itself does, and so does what cannot be looked at.
+fn lives(process: ProcessId) -> bool {
+    if process == ProcessId::KERNEL {
+        return true;
+    }
+    match fs::read_to_string(format!("/proc/{}/stat", process.pid)) {
+        Ok(stat) => state(&stat) != Some('Z') && start_ticks(&stat).is_none_or(|ticks| is_of(process, ticks)),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
+/// Whether a process of this generation can have started in that clock tick: both are roundings of one time.
+fn is_of(process: ProcessId, start_ticks: u64) -> bool {
+    let tick = 1_000_000_000 / USER_HZ;
+    process.can_have_started(Mono(start_ticks * tick), Mono((start_ticks + 1) * tick - 1))
 }
 
 fn lookup(process: &mut ProcessSeen) {
@@ -47,6 +71,11 @@ fn start_ticks(stat: &str) -> Option<u64> {
     stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
 }
 
+/// Field 3: one letter.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
 fn real_uid(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
 }
@@ -54,8 +83,6 @@ fn real_uid(status: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Mono, ProcessId};
-
     fn seen(pid: u32, start: Option<Mono>) -> ProcessSeen {
         ProcessSeen {
             id: ProcessId { pid, generation: 0 },
@@ -82,6 +109,19 @@ mod tests {
         assert!(!process.comm.is_empty());
         assert_eq!(process.exe.as_deref(), std::env::current_exe().unwrap().to_str());
         assert!(process.uid.is_some());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_is_gone() {
+        let text = fs::read_to_string("/proc/self/stat").unwrap();
+        let start = start_ticks(&text).unwrap() * 10_000_000 + 5_000_000;
+        let generation = u32::try_from((start >> 20) & 0xffff_ffff).unwrap();
+        let own = ProcessId { pid: std::process::id(), generation };
+        let recycled = ProcessId { generation: generation.wrapping_sub(1_000), ..own };
+        let nobody = ProcessId { pid: u32::MAX, generation: 1 };
+        let all = BTreeSet::from([ProcessId::KERNEL, own, recycled, nobody]);
+        assert_eq!(BTreeSet::from_iter(gone(&all)), BTreeSet::from([recycled, nobody]));
     }
 
     #[test]

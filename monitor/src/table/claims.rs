@@ -20,8 +20,8 @@ fn strength(method: Method) -> u8 {
         Method::Release => 1,
         Method::Seed | Method::Create => 2,
         Method::Bind | Method::Connect => USE,
-        Method::Read | Method::Accept | Method::Message => 4,
-        Method::Transfer | Method::Send | Method::Kernel => 5,
+        Method::Read | Method::Accept => 4,
+        Method::Message | Method::Transfer | Method::Send | Method::Kernel => 5,
     }
 }
 
@@ -39,6 +39,8 @@ struct Claimant {
     used: Option<(Mono, Mono)>,
     /// It used the socket in turn with another.
     in_turn: bool,
+    /// It has ended.
+    gone: bool,
     last: Mono,
 }
 
@@ -80,6 +82,41 @@ impl Claims {
         self.find_turns(at, used);
     }
 
+    /// The process that used the socket first, and how: what was only made is whoever's turns out to use it.
+    fn first_user(&self) -> Option<(ProcessId, Method)> {
+        let users = self.claimants.iter().filter_map(|c| {
+            let (strength, _, method) = c.claim?;
+            (strength > USE).then_some((c.used?.0, c.process, method))
+        });
+        users
+            .min_by_key(|(first, process, _)| (*first, *process))
+            .map(|(_, process, method)| (process, method))
+    }
+
+    /// How a process claimed it, as far as is known.
+    fn method_of(&self, process: ProcessId) -> Method {
+        let claimant = self.claimants.iter().find(|claimant| claimant.process == process);
+        claimant.and_then(|claimant| claimant.claim).map_or(Method::Create, |claim| claim.2)
+    }
+
+    /// Those who use the socket in turn.
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = ProcessId> {
+        self.claimants.iter().filter(|claimant| claimant.in_turn).map(|claimant| claimant.process)
+    }
+
+    /// A process is gone: it will not use the socket again, so what moves from now on is not shared with it. What it
+    /// claimed it keeps.
+    pub(super) fn bury(&mut self, process: ProcessId) {
+        for claimant in self.claimants.iter_mut().filter(|claimant| claimant.process == process) {
+            claimant.in_turn = false;
+            claimant.gone = true;
+        }
+        let mut left = self.claimants.iter_mut().filter(|claimant| claimant.in_turn);
+        if let (Some(last), None) = (left.next(), left.next()) {
+            last.in_turn = false;
+        }
+    }
+
     /// Whether a seed is among them: then the socket may be idle for hours and must not be forgotten.
     pub(super) fn seeded(&self) -> bool {
         self.claimants.iter().any(|claimant| claimant.seeded)
@@ -95,8 +132,15 @@ impl Claims {
                 self.claimants.swap_remove(at);
             }
         }
-        let new = Claimant { process, seeded: false, claim: None, used: None, in_turn: false, last: Mono(0) };
-        self.claimants.push(new);
+        self.claimants.push(Claimant {
+            process,
+            seeded: false,
+            claim: None,
+            used: None,
+            in_turn: false,
+            gone: false,
+            last: Mono(0),
+        });
         self.claimants.len() - 1
     }
 
@@ -104,7 +148,8 @@ impl Claims {
     fn find_turns(&mut self, at: usize, (first, last): (Mono, Mono)) {
         let mut found = false;
         for (other, claimant) in self.claimants.iter_mut().enumerate() {
-            if other != at && claimant.used.is_some_and(|used| last > used.0 && used.1 > first) {
+            let in_turn = claimant.used.is_some_and(|used| last > used.0 && used.1 > first);
+            if other != at && in_turn && !claimant.gone {
                 claimant.in_turn = true;
                 found = true;
             }
@@ -191,10 +236,13 @@ pub(super) fn judge(
     match (standing, owner) {
         (Standing::Kernel, _) => Verdict::Settled(kernel()),
         (Standing::Firm, Some(process)) => Verdict::Settled(claims.owned(process, method)),
+        (Standing::Made, Some(maker)) => made(maker, claims, over),
         (Standing::Inherited, Some(listener)) => inherited(listener, claims, over),
         (Standing::Listener, _) => Verdict::Settled(handshake(owner, claims)),
         (Standing::Ambiguous, _) => ambiguous(claims, over),
-        (Standing::Unclaimed, _) | (Standing::Firm | Standing::Inherited, None) => unclaimed(claims, over),
+        (Standing::Unclaimed, _) | (Standing::Firm | Standing::Made | Standing::Inherited, None) => {
+            unclaimed(claims, over)
+        }
     }
 }
 
@@ -204,6 +252,15 @@ fn inherited(listener: ProcessId, claims: &Claims, over: bool) -> Verdict {
         _ if !over => Verdict::Wait("accepted, not yet used by a process"),
         _ if listener == ProcessId::KERNEL => Verdict::Settled(kernel()),
         _ => Verdict::Settled(by_inheritance(listener)),
+    }
+}
+
+/// The first to use it has what came in or went out before that; nobody ever did, it stays with its maker.
+fn made(maker: ProcessId, claims: &Claims, over: bool) -> Verdict {
+    match claims.first_user() {
+        Some((process, method)) => Verdict::Settled(claims.owned(process, method)),
+        None if !over => Verdict::Wait("the socket was made and not used yet"),
+        None => Verdict::Settled(claims.owned(maker, claims.method_of(maker))),
     }
 }
 

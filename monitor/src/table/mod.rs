@@ -21,7 +21,7 @@ mod sockets;
 mod tests;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,6 +133,9 @@ impl FlowTable {
         for claim in &batch.claims {
             self.sockets.note(claim, batch.to);
         }
+        for process in &batch.gone {
+            self.sockets.bury(*process);
+        }
         let (handshakes, others): (Vec<_>, Vec<_>) =
             batch.deltas.iter().partition(|delta| delta.standing == Standing::Listener);
         for delta in handshakes.into_iter().chain(others) {
@@ -148,6 +151,12 @@ impl FlowTable {
             self.close(claim);
         }
         self.bound();
+    }
+
+    /// The processes that use a socket in turn with another: whether they still live decides what is shared. The next
+    /// batch should say which of them are gone.
+    pub fn sharers(&self) -> &BTreeSet<ProcessId> {
+        self.sockets.sharers()
     }
 
     /// Lets time pass: settles what has waited long enough, and lets idle flows and forgotten sockets go.
@@ -267,7 +276,9 @@ impl FlowTable {
             (Standing::Kernel, _) => Slot::Process(ProcessId::KERNEL),
             (Standing::Ambiguous, _) => Slot::Ambiguous,
             (Standing::Unclaimed, _) | (_, None) => Slot::Unknown,
-            (Standing::Firm | Standing::Inherited | Standing::Listener, Some(owner)) => Slot::Process(*owner),
+            (Standing::Firm | Standing::Made | Standing::Inherited | Standing::Listener, Some(owner)) => {
+                Slot::Process(*owner)
+            }
         };
         self.totals.add(Amount::Fresh(counters), &self.clock);
         self.overflow += *counters;

@@ -3,10 +3,10 @@
 //! A socket with flows or parked bytes is kept; any other is forgotten a while after its latest claim. A seeded one is
 //! kept until it is closed, because it can be idle for hours and no second seed will come. The sum is bounded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::model::{Claim, Mono, SocketId};
+use crate::model::{Claim, Mono, ProcessId, SocketId};
 
 use super::claims::Claims;
 use super::parking::ParkKey;
@@ -38,6 +38,8 @@ impl Socket {
 pub(super) struct Sockets {
     map: HashMap<SocketId, Socket>,
     next_sweep: Mono,
+    /// Processes that use some socket in turn with another. May hold some that no longer do, until the next sweep.
+    sharers: BTreeSet<ProcessId>,
 }
 
 impl Sockets {
@@ -49,6 +51,21 @@ impl Sockets {
         let socket = self.map.entry(claim.socket).or_default();
         socket.claims.note(claim);
         socket.touched = at;
+        self.sharers.extend(socket.claims.in_turn());
+    }
+
+    /// See [`super::FlowTable::sharers`].
+    pub(super) fn sharers(&self) -> &BTreeSet<ProcessId> {
+        &self.sharers
+    }
+
+    /// A process has ended. Only those that share a socket are looked for.
+    pub(super) fn bury(&mut self, process: ProcessId) {
+        if self.sharers.remove(&process) {
+            for socket in self.map.values_mut() {
+                socket.claims.bury(process);
+            }
+        }
     }
 
     pub(super) fn get(&self, id: SocketId) -> Option<&Socket> {
@@ -88,6 +105,9 @@ impl Sockets {
                 || now.since(socket.touched) < after * 2
                 || (socket.claims.seeded() && !socket.closed)
         });
+        if !self.sharers.is_empty() {
+            self.sharers = self.map.values().flat_map(|socket| socket.claims.in_turn()).collect();
+        }
         if self.map.capacity() > 4 * self.map.len() + 1024 {
             self.map.shrink_to(2 * self.map.len());
         }

@@ -359,6 +359,63 @@ fn use_in_turn_is_shared_and_names_the_others() {
 }
 
 #[test]
+fn sharing_ends_with_the_other_process() {
+    let mut lab = Lab::new();
+    let in_turn = vec![
+        claim(1, WORKER, Method::Transfer, 0.1, 0.5),
+        claim(1, OTHER, Method::Transfer, 0.2, 0.4),
+        claim(2, WORKER, Method::Transfer, 0.1, 0.5),
+        claim(2, OTHER, Method::Transfer, 0.2, 0.4),
+        claim(2, MASTER, Method::Transfer, 0.1, 0.4),
+    ];
+    lab.claims(in_turn);
+    assert_eq!(lab.table.sharers().iter().copied().collect::<Vec<_>>(), [MASTER, WORKER, OTHER]);
+    lab.step(Batch { gone: vec![OTHER], ..Batch::default() });
+    let bytes = |socket| delta(flow(socket, 1), Standing::Firm, Some(WORKER), 100);
+    let snapshot = lab.deltas(vec![bytes(1), bytes(2)]).shot();
+    let worth: Vec<_> = snapshot.flows.iter().map(|row| row.attribution.confidence).collect();
+    assert_eq!(worth, [Confidence::Exact, Confidence::Shared], "two are left of the second socket's three");
+    assert_eq!(snapshot.flows[1].attribution.reason.as_deref(), Some("also used by pid 10"));
+    // A late claim of the dead one, drained after its end, does not bring it back.
+    let late =
+        vec![claim(1, OTHER, Method::Transfer, 2.5, 2.6), claim(1, WORKER, Method::Transfer, 2.4, 2.7)];
+    lab.claims(late);
+    assert_eq!(lab.deltas(vec![bytes(1)]).shot().flows[0].attribution.confidence, Confidence::Exact);
+}
+
+#[test]
+fn what_was_only_made_is_its_first_users() {
+    let mut lab = Lab::new();
+    let made = |socket| delta(flow(socket, 1), Standing::Made, Some(MASTER), 100);
+    lab.step(Batch {
+        deltas: vec![made(1)],
+        claims: vec![
+            claim(1, MASTER, Method::Bind, 0.1, 0.1),
+            claim(1, OTHER, Method::Message, 0.5, 0.9),
+            claim(1, WORKER, Method::Message, 0.4, 0.4),
+        ],
+        ..Batch::default()
+    });
+    assert_eq!(lab.owners(), [(Some(11), Confidence::Exact, 100)], "in the same batch, nobody saw it wait");
+    lab.deltas(vec![made(2)]);
+    assert_eq!(lab.owners()[1], (None, Confidence::Pending, 100));
+    lab.claims(vec![claim(2, WORKER, Method::Transfer, 2.5, 2.5)]);
+    assert_eq!(lab.owners()[0], (Some(11), Confidence::Exact, 200));
+}
+
+#[test]
+fn what_was_only_made_and_never_used_is_its_makers() {
+    let mut lab = Lab::new();
+    let claims = vec![claim(1, MASTER, Method::Bind, 0.1, 0.1)];
+    let made = delta(flow(1, 1), Standing::Made, Some(MASTER), 100);
+    lab.step(Batch { deltas: vec![made.clone()], claims, ..Batch::default() });
+    assert_eq!(lab.owners(), [(None, Confidence::Pending, 100)]);
+    lab.wait(5);
+    assert_eq!(lab.only_flow().attribution, exact(MASTER, Method::Bind));
+    assert_eq!(lab.deltas(vec![made]).owners(), [(Some(10), Confidence::Exact, 200)], "once is enough");
+}
+
+#[test]
 fn use_in_turn_is_found_across_batches() {
     let mut lab = Lab::new();
     lab.claims(vec![claim(1, WORKER, Method::Transfer, 0.1, 0.1)]);

@@ -5,19 +5,19 @@
 //! socket is shut down before that, so what the kernel has not sent yet leaves after the process has gone. Every
 //! blocking call has a deadline. To add a step, add a line to [`Sockets::step`].
 
+use monitor_tests::steps::{Answer, Words, say, serve};
 use rustix::{net::sockopt, process::getpid, thread::set_name};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     env,
     error::Error,
     ffi::CString,
     fs,
-    io::{self, BufRead, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::Path,
-    str::{FromStr, SplitWhitespace},
     thread,
     time::{Duration, Instant},
 };
@@ -27,8 +27,6 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Receive buffer of a UDP socket.
 const ROOM: usize = 16 << 20;
-
-type Answer = Result<Value, Box<dyn Error>>;
 
 enum Socket {
     Listener(TcpListener),
@@ -56,20 +54,6 @@ impl Socket {
     }
 }
 
-/// The words of a step, read from the left.
-struct Words<'l>(SplitWhitespace<'l>);
-
-impl Words<'_> {
-    fn take<T: FromStr>(&mut self, what: &str) -> Result<T, Box<dyn Error>> {
-        let word = self.0.next().ok_or_else(|| format!("{what} is missing"))?;
-        word.parse().map_err(|_| format!("`{word}` is no {what}").into())
-    }
-
-    fn flag(&mut self) -> Option<&str> {
-        self.0.next()
-    }
-}
-
 #[derive(Default)]
 struct Sockets {
     open: BTreeMap<u64, Socket>,
@@ -79,7 +63,7 @@ struct Sockets {
 impl Sockets {
     /// The table of steps.
     fn step(&mut self, line: &str) -> Answer {
-        let mut words = Words(line.split_whitespace());
+        let mut words = Words::of(line);
         let step: String = words.take("step")?;
         let words = &mut words;
         match step.as_str() {
@@ -349,14 +333,8 @@ fn prepare() -> Result<(), Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout();
-    let mut say = |answer: Answer| {
-        let answer = answer.unwrap_or_else(|error| json!({ "error": error.to_string() }));
-        writeln!(out, "{answer}").and_then(|()| out.flush())
-    };
-    say(prepare().map(|()| json!({ "pid": getpid().as_raw_nonzero() })))?;
+    say(&mut out, prepare().map(|()| json!({ "pid": getpid().as_raw_nonzero() })))?;
     let mut sockets = Sockets::default();
-    for line in io::stdin().lock().lines() {
-        say(sockets.step(&line?))?;
-    }
+    serve(io::stdin().lock(), &mut out, |line| sockets.step(line))?;
     Ok(())
 }

@@ -1,61 +1,81 @@
-//! `cargo xtask bench`: what `monitor` costs.
+//! `cargo xtask bench`: what `monitor` costs, and whether it is right at speed.
 //!
 //! Every bench runs once a round, and the rounds follow each other, so that whatever else the machine does falls on all
-//! of them alike; the table shows medians with the range. Numbers are of the release build.
+//! of them alike; the table shows medians with the range, what they are compared with, and the goals. The measuring is
+//! done by `tests/src/bin/bench`, which can make namespaces and traffic; here is the order of things. Numbers are of the
+//! release build.
 
-mod process;
+mod page;
 mod table;
 
 use crate::project::Project;
-use crate::shell;
+use crate::{packages, privileges, shell};
 use anyhow::{Context as _, Result, bail};
-use std::path::PathBuf;
-use std::process::ExitCode;
-use table::Table;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+use table::{Sample, Table};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run only this one; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Rounds
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    /// Rounds; 5 unless --quick
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Two short rounds: shows that it works, not what it costs
+    #[arg(long)]
+    quick: bool,
     /// Show what there is, and run nothing
     #[arg(long)]
     list: bool,
-}
-
-/// One number of one round.
-struct Sample {
-    /// What was measured, with its goal where there is one.
-    what: &'static str,
-    /// In what.
-    unit: &'static str,
-    value: f64,
+    /// Put the table into docs/performance.md
+    #[arg(long, conflicts_with_all = ["only", "quick"])]
+    write: bool,
 }
 
 struct Bench {
     name: &'static str,
     about: &'static str,
-    run: fn(&Setting) -> Result<Vec<Sample>>,
+    /// Programs without which it cannot run, with their Debian packages.
+    needs: &'static [(&'static str, &'static str)],
 }
 
-/// What every bench gets.
-struct Setting {
-    monitor: PathBuf,
-}
+const IP: (&str, &str) = ("ip", "iproute2");
+const IPERF: (&str, &str) = ("iperf3", "iperf3");
+const SS: (&str, &str) = ("ss", "iproute2");
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 7] = [
     Bench {
-        name: "first-output",
-        about: "time from exec to the first object of `--json --once`",
-        run: process::first_output,
+        name: "tcp",
+        about: "iperf3 over a veth pair, with and without monitor, and CPU of monitor per GB",
+        needs: &[IP, IPERF, SS],
+    },
+    Bench {
+        name: "datagrams-veth",
+        about: "64-byte datagrams at full rate over a veth pair, with and without; what was missed",
+        needs: &[IP],
+    },
+    Bench { name: "datagrams-lo", about: "the same over loopback", needs: &[IP] },
+    Bench {
+        name: "programs",
+        about: "kernel time per run of each program, of counting that, and of one look at the owner",
+        needs: &[IP, IPERF, SS],
     },
     Bench {
         name: "idle",
-        about: "CPU time and resident memory over ten seconds without load",
-        run: process::idle,
+        about: "CPU time and memory of three monitors that have nothing to do",
+        needs: &[],
+    },
+    Bench {
+        name: "start",
+        about: "time from exec to the first frame, the first data and the first object",
+        needs: &[IP],
+    },
+    Bench {
+        name: "short",
+        about: "3,000 short connections a second, and 500 processes a second: whose bytes; nethogs, bandwhich",
+        needs: &[IP],
     },
 ];
 
@@ -68,21 +88,115 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let chosen = choose(&args.only)?;
-    let project = Project::find()?;
-    shell::run(project.cargo().args(["build", "--release", "--package", "monitor"]))?;
-    let setting = Setting { monitor: project.target.join("release/monitor") };
-    let mut table = Table::default();
-    for round in 1..=args.rounds {
-        for bench in &chosen {
-            eprintln!("round {round} of {}: {}", args.rounds, bench.name);
-            let samples = (bench.run)(&setting).with_context(|| format!("bench {}", bench.name))?;
-            for sample in &samples {
-                table.add(bench.name, sample);
+    let (able, skipped): (Vec<_>, Vec<_>) = match privileges::probe() {
+        Ok(()) => {
+            chosen.iter().copied().map(|bench| (bench, missing(bench))).partition(|(_, why)| why.is_none())
+        }
+        Err(why) => {
+            let why = format!("{why:#}; as root: sudo -E env PATH=\"$PATH\" cargo xtask bench");
+            (Vec::new(), chosen.iter().map(|bench| (*bench, Some(why.clone()))).collect())
+        }
+    };
+    let able: Vec<_> = able.into_iter().map(|(bench, _)| bench).collect();
+    let mut run = Run { table: Table::default(), failed: 0, start: Instant::now(), loads: Vec::new() };
+    if !able.is_empty() {
+        let project = Project::find()?;
+        let packages = ["--package", "monitor", "--package", "monitor-tests", "--bins"];
+        shell::run(project.cargo().args(["build", "--release"]).args(packages))?;
+        run.start = Instant::now();
+        run.rounds(&project, args, &able);
+    }
+    if !able.is_empty() {
+        println!("{}\n{}\n", run.table, run.circumstances());
+    }
+    for (bench, why) in &skipped {
+        println!("skipped: {}: {}", bench.name, why.as_deref().unwrap_or_default());
+    }
+    println!(
+        "{} ran, {} skipped, {} failed runs, {} goals missed",
+        able.len(),
+        skipped.len(),
+        run.failed,
+        run.table.missed()
+    );
+    if args.write && !able.is_empty() {
+        page::write(&Project::find()?, &run.table, &run.circumstances())?;
+    }
+    Ok(if run.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the rounds found.
+struct Run {
+    table: Table,
+    failed: u32,
+    start: Instant,
+    /// Processes that wanted a CPU, at the end of each bench.
+    loads: Vec<f64>,
+}
+
+impl Run {
+    fn rounds(&mut self, project: &Project, args: &Args, benches: &[&'static Bench]) {
+        let rounds = args.rounds.unwrap_or(if args.quick { 2 } else { 5 });
+        for round in 1..=rounds {
+            for bench in benches {
+                eprintln!("round {round} of {rounds}: {}", bench.name);
+                match once(project, bench, args.quick) {
+                    Ok(samples) => samples.into_iter().for_each(|sample| self.table.add(bench.name, sample)),
+                    Err(error) => {
+                        self.failed += 1;
+                        eprintln!("{} failed: {error:#}", bench.name);
+                    }
+                }
+                self.loads.extend(load());
             }
         }
     }
-    print!("{table}");
-    Ok(ExitCode::SUCCESS)
+
+    /// When not everything that the machine did was ours, a reader must know.
+    fn circumstances(&self) -> String {
+        let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+        let highest = self.loads.iter().copied().fold(0.0, f64::max);
+        let mean = self.loads.iter().sum::<f64>() / (self.loads.len().max(1) as f64);
+        format!(
+            "{cpus} CPUs, kernel {}; {} s; load average {mean:.1}, at most {highest:.1}, the benches included",
+            kernel(),
+            self.start.elapsed().as_secs(),
+        )
+    }
+}
+
+fn once(project: &Project, bench: &Bench, quick: bool) -> Result<Vec<Sample>> {
+    let release = project.target.join("release");
+    let mut command = Command::new(release.join("bench"));
+    command.arg(bench.name).env("MONITOR_BIN", release.join("monitor")).stdin(Stdio::null());
+    // Other tools may have been installed by cargo.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain([shell::cargo_home().join("bin"), "/usr/sbin".into()]);
+    command.env("PATH", std::env::join_paths(places)?);
+    if quick {
+        command.arg("--quick");
+    }
+    let text = shell::capture(&mut command)?;
+    text.lines().map(|line| Sample::read(line).with_context(|| format!("`{line}`"))).collect()
+}
+
+/// The command that gives what a bench lacks.
+fn missing(bench: &Bench) -> Option<String> {
+    let lacking = bench.needs.iter().filter(|(program, _)| shell::find(program).is_none());
+    let packages: Vec<_> = lacking.map(|(_, package)| *package).collect();
+    let sudo = if packages::is_root() { "" } else { "sudo " };
+    (!packages.is_empty())
+        .then(|| format!("{sudo}apt-get install -y --no-install-recommends {}", packages.join(" ")))
+}
+
+fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
+fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // What follows the numbers names the machine, not the kernel.
+    release.split('-').next().unwrap_or_default().trim().to_owned()
 }
 
 fn choose(only: &[String]) -> Result<Vec<&'static Bench>> {

@@ -8,6 +8,8 @@ use monitor_common as abi;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+/// SOCK_STREAM. A stream that connects is in use: its handshake is its maker's.
+const SOCK_STREAM: u8 = 1;
 /// SOCK_RAW.
 const SOCK_RAW: u8 = 3;
 
@@ -42,12 +44,26 @@ fn owner(standing: u8, tgid: u32, generation: u32) -> (Standing, Option<ProcessI
     }
 }
 
-/// A flow row. `seeded`: every socket that a process held when the monitor started is known, so an unclaimed raw socket
-/// is one of the kernel's own (the control sockets that send RST and ICMP replies, net/ipv4/icmp.c and tcp_ipv4.c).
-pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, seeded: bool) -> Delta {
+/// What the running programs see, and what follows from not having seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sight {
+    /// Every socket that a process held when the monitor started is known, so an unclaimed raw socket is one of the
+    /// kernel's own (the control sockets that send RST and ICMP replies, net/ipv4/icmp.c and tcp_ipv4.c).
+    pub seeded: bool,
+    /// Every use of a socket is seen, so a datagram socket that is made, bound or connected and no more has not been
+    /// used by its maker yet: what it moved may be another's, who inherited it and whose claim follows.
+    pub uses: bool,
+}
+
+/// A flow row.
+pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, sight: Sight) -> Delta {
     let (mut standing, mut found) = owner(key.standing, key.tgid, key.generation);
-    if standing == Standing::Unclaimed && seeded && value.socket_type == SOCK_RAW {
+    if standing == Standing::Unclaimed && sight.seeded && value.socket_type == SOCK_RAW {
         (standing, found) = (Standing::Kernel, Some(ProcessId::KERNEL));
+    }
+    let only_made = matches!(value.method, abi::CLAIM_CREATE | abi::CLAIM_BIND | abi::CLAIM_CONNECT);
+    if standing == Standing::Firm && sight.uses && only_made && value.socket_type != SOCK_STREAM {
+        standing = Standing::Made;
     }
     let method = if standing == Standing::Kernel { Method::Kernel } else { method(value.method) };
     Delta {
@@ -161,6 +177,8 @@ fn comm(bytes: &[u8; 16]) -> Arc<str> {
 mod tests {
     use super::*;
 
+    const SEEING: Sight = Sight { seeded: true, uses: true };
+
     fn row() -> (abi::FlowKey, abi::FlowValue) {
         let mut key = abi::FlowKey {
             cookie: 7,
@@ -182,7 +200,7 @@ mod tests {
     #[test]
     fn a_row_becomes_a_delta() {
         let (key, value) = row();
-        let delta = delta(&key, &value, true);
+        let delta = delta(&key, &value, SEEING);
         assert_eq!(delta.flow.local.to_string(), "10.0.0.5:443");
         assert_eq!(delta.flow.remote.to_string(), "192.0.2.1:5000");
         assert_eq!(delta.owner, Some(ProcessId { pid: 42, generation: 3 }));
@@ -193,19 +211,33 @@ mod tests {
     fn an_unclaimed_raw_socket_is_the_kernels_only_after_seeding() {
         let (mut key, mut value) = row();
         (key.standing, key.tgid, value.socket_type) = (abi::STANDING_UNCLAIMED, 0, 3);
-        assert_eq!(delta(&key, &value, true).standing, Standing::Kernel);
-        assert_eq!(delta(&key, &value, false).standing, Standing::Unclaimed);
+        assert_eq!(delta(&key, &value, SEEING).standing, Standing::Kernel);
+        assert_eq!(delta(&key, &value, Sight::default()).standing, Standing::Unclaimed);
         value.socket_type = 1;
-        assert_eq!(delta(&key, &value, true).standing, Standing::Unclaimed);
+        assert_eq!(delta(&key, &value, SEEING).standing, Standing::Unclaimed);
+    }
+
+    #[test]
+    fn a_datagram_socket_that_is_only_made_waits_for_its_user() {
+        let (key, mut value) = row();
+        (value.socket_type, value.method) = (2, abi::CLAIM_BIND);
+        assert_eq!(delta(&key, &value, SEEING).standing, Standing::Made);
+        assert_eq!(delta(&key, &value, SEEING).owner, Some(ProcessId { pid: 42, generation: 3 }));
+        let blind = Sight { uses: false, ..SEEING };
+        assert_eq!(delta(&key, &value, blind).standing, Standing::Firm, "nobody would ever tell");
+        value.method = abi::CLAIM_MESSAGE;
+        assert_eq!(delta(&key, &value, SEEING).standing, Standing::Firm);
+        (value.socket_type, value.method) = (1, abi::CLAIM_CONNECT);
+        assert_eq!(delta(&key, &value, SEEING).standing, Standing::Firm, "connecting is use");
     }
 
     #[test]
     fn icmp_has_no_ports_and_numbers_out_of_range_are_no_surprise() {
         let (mut key, value) = row();
         (key.protocol, key.local_port, key.remote_port) = (1, 0, 0);
-        assert_eq!(delta(&key, &value, true).flow.local.port, None);
+        assert_eq!(delta(&key, &value, SEEING).flow.local.port, None);
         (key.standing, key.ip_version) = (200, 99);
-        assert_eq!(delta(&key, &value, true).standing, Standing::Unclaimed);
+        assert_eq!(delta(&key, &value, SEEING).standing, Standing::Unclaimed);
         assert_eq!(method(250), Method::None);
     }
 

@@ -63,7 +63,7 @@ pub struct EbpfSource {
     active: u32,
     polled: Mono,
     seeds: Vec<abi::SeedRecord>,
-    seeded: bool,
+    sight: decode::Sight,
     /// Netns cookies of sockets older than the programs, by socket cookie, for kernels whose packet hooks cannot tell.
     netns: HashMap<u64, u64>,
     /// Names interfaces where the kernel is too old for the resolver.
@@ -81,6 +81,7 @@ impl EbpfSource {
     pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
         let target = cgroup::open(options.cgroup.as_deref())?;
         let mut loaded = load::load(&target, options)?;
+        bpf::trim_heap();
         let maps = load::maps(&mut loaded.ebpf)?;
         let logger = kernel_log(&mut loaded.ebpf);
         let active = map(&maps, names::ACTIVE)?;
@@ -90,6 +91,8 @@ impl EbpfSource {
         let runs = |name: &str| {
             loaded.programs.iter().any(|program| program.name == name && program.loaded == Loaded::Yes)
         };
+        let uses = ["sock_send_length", "sock_recv_length"].into_iter().all(runs);
+        let sight = decode::Sight { seeded: loaded.seeded, uses };
         let mut health = Health {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
@@ -112,7 +115,7 @@ impl EbpfSource {
             active: 0,
             polled: now,
             seeds: loaded.seeds,
-            seeded: loaded.seeded,
+            sight,
             netns,
             interfaces: old_netns::Interfaces::if_needed(),
             health,
@@ -149,7 +152,7 @@ impl EbpfSource {
                 if value.netns == 0 {
                     value.netns = self.netns.get(&key.cookie).copied().unwrap_or(0);
                 }
-                out.deltas.push(decode::delta(key, value, self.seeded));
+                out.deltas.push(decode::delta(key, value, self.sight));
             }
             rows.clear();
             self.rows = rows;

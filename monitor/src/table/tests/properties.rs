@@ -12,12 +12,14 @@ struct Step {
     deltas: Vec<(u64, u16, Standing, Option<u32>, u64, u64)>,
     unplaced: Vec<(Option<u32>, Standing, u64)>,
     claims: Vec<(u64, u32, Method, u64, u64, bool)>,
+    gone: Option<u32>,
     snapshot: bool,
 }
 
 fn standing() -> impl Strategy<Value = Standing> {
     prop_oneof![
         Just(Standing::Firm),
+        Just(Standing::Made),
         Just(Standing::Unclaimed),
         Just(Standing::Inherited),
         Just(Standing::Listener),
@@ -48,14 +50,16 @@ fn step() -> impl Strategy<Value = Step> {
         proptest::collection::vec(deltas, 0..6),
         proptest::collection::vec((pid(), standing(), 0..1_000_u64), 0..2),
         proptest::collection::vec(claims, 0..4),
+        proptest::option::weighted(0.2, 0..4_u32),
         any::<bool>(),
     )
-        .prop_map(|(millis, gap, deltas, unplaced, claims, snapshot)| Step {
+        .prop_map(|(millis, gap, deltas, unplaced, claims, gone, snapshot)| Step {
             millis,
             gap,
             deltas,
             unplaced,
             claims,
+            gone,
             snapshot,
         })
 }
@@ -94,6 +98,7 @@ impl Step {
             deltas: deltas.collect(),
             unplaced: unplaced.collect(),
             claims: claims.collect(),
+            gone: self.gone.map(process).into_iter().collect(),
             ..Batch::default()
         }
     }

@@ -1,0 +1,56 @@
+//! Sending and receiving by io_uring: the call is made by the kernel, for the process that asked.
+
+#![expect(
+    unsafe_code,
+    reason = "the kernel uses the buffer of a queued operation after the call has returned"
+)]
+
+use crate::calls::system;
+use io_uring::{IoUring, opcode, squeue, types::Fd};
+use monitor_tests::steps::Answer;
+use serde_json::json;
+use std::{
+    error::Error,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+/// Queues one operation, always by a worker thread of the kernel's, and waits for its result.
+fn one(ring: &mut IoUring, operation: &squeue::Entry) -> Result<usize, Box<dyn Error>> {
+    // SAFETY: every caller keeps the buffer of the operation until this returns, which is after its completion.
+    unsafe { ring.submission().push(operation)? };
+    ring.submit_and_wait(1)?;
+    let done = ring.completion().next().ok_or("no completion")?;
+    Ok(system(done.result())?)
+}
+
+/// `IORING_OP_SEND`, message by message.
+pub(crate) fn send(socket: BorrowedFd<'_>, count: u64, length: usize) -> Answer {
+    let mut ring = IoUring::new(8)?;
+    let buffer = vec![b'x'; length];
+    let size = u32::try_from(length)?;
+    for _ in 0..count {
+        let operation = opcode::Send::new(Fd(socket.as_raw_fd()), buffer.as_ptr(), size).build();
+        let sent = one(&mut ring, &operation.flags(squeue::Flags::ASYNC))?;
+        if sent != length {
+            return Err(format!("{sent} of {length} bytes were sent").into());
+        }
+    }
+    Ok(json!({ "sent": count }))
+}
+
+/// `IORING_OP_RECV`, until that many bytes are there.
+pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: usize) -> Answer {
+    let mut ring = IoUring::new(8)?;
+    let mut buffer = vec![0; 65536];
+    let mut received = 0;
+    while received < bytes {
+        let room = u32::try_from(buffer.len().min(bytes - received))?;
+        let operation = opcode::Recv::new(Fd(socket.as_raw_fd()), buffer.as_mut_ptr(), room).build();
+        let length = one(&mut ring, &operation.flags(squeue::Flags::ASYNC))?;
+        if length == 0 {
+            return Err("the stream ended".into());
+        }
+        received += length;
+    }
+    Ok(json!({ "received": received }))
+}
