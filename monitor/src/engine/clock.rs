@@ -17,10 +17,48 @@ pub fn now() -> Mono {
     Mono(seconds * 1_000_000_000 + nanos)
 }
 
-/// Wall-clock time of boot, ns since the Unix epoch. Asked anew for every snapshot, because the wall clock is set now
-/// and then.
-pub fn boot_wall() -> i64 {
+/// Ns since the Unix epoch.
+pub fn wall() -> i64 {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let wall = i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX);
-    wall - i64::try_from(now().0).unwrap_or(0)
+    i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A difference between wall clock and time since boot that is larger than this comes from the clock being set, ns.
+const SET: u64 = 1_000_000_000;
+
+/// Wall-clock time of boot, ns since the Unix epoch: the same for every snapshot until the wall clock is set. A process is
+/// told by its pid and its start, so its start must not tremble with how long two clocks take to read.
+#[derive(Debug, Default)]
+pub(super) struct Boot {
+    held: Option<i64>,
+}
+
+impl Boot {
+    /// The time of boot by the wall clock of now.
+    pub(super) fn wall(&mut self) -> i64 {
+        self.hold(wall() - i64::try_from(now().0).unwrap_or(0))
+    }
+
+    fn hold(&mut self, fresh: i64) -> i64 {
+        let held = self.held.filter(|held| held.abs_diff(fresh) <= SET).unwrap_or(fresh);
+        *self.held.insert(held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_moves_only_when_the_clock_is_set() {
+        let mut boot = Boot::default();
+        assert_eq!(boot.hold(5_000_000_000), 5_000_000_000);
+        assert_eq!(
+            boot.hold(5_000_900_000),
+            5_000_000_000,
+            "the start of a process trembled by a millisecond"
+        );
+        assert_eq!(boot.hold(7_000_000_000), 7_000_000_000);
+        assert_eq!(boot.hold(6_999_999_000), 7_000_000_000);
+    }
 }

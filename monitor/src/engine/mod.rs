@@ -107,9 +107,15 @@ struct Loop {
     table: FlowTable,
     resolver: Resolver,
     snapshots: mpsc::Sender<Arc<Snapshot>>,
+    boot: clock::Boot,
 }
 
 impl Loop {
+    fn snapshot(&mut self, last: bool) -> Snapshot {
+        let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
+        Snapshot { wall: clock::wall(), ..snapshot }
+    }
+
     /// Drains the source into the table.
     fn drain(&mut self) -> Result<(), SourceError> {
         let mut batch = Batch::default();
@@ -129,7 +135,7 @@ impl Loop {
     fn tick(&mut self) -> Result<(), SourceError> {
         self.drain()?;
         if self.snapshots.capacity() > 0 {
-            let snapshot = self.table.snapshot(clock::now(), clock::boot_wall(), false);
+            let snapshot = self.snapshot(false);
             // Fails only when the frontend is gone; its Stop is already on its way.
             let _ = self.snapshots.try_send(Arc::new(snapshot));
         }
@@ -141,7 +147,7 @@ impl Loop {
         let mut batch = Batch::default();
         let result = self.source.close(clock::now(), &mut batch);
         self.take(batch);
-        let snapshot = Arc::new(self.table.snapshot(clock::now(), clock::boot_wall(), true));
+        let snapshot = Arc::new(self.snapshot(true));
         let _ = timeout(LAST_WITHIN, self.snapshots.send(snapshot)).await;
         result
     }
@@ -160,7 +166,8 @@ where
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let source = open(clock::now())?;
     let table = FlowTable::new(TableConfig::default(), clock::now());
-    let mut engine = Loop { source, table, resolver: Resolver::new(), snapshots };
+    let mut engine =
+        Loop { source, table, resolver: Resolver::new(), snapshots, boot: clock::Boot::default() };
     #[cfg(debug_assertions)]
     test_panic();
 
