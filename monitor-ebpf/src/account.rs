@@ -11,6 +11,7 @@ use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
 use aya_ebpf::helpers::generated::{
     bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_cgroup_id, bpf_sk_fullsock,
 };
+use aya_ebpf::maps::PerCpuArray;
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr::{self, addr_of_mut};
@@ -118,7 +119,7 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let placed = if parsed {
         into_row(half, skb, socket, key, value, direction, &amount)
     } else {
-        stat(half, offset_of!(HalfStats, unparsed));
+        stat(&STATS, half, offset_of!(HalfStats, unparsed));
         false
     };
     if !placed {
@@ -303,7 +304,7 @@ fn into_row(
     let flows = if half == 0 { &FLOWS_A } else { &FLOWS_B };
     match flows.insert(key, &*value, u64::from(BPF_NOEXIST)) {
         Ok(()) => {
-            stat(half, offset_of!(HalfStats, inserts));
+            stat(&STATS, half, offset_of!(HalfStats, inserts));
             true
         }
         // Another CPU was faster.
@@ -315,11 +316,11 @@ fn into_row(
             None => false,
         },
         Err(E2BIG) => {
-            stat(half, offset_of!(HalfStats, full));
+            stat(&STATS, half, offset_of!(HalfStats, full));
             false
         }
         Err(_) => {
-            stat(half, offset_of!(HalfStats, busy));
+            stat(&STATS, half, offset_of!(HalfStats, busy));
             false
         }
     }
@@ -327,8 +328,8 @@ fn into_row(
 
 /// Adds one to the statistic of a half at this offset in `HalfStats`.
 #[inline(always)]
-fn stat(half: u32, offset: usize) {
-    if let Some(stats) = STATS.get_ptr_mut(half) {
+pub fn stat(map: &PerCpuArray<HalfStats>, half: u32, offset: usize) {
+    if let Some(stats) = map.get_ptr_mut(half) {
         // SAFETY: a live map value; the offset is that of one of its fields, all of which are u64.
         add(unsafe { stats.byte_add(offset).cast() }, 1);
     }
@@ -416,7 +417,7 @@ fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Directi
         }
         Err(_) => {}
     }
-    stat(half, offset_of!(HalfStats, overflow_full));
+    stat(&STATS, half, offset_of!(HalfStats, overflow_full));
     if let Some(totals) = TOTALS.get_ptr_mut(half) {
         bump_counters(totals, direction, amount);
     }

@@ -2,10 +2,11 @@
 //!
 //! Nothing is claimed here and no owner is known. Every packet adds to exactly one of: a row, an overflow row.
 
-use crate::account::{E2BIG, EEXIST, Slot, active, add, zero};
+use crate::account::{E2BIG, EEXIST, Slot, active, add, stat, zero};
 use crate::key::{self, Direction, load};
 use crate::maps::{TAP_OVERFLOW_A, TAP_OVERFLOW_B, TAP_STATS, TAPS_A, TAPS_B};
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
+use core::mem::offset_of;
 use core::ptr::addr_of_mut;
 use monitor_common::{
     ETHERTYPE_LLC, HalfStats, Segments, TAP_OTHER_HOST, TAP_RECEIVED, TAP_SENT, TapKey, TapOverflowKey,
@@ -132,7 +133,7 @@ fn place(key: &TapKey, value: &TapValue) {
     let result = table.insert(key, value, u64::from(BPF_NOEXIST));
     match result {
         Ok(()) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).inserts) });
+            stat(&TAP_STATS, half, offset_of!(HalfStats, inserts));
             return;
         }
         Err(EEXIST) => {
@@ -141,10 +142,10 @@ fn place(key: &TapKey, value: &TapValue) {
             }
         }
         Err(E2BIG) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).full) });
+            stat(&TAP_STATS, half, offset_of!(HalfStats, full));
         }
         Err(_) => {
-            stat(half, |stats| /* SAFETY: a live map value. */ unsafe { addr_of_mut!((*stats).busy) });
+            stat(&TAP_STATS, half, offset_of!(HalfStats, busy));
         }
     }
     overflow(half, key, value);
@@ -162,9 +163,7 @@ fn overflow(half: u32, key: &TapKey, value: &TapValue) {
         match table.get_ptr_mut(&key) {
             Some(row) => bump(row, value),
             None => {
-                stat(half, |stats| /* SAFETY: a live map value. */ unsafe {
-                    addr_of_mut!((*stats).overflow_full)
-                });
+                stat(&TAP_STATS, half, offset_of!(HalfStats, overflow_full));
             }
         }
     }
@@ -180,12 +179,5 @@ fn bump(row: *mut TapValue, value: &TapValue) {
         add(addr_of_mut!((*row).skbs), 1);
         add(addr_of_mut!((*row).link_bytes), value.link_bytes);
         add(addr_of_mut!((*row).device_bytes), value.device_bytes);
-    }
-}
-
-#[inline(always)]
-fn stat(half: u32, field: impl FnOnce(*mut HalfStats) -> *mut u64) {
-    if let Some(stats) = TAP_STATS.get_ptr_mut(half) {
-        add(field(stats), 1);
     }
 }
