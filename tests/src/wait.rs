@@ -32,6 +32,7 @@ pub fn within<T>(limit: Duration, what: &str, look: impl FnMut() -> Option<T>) -
 /// # Panics
 /// When the time is over, with what `tell` then tells.
 pub fn or_tell<T>(limit: Duration, mut look: impl FnMut() -> Option<T>, tell: impl FnOnce() -> String) -> T {
+    let limit = limit * patience();
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look() {
@@ -40,4 +41,10 @@ pub fn or_tell<T>(limit: Duration, mut look: impl FnMut() -> Option<T>, tell: im
         assert!(Instant::now() < deadline, "not within {limit:?}: {}", tell());
         thread::sleep(LOOK);
     }
+}
+
+/// How much slower than a real machine this one is: `MONITOR_TEST_PATIENCE`, which `cargo xtask vm` sets in its emulated
+/// ones. It moves deadlines only; no test waits longer for what happens.
+fn patience() -> u32 {
+    std::env::var("MONITOR_TEST_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }

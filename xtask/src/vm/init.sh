@@ -2,7 +2,7 @@
 # First process of the virtual machine: sets up what a booted system has, runs /run.sh, and switches off.
 # Lines for `cargo xtask vm` begin with "@vm ".
 /bin/busybox --install -s /bin
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ MONITOR_BIN=/test/monitor RUST_BACKTRACE=0
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ MONITOR_BIN=/test/monitor RUST_BACKTRACE=0 MONITOR_TEST_PATIENCE=4
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -20,7 +20,7 @@ done </modules/order
 check() {
     name=$1
     shift
-    timeout -s KILL 60 "$@" >/tmp/said 2>&1
+    timeout -s KILL 120 "$@" >/tmp/said 2>&1
     code=$?
     # A name that fits no test passes, too.
     [ "$code" = 0 ] && ! grep -q '^test result: ok. 1 passed' /tmp/said && code=404
