@@ -1,6 +1,6 @@
 //! What a source saw since it was last asked.
 
-use super::{Counters, FlowId, Health, InterfaceReport, Method, Mono, ProcessId, SocketId, Unseen};
+use super::{Counters, FlowId, Health, Identity, InterfaceReport, Method, Mono, ProcessId, SocketId, Unseen};
 use std::sync::Arc;
 
 /// What the owner of a delta was worth when the bytes moved.
@@ -60,8 +60,8 @@ pub struct Claim {
     pub closed: bool,
 }
 
-/// A process that claimed a socket or executed a program in the batch's interval.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was learnt of a process in the batch's interval: it claimed a socket, executed a program, was looked up, ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessSeen {
     /// The process.
     pub id: ProcessId,
@@ -75,6 +75,10 @@ pub struct ProcessSeen {
     pub uid: Option<u32>,
     /// cgroup2 id, 0 where unknown.
     pub cgroup: u64,
+    /// What else names it, once it was looked up.
+    pub identity: Option<Arc<Identity>>,
+    /// When it was found to have ended.
+    pub exited: Option<Mono>,
 }
 
 /// The name of an interface.

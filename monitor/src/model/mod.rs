@@ -7,20 +7,26 @@ mod batch;
 mod counters;
 mod flow;
 mod health;
+mod identity;
 mod interface;
 mod mono;
+mod names;
 mod owner;
 mod snapshot;
+mod tcp;
 
 pub use batch::{Batch, Claim, Delta, InterfaceSeen, ProcessSeen, Standing, Unplaced};
 pub use counters::Counters;
 pub use flow::{Endpoint, FlowId, Protocol, SocketId};
 pub use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth};
+pub use identity::{Ancestor, Container, Identity, Pod};
 pub use interface::{
     DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unit, Unseen, socket_parts,
 };
 pub use mono::Mono;
+pub use names::Names;
 pub use owner::{Attribution, Confidence, Method, ProcessId};
 pub use snapshot::{
     FlowRow, Ledger, LedgerSide, Peak, ProcessRow, Snapshot, TotalsRow, WINDOW_SECONDS, WINDOWS, Windows,
 };
+pub use tcp::{TcpHealth, TcpState};

@@ -1,6 +1,9 @@
 //! What a frontend gets: one consistent picture, never changed after it is made.
 
-use super::{Attribution, Confidence, Counters, FlowId, Health, InterfaceLedger, Mono, ProcessId};
+use super::{
+    Attribution, Confidence, Counters, FlowId, Health, Identity, InterfaceLedger, Mono, Names, ProcessId,
+    TcpHealth,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +43,8 @@ pub struct FlowRow {
     pub process: Arc<str>,
     /// Uid of the owner, else of the socket.
     pub uid: Option<u32>,
+    /// What else names the owner; empty where unknown.
+    pub identity: Arc<Identity>,
     /// Name of the interface; empty where unknown.
     pub interface: Arc<str>,
     /// Since the flow was first seen.
@@ -50,6 +55,8 @@ pub struct FlowRow {
     pub windows: Windows,
     /// Highest rates.
     pub peak: Peak,
+    /// How its TCP connection fares, where it is one and was sampled.
+    pub tcp: Option<TcpHealth>,
     /// First traffic.
     pub first: Mono,
     /// Latest traffic.
@@ -73,6 +80,10 @@ pub struct ProcessRow {
     pub uid: Option<u32>,
     /// cgroup2 id, 0 where unknown.
     pub cgroup: u64,
+    /// What else names it.
+    pub identity: Arc<Identity>,
+    /// When it was found to have ended.
+    pub exited: Option<Mono>,
     /// Flows held now.
     pub flows: usize,
     /// Since the monitor started; never falls, but for `Pending`.
@@ -159,6 +170,8 @@ pub struct Snapshot {
     pub processes: Vec<Arc<ProcessRow>>,
     /// Flows held now; in order of first appearance.
     pub flows: Vec<Arc<FlowRow>>,
+    /// What addresses and ports are called.
+    pub names: Arc<Names>,
     /// State of the source.
     pub health: Arc<Health>,
     /// The last one before exit.

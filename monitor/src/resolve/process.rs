@@ -84,14 +84,7 @@ fn real_uid(status: &str) -> Option<u32> {
 mod tests {
     use super::*;
     fn seen(pid: u32, start: Option<Mono>) -> ProcessSeen {
-        ProcessSeen {
-            id: ProcessId { pid, generation: 0 },
-            comm: "".into(),
-            exe: None,
-            start,
-            uid: None,
-            cgroup: 0,
-        }
+        ProcessSeen { id: ProcessId { pid, generation: 0 }, start, ..ProcessSeen::default() }
     }
 
     #[test]

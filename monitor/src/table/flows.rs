@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Attribution, Confidence, FlowId, FlowRow, Method, Mono, ProcessId};
+use crate::model::{Attribution, Confidence, FlowId, FlowRow, Identity, Method, Mono, ProcessId};
 
 use super::meter::{Amount, Clock, Meter};
 use super::ordered::Ordered;
@@ -44,6 +44,7 @@ pub(super) struct Labels {
     pub(super) process: Arc<str>,
     /// Uid of the process.
     pub(super) uid: Option<u32>,
+    pub(super) identity: Arc<Identity>,
     pub(super) interface: Arc<str>,
 }
 
@@ -182,11 +183,13 @@ impl Flow {
             },
             process: labels.process,
             uid: labels.uid.or(self.uid),
+            identity: labels.identity,
             interface: labels.interface,
             total: self.meter.total,
             interval: self.meter.interval(cut),
             windows,
             peak: self.meter.peak,
+            tcp: None,
             first: self.meter.first,
             last: self.meter.last,
         }

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Attribution, Batch, Claim, Counters, Delta, FlowId, Health, InterfaceSeen, Ledger, Method, Mono,
-    ProcessId, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+    Attribution, Batch, Claim, Counters, Delta, FlowId, Health, Identity, InterfaceSeen, Ledger, Method,
+    Mono, ProcessId, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
 };
 
 use claims::{Claims, Verdict, judge};
@@ -95,6 +95,7 @@ pub struct FlowTable {
     health: Arc<Health>,
     no_claims: Claims,
     no_name: Arc<str>,
+    no_identity: Arc<Identity>,
 }
 
 impl FlowTable {
@@ -118,6 +119,7 @@ impl FlowTable {
             health: Arc::default(),
             no_claims: Claims::default(),
             no_name: Arc::default(),
+            no_identity: Arc::default(),
         }
     }
 
@@ -188,7 +190,8 @@ impl FlowTable {
     pub fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
-        let (processes, interfaces, no_name) = (&mut self.processes, &self.interfaces, &self.no_name);
+        let (processes, interfaces) = (&mut self.processes, &self.interfaces);
+        let (no_name, no_identity) = (&self.no_name, &self.no_identity);
         let rows = processes.rows(cut, &view);
         let stale =
             |key: &FlowKey| self.relabel || key.owner.is_some_and(|id| processes.renamed.contains(&id));
@@ -198,6 +201,7 @@ impl FlowTable {
             Labels {
                 process: Arc::clone(facts.map_or(no_name, |facts| &facts.comm)),
                 uid: facts.and_then(|facts| facts.uid),
+                identity: Arc::clone(facts.map_or(no_identity, |facts| &facts.identity)),
                 interface: Arc::clone(interface),
             }
         };
@@ -221,6 +225,7 @@ impl FlowTable {
             ledger: self.ledger(),
             processes: rows,
             flows,
+            names: Arc::default(),
             health: Arc::clone(&self.health),
             last,
         };

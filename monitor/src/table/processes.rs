@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Attribution, Confidence, Counters, Ledger, LedgerSide, Mono, ProcessId, ProcessRow, ProcessSeen,
+    Attribution, Confidence, Counters, Identity, Ledger, LedgerSide, Mono, ProcessId, ProcessRow, ProcessSeen,
 };
 
 use super::meter::{Amount, Clock, Meter};
@@ -60,6 +60,8 @@ pub(super) struct Facts {
     pub(super) start: Option<Mono>,
     pub(super) uid: Option<u32>,
     pub(super) cgroup: u64,
+    pub(super) identity: Arc<Identity>,
+    pub(super) exited: Option<Mono>,
 }
 
 impl Facts {
@@ -76,6 +78,10 @@ impl Facts {
         if seen.cgroup != 0 {
             self.cgroup = seen.cgroup;
         }
+        if let Some(identity) = &seen.identity {
+            self.identity = Arc::clone(identity);
+        }
+        self.exited = self.exited.or(seen.exited);
     }
 
     fn named(comm: &str) -> Self {
@@ -270,6 +276,8 @@ impl Process {
             start: self.facts.start,
             uid: self.facts.uid,
             cgroup: self.facts.cgroup,
+            identity: Arc::clone(&self.facts.identity),
+            exited: self.facts.exited,
             flows: self.flows,
             total: self.meter.total,
             interval: self.meter.interval(cut),

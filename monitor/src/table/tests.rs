@@ -46,7 +46,7 @@ fn claim(socket: u64, process: ProcessId, method: Method, first: f64, last: f64)
 }
 
 fn named(id: ProcessId, comm: &str) -> ProcessSeen {
-    ProcessSeen { id, comm: comm.into(), exe: None, start: None, uid: Some(id.pid), cgroup: 0 }
+    ProcessSeen { id, comm: comm.into(), uid: Some(id.pid), ..ProcessSeen::default() }
 }
 
 /// A table and the time; each step is one batch of a second.

@@ -146,10 +146,10 @@ pub(super) fn process_seen(key: abi::ProcessKey, value: &abi::Process) -> Proces
     ProcessSeen {
         id: ProcessId { pid: key.tgid, generation: key.generation },
         comm: comm(&value.comm),
-        exe: None,
         start: (value.start != 0).then_some(Mono(value.start)),
         uid: Some(value.uid),
         cgroup: value.cgroup,
+        ..ProcessSeen::default()
     }
 }
 
@@ -167,10 +167,8 @@ pub(super) fn seed(record: &abi::SeedRecord, now: Mono) -> Option<(Claim, Proces
     let seen = ProcessSeen {
         id: process,
         comm: comm(&record.comm),
-        exe: None,
         start: (record.start != 0).then_some(Mono(record.start)),
-        uid: None,
-        cgroup: 0,
+        ..ProcessSeen::default()
     };
     Some((claim, seen))
 }
