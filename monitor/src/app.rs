@@ -4,12 +4,14 @@
 //! before the screen is taken; 4. the panic hook; 5. the engine thread, which opens the source; 6. the frontend, on
 //! this thread; 7. the engine's end; 8. only then errors are printed, on a terminal that is a terminal again.
 
+mod listing;
+mod origin;
+
 use crate::config::{Cli, Output};
 use crate::engine::{Command, Ending, Engine, EngineOptions};
 use crate::frontend::{self, Frontend};
-use crate::source::{Source, SourceError};
 use anyhow::{Context, Result, anyhow};
-use clap::Parser;
+use origin::Start;
 use std::fs::OpenOptions;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -19,7 +21,7 @@ const PANICKED: i32 = 101;
 
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     match run(&cli) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Signal(number)) => {
@@ -34,13 +36,20 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Ending> {
+    if cli.capture.list_interfaces {
+        return listing::print().map(|()| Ending::Done);
+    }
     start_log(cli)?;
-    let open = preflight(cli)?;
-    restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
+    let start = origin::preflight(cli, output)?;
+    restore_on_panic();
     let options =
         EngineOptions { interval: cli.interval, duration: cli.stop_after(), eager: output == Output::Screen };
-    let engine = Engine::start(open, options).context("cannot start the engine thread")?;
+    let engine = match start {
+        Start::Live(open) => Engine::start(open, options),
+        Start::Recorded(recording, pace) => Engine::replay(recording, pace, options),
+    };
+    let engine = engine.context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
     let shown = frontend(cli, output).run(feed, control.clone());
     // A frontend that returns by itself (closed stdout, an error of its own) ends the engine, too.
@@ -73,34 +82,6 @@ fn start_log(cli: &Cli) -> Result<()> {
         .init();
     log::info!("monitor {} starts", env!("CARGO_PKG_VERSION"));
     Ok(())
-}
-
-type Open = Box<dyn FnOnce(crate::model::Mono) -> Result<Box<dyn Source>, SourceError> + Send>;
-
-#[cfg(target_os = "linux")]
-fn preflight(cli: &Cli) -> Result<Open> {
-    use crate::source::ebpf::{EbpfSource, Options, preflight};
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if let Some(sentence) = crate::privilege::missing(&status, "monitor") {
-        return Err(anyhow!(sentence));
-    }
-    let options = Options {
-        cgroup: cli.cgroup.clone(),
-        capacity: cli.capacity,
-        interfaces: cli.interface.clone(),
-        promiscuous: cli.promiscuous,
-        refuse: cli.refuse.clone(),
-        tracing: crate::privilege::can_trace(&status),
-    };
-    preflight(&options)?;
-    Ok(Box::new(move |now| Ok(Box::new(EbpfSource::open(&options, now)?))))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn preflight(_cli: &Cli) -> Result<Open> {
-    Err(anyhow!(
-        "this build has no source of traffic for this system; counting in the kernel needs Linux 5.10 or newer"
-    ))
 }
 
 /// A panic on any thread gives the terminal back, says so, and ends the program: half a program is worse than none.

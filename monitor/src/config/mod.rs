@@ -2,7 +2,11 @@
 //!
 //! It reads no file and asks nothing of the system. clap answers usage errors with exit status 2.
 
-use clap::Parser;
+mod capture;
+
+pub use capture::{AttributionChoice, BackendChoice, CaptureOptions, DEFAULT_BUFFER, Speed};
+
+use clap::{CommandFactory, Parser};
 use monitor_common::{CAPACITY_RANGE, DEFAULT_CAPACITY};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +54,10 @@ pub struct Cli {
     #[arg(short = 'p', long, requires = "interface")]
     pub promiscuous: bool,
 
+    /// Captured packets and files
+    #[command(flatten)]
+    pub capture: CaptureOptions,
+
     /// Flows that one interval can hold, per half of the double buffer; more than that keep their owner, not their flow
     #[arg(long, value_name = "ROWS", default_value_t = DEFAULT_CAPACITY,
           value_parser = clap::value_parser!(u32).range(i64::from(CAPACITY_RANGE.0)..=i64::from(CAPACITY_RANGE.1)))]
@@ -84,6 +92,15 @@ pub enum Output {
 }
 
 impl Cli {
+    /// The command line, checked; usage errors end the program here, with exit status 2.
+    pub fn read() -> Self {
+        let cli = Self::parse();
+        if let Some(sentence) = cli.capture.contradiction(cli.cgroup.is_some()) {
+            Self::command().error(clap::error::ErrorKind::ArgumentConflict, sentence).exit();
+        }
+        cli
+    }
+
     /// How long to run: `--duration`, or one interval for `--once`, whose only object is then the last.
     pub fn stop_after(&self) -> Option<Duration> {
         if self.once { Some(self.interval) } else { self.duration }
@@ -118,7 +135,6 @@ fn parse_seconds(text: &str, least: f64) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Cli, String> {
         Cli::try_parse_from(std::iter::once("monitor").chain(line.split_whitespace()))

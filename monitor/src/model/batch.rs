@@ -1,6 +1,9 @@
 //! What a source saw since it was last asked.
 
-use super::{Counters, FlowId, Health, Identity, InterfaceReport, Method, Mono, ProcessId, SocketId, Unseen};
+use super::{
+    CaptureReport, Counters, FlowId, Health, Identity, InterfaceReport, Method, Mono, ProcessId, SocketId,
+    Unseen,
+};
 use std::sync::Arc;
 
 /// What the owner of a delta was worth when the bytes moved.
@@ -22,6 +25,8 @@ pub enum Standing {
     Kernel,
     /// An interface carried it and no socket saw it.
     Unseen(Unseen),
+    /// Read from a file, which does not say whose it was.
+    Recorded,
 }
 
 /// Bytes that moved in the batch's interval on one flow under one owner.
@@ -125,6 +130,8 @@ pub struct Batch {
     pub interfaces: Vec<InterfaceSeen>,
     /// What interfaces carried since start, of all that the source knows of.
     pub reports: Vec<InterfaceReport>,
+    /// What captures counted since they were opened.
+    pub captures: Vec<CaptureReport>,
     /// Set when the source's health changed.
     pub health: Option<Arc<Health>>,
 }
