@@ -2,6 +2,7 @@
 
 use crate::model::Snapshot;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// What a frontend can ask of the engine. Pausing is not among it: a paused frontend keeps its `Arc<Snapshot>` and
@@ -10,6 +11,8 @@ use tokio::sync::mpsc;
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
+    /// From now on, a snapshot this often.
+    Interval(Duration),
 }
 
 /// Snapshots, oldest first, from a channel with room for one: while a frontend has not taken the last one, the engine

@@ -192,6 +192,11 @@ where
             () = at(deadline) => break Ending::Done,
             command = commands.recv() => match command {
                 Some(Command::Stop) | None => break Ending::Done,
+                Some(Command::Interval(interval)) => {
+                    tick = interval_at(Instant::now() + interval, interval);
+                    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    eager = false;
+                }
             },
             _ = tick.tick() => {
                 engine.tick()?;
