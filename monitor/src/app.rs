@@ -52,11 +52,8 @@ fn run(cli: &Cli) -> Result<Ending> {
     restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
     let stop_after = cli.stop_after(settings.interval);
-    let options = EngineOptions {
-        interval: settings.interval,
-        duration: stop_after,
-        eager: output == Output::Screen,
-    };
+    let options =
+        EngineOptions { interval: settings.interval, duration: stop_after, eager: output == Output::Screen };
     let engine = Engine::start(open, options).context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
     let frontend: Box<dyn Frontend> = match output {
@@ -95,7 +92,9 @@ fn page(cli: &Cli, caller: &Caller) -> Result<Option<String>> {
             let settings = file.load()?;
             let catalog = catalog(caller)?;
             if settings.theme != "auto" {
-                catalog.find(&settings.theme).map_err(|error| anyhow!("{}: {error}", file.path().display()))?;
+                catalog
+                    .find(&settings.theme)
+                    .map_err(|error| anyhow!("{}: {error}", file.path().display()))?;
             }
             format!("{}: nothing wrong\n", file.path().display())
         }

@@ -80,9 +80,8 @@ mod tests {
     const ANNA: &str = "anna:x:1000:1001:Anna,,,:/users/anna:/bin/sh";
 
     fn find(variables: &[(&str, &str)], is_root: bool) -> Caller {
-        let variable = |name: &str| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        };
+        let variable =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Caller::from(variable, is_root, |user| (user == "anna").then(|| ANNA.to_owned()))
     }
 
@@ -103,7 +102,10 @@ mod tests {
         assert_eq!((caller.config.unwrap(), caller.owner), (PathBuf::from("/h/.config/monitor"), None));
         let caller = find(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/x")], false);
         assert_eq!(caller.config.unwrap(), PathBuf::from("/x/monitor"));
-        assert_eq!(find(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "x")], false).config, find(&[("HOME", "/h")], true).config);
+        assert_eq!(
+            find(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "x")], false).config,
+            find(&[("HOME", "/h")], true).config
+        );
         assert_eq!(find(&[], false), Caller::default());
         assert_eq!(find(&[("SUDO_USER", "nobody-known"), ("HOME", "/h")], true).owner, None);
     }

@@ -1,7 +1,7 @@
 //! How each kind of setting is read from and written to TOML.
 
 use super::reading::{suggestion, type_of};
-use super::settings::{BarStyle, Background, Lines, Prefix, Scale, Unit};
+use super::settings::{Background, BarStyle, Lines, Prefix, Scale, Unit};
 use super::{MIN_INTERVAL, checked_seconds, parse_rate};
 use crate::query::{SortKey, ViewKind, Window, columns};
 use clap::ValueEnum;
@@ -64,9 +64,9 @@ impl Field for Duration {
         let seconds = match item.as_integer() {
             // More than a year is refused all the same.
             Some(seconds) => i32::try_from(seconds).map_or(f64::MAX, f64::from),
-            None => item
-                .as_float()
-                .ok_or_else(|| format!("is a {}; give a number of seconds, such as 1 or 0.5", type_of(item)))?,
+            None => item.as_float().ok_or_else(|| {
+                format!("is a {}; give a number of seconds, such as 1 or 0.5", type_of(item))
+            })?,
         };
         *self = checked_seconds(seconds, MIN_INTERVAL).map_err(|wanted| format!("is wrong: {wanted}"))?;
         Ok(())

@@ -29,11 +29,9 @@ impl SettingsFile {
     pub fn find(named: Option<&Path>, caller: Caller) -> Result<Self> {
         let path = match named {
             Some(path) => path.to_owned(),
-            None => caller
-                .config
-                .as_ref()
-                .map(|config| config.join("config.toml"))
-                .context("no settings file: neither XDG_CONFIG_HOME nor HOME is set; name one with -c FILE")?,
+            None => caller.config.as_ref().map(|config| config.join("config.toml")).context(
+                "no settings file: neither XDG_CONFIG_HOME nor HOME is set; name one with -c FILE",
+            )?,
         };
         Ok(Self { path, named: named.is_some(), caller })
     }
@@ -66,9 +64,10 @@ impl SettingsFile {
 
     fn text(&self) -> Result<Option<String>> {
         match self.text_or_none()? {
-            None if self.named => {
-                Err(anyhow!("-c {}: there is no such file; `monitor config print` prints one to start with", self.path.display()))
-            }
+            None if self.named => Err(anyhow!(
+                "-c {}: there is no such file; `monitor config print` prints one to start with",
+                self.path.display()
+            )),
             text => Ok(text),
         }
     }
@@ -182,7 +181,10 @@ mod tests {
         let path = directory.path().join("config.toml");
         fs::write(&path, "mouse = true\ntheem = 1\nbars = 'x'\n").unwrap();
         let said = file(&path).load().unwrap_err().to_string();
-        assert!(said.contains("config.toml: line 2: unknown setting `theem`; did you mean `theme`?"), "{said}");
+        assert!(
+            said.contains("config.toml: line 2: unknown setting `theem`; did you mean `theme`?"),
+            "{said}"
+        );
         assert!(said.contains("\nmonitor: ") && said.contains("line 3"), "{said}");
         assert!(file(&path).save(&changed()).is_err());
         assert!(fs::read_to_string(&path).unwrap().contains("theem"));

@@ -13,7 +13,7 @@ mod themes;
 
 pub use caller::Caller;
 pub use file::SettingsFile;
-pub use settings::{BarStyle, Background, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
+pub use settings::{Background, BarStyle, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
 pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
 
 use crate::query::SortKey;
@@ -302,8 +302,10 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_over_the_file() {
-        let line = "-i lo --interval 2 -o source -b -m 1G -B --theme x --background light --no-color --no-mouse";
-        let settings = parse(line).unwrap().over(Settings { interface: vec!["eth0".into()], ..Settings::default() });
+        let line =
+            "-i lo --interval 2 -o source -b -m 1G -B --theme x --background light --no-color --no-mouse";
+        let settings =
+            parse(line).unwrap().over(Settings { interface: vec!["eth0".into()], ..Settings::default() });
         let said = Settings {
             interface: vec!["lo".into()],
             interval: Duration::from_secs(2),

@@ -45,7 +45,7 @@ impl<'t> Reading<'t> {
     /// Notes a problem at a place in the text.
     pub(super) fn complain(&mut self, at: Option<Range<usize>>, what: String) {
         let start = at.map_or(0, |at| at.start).min(self.text.len());
-        let line = self.text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = self.text.get(..start).unwrap_or_default().matches('\n').count() + 1;
         self.problems.push(Problem { line, what });
     }
 

@@ -268,7 +268,11 @@ fn paint(item: &Item) -> Result<Paint, String> {
     }
     let number = ANSI.iter().position(|name| *name == text);
     number.and_then(|number| u8::try_from(number).ok()).map(Paint::Ansi).ok_or_else(|| {
-        format!("is `{}`, no colour; {} (or #rrggbb, or default)", text.escape_debug(), suggestion(text, &ANSI))
+        format!(
+            "is `{}`, no colour; {} (or #rrggbb, or default)",
+            text.escape_debug(),
+            suggestion(text, &ANSI)
+        )
     })
 }
 

@@ -13,6 +13,9 @@ pub enum Command {
     Stop,
     /// From now on, a snapshot this often.
     Interval(Duration),
+    /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
+    /// first, because the counting costs, too.
+    Measure(bool),
 }
 
 /// Snapshots, oldest first, from a channel with room for one: while a frontend has not taken the last one, the engine

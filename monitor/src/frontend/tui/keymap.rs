@@ -47,6 +47,7 @@ pub(super) enum Action {
     Redraw,
     Suspend,
     Help,
+    Health,
     Back,
     Quit,
 }
@@ -145,6 +146,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(&[control('l')], Action::Redraw, "redraw the screen"),
     bind(&[control('z')], Action::Suspend, "back to the shell; fg returns"),
     hinted(&[letter('?'), letter('h')], Action::Help, "this help; / searches in it", ("?", "help")),
+    bind(&[letter('H')], Action::Health, "health: programs, ledger, own cost"),
     bind(&[key(KeyCode::Esc)], Action::Back, "close, or clear"),
     hinted(&[letter('q'), control('c')], Action::Quit, "quit", ("q", "quit")),
 ];

@@ -74,11 +74,19 @@ const IFTOPRS: &[(&str, &str, Fate)] = &[
     ("e", "export", Key(Action::Export)),
     ("h ?", "help", Key(Action::Help)),
     ("q, ^C", "quit", Key(Action::Quit)),
-    ("hover", "tooltip after a second", Not("it would send every motion of the mouse through ssh; right click")),
+    (
+        "hover",
+        "tooltip after a second",
+        Not("it would send every motion of the mouse through ssh; right click"),
+    ),
     ("saving on every toggle", "", Not("only `W` writes the settings file")),
     ("-c --config", "configuration", Opt("the same, another format")),
     ("-i -p -B -b", "as there", Opt("the same")),
-    ("-l --list-interfaces", "interfaces", Not("`monitor -i ?` names them in its complaint; `-l` is four things in four programs")),
+    (
+        "-l --list-interfaces",
+        "interfaces",
+        Not("`monitor -i ?` names them in its complaint; `-l` is four things in four programs"),
+    ),
     ("--json", "JSON", Opt("`--json`, docs/json.md")),
     ("--list-colors", "themes", Opt("`--list-colors`")),
     ("--completions SHELL", "completions", Opt("`--completions SHELL`")),
@@ -117,7 +125,10 @@ pub fn keys_page() -> String {
 }
 
 fn spelled(action: Action) -> String {
-    BINDINGS.iter().find(|binding| binding.action == action).map_or_else(String::new, |binding| code(&binding.spelled()))
+    BINDINGS
+        .iter()
+        .find(|binding| binding.action == action)
+        .map_or_else(String::new, |binding| code(&binding.spelled()))
 }
 
 fn code(text: &str) -> String {

@@ -286,7 +286,7 @@ where
     fn take(&mut self, event: Option<&io::Result<Event>>) -> bool {
         let effect = match event {
             Some(Ok(Event::Key(key))) => match self.replies.take(*key) {
-                Heard::Keys(keys) => return keys.iter().fold(false, |end, key| self.press(key) || end),
+                Heard::Keys(keys) => return keys.iter().any(|key| self.press(key)),
                 Heard::Nothing => None,
                 Heard::Background(ground) => {
                     self.state.ground = Some(ground);
@@ -325,6 +325,10 @@ where
                 self.state.phase = Phase::Stopping;
                 return true;
             }
+            // Fails only when the engine has ended; then so does the feed.
+            Effect::Measure(on) => {
+                let _ = self.control.send(Command::Measure(on));
+            }
             // A terminal that cannot be cleared fails the next draw, which says so.
             Effect::Repaint => {
                 let _ = self.terminal.clear();
@@ -360,13 +364,20 @@ where
     fn export(&mut self) {
         let page = export::page(&self.state, &self.shown);
         match export::write(self.state.view, &self.shown, &page, &self.caller) {
-            Ok(path) => self.state.say(format!("{} rows written to {}", page.lines().count() - 1, path.display())),
-            Err(error) => self.state.complain(format!("cannot write here: {error}; start it in a directory of yours")),
+            Ok(path) => {
+                self.state.say(format!("{} rows written to {}", page.lines().count() - 1, path.display()));
+            }
+            Err(error) => {
+                self.state.complain(format!("cannot write here: {error}; start it in a directory of yours"));
+            }
         }
     }
 
     fn area(&self) -> Rect {
-        self.terminal.size().map(|size| Rect::from((ratatui::layout::Position::ORIGIN, size))).unwrap_or_default()
+        self.terminal
+            .size()
+            .map(|size| Rect::from((ratatui::layout::Position::ORIGIN, size)))
+            .unwrap_or_default()
     }
 
     fn draw(&mut self) -> anyhow::Result<()> {
@@ -380,7 +391,10 @@ where
         let Self { terminal, state, shown, theme, glyphs, .. } = self;
         let draw = |frame: &mut ratatui::Frame<'_>| {
             let area: Rect = frame.area();
-            state.settle(shown, view::page(area, state, shown));
+            let page = view::page(area, state, shown);
+            state.settle(shown, page);
+            let lines = view::text_lines(area, &Ctx { state, snapshot: shown, theme, glyphs });
+            state.settle_text(lines, page);
             view::draw(frame, area, &Ctx { state, snapshot: shown, theme, glyphs });
         };
         terminal.draw(draw).map(|_| ()).context("cannot draw on the terminal")
@@ -397,7 +411,8 @@ fn themed(state: &State, depth: Depth) -> (Theme, (String, Option<Ground>)) {
         (name, _) => name,
     };
     let palette = state.catalog.find(name).or_else(|_| state.catalog.find("terminal"));
-    let theme = palette.map_or_else(|_| Theme::without_colour(), |palette| Theme::new(palette, depth, state.ground));
+    let theme =
+        palette.map_or_else(|_| Theme::without_colour(), |palette| Theme::new(palette, depth, state.ground));
     (theme, (state.theme().to_owned(), state.ground))
 }
 

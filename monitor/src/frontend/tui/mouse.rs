@@ -40,7 +40,9 @@ impl Mouse {
             MouseEventKind::ScrollUp => self.scroll(state, false, snapshot),
             MouseEventKind::Down(button) => {
                 let double = button == MouseButton::Left
-                    && self.last.is_some_and(|(x, y, then)| (x, y) == place && at.saturating_sub(then) <= DOUBLE);
+                    && self
+                        .last
+                        .is_some_and(|(x, y, then)| (x, y) == place && at.saturating_sub(then) <= DOUBLE);
                 self.last = (button == MouseButton::Left && !double).then_some((place.0, place.1, at));
                 return click(state, button, double, place, area, snapshot);
             }
@@ -61,6 +63,11 @@ impl Mouse {
             }
             Some(Popup::Interfaces(list, names)) => list.step(by, names.len()),
             Some(Popup::Help(help)) => help.offset = help.offset.saturating_add_signed(by),
+            None if state.health.is_some() => {
+                let action = if down { Action::Down } else { Action::Up };
+                // Moving has no effect outside.
+                let _ = update(state, action, snapshot);
+            }
             Some(Popup::Tooltip(..)) | None => {
                 state.popup = None;
                 let index = state.cursor().index;
@@ -83,14 +90,18 @@ fn click(
     let found = spot(area, state, snapshot, place);
     if let Some(popup) = &mut state.popup {
         match (found, popup, button) {
-            (Some(Spot::Line(line)), Popup::Themes(list), MouseButton::Left) if line < popup::themes(&state.catalog) => {
+            (Some(Spot::Line(line)), Popup::Themes(list), MouseButton::Left)
+                if line < popup::themes(&state.catalog) =>
+            {
                 list.index = line;
                 if double {
                     popup::theme_at(&state.catalog, line).clone_into(&mut state.settings.theme);
                     state.popup = None;
                 }
             }
-            (Some(Spot::Line(line)), Popup::Interfaces(list, names), MouseButton::Left) if line < names.len() => {
+            (Some(Spot::Line(line)), Popup::Interfaces(list, names), MouseButton::Left)
+                if line < names.len() =>
+            {
                 list.index = line;
                 if double {
                     let chosen = names.get(line).filter(|_| line > 0).cloned();

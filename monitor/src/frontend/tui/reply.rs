@@ -92,10 +92,7 @@ fn letter(key: &KeyEvent) -> Option<char> {
 
 /// Whether an answer could begin like this.
 fn fits(text: &str) -> bool {
-    let rest = match text.strip_prefix(OPENING) {
-        Some(rest) => rest,
-        None => return OPENING.starts_with(text),
-    };
+    let Some(rest) = text.strip_prefix(OPENING) else { return OPENING.starts_with(text) };
     text.len() <= MOST && rest.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '/' | 'a'))
 }
 
@@ -125,7 +122,10 @@ mod tests {
             match c {
                 '\x1b' => modifiers = KeyModifiers::ALT,
                 '\x07' => keys.push(KeyEvent::new(KeyCode::Char('g'), KeyModifiers::CONTROL)),
-                c => keys.push(KeyEvent::new(KeyCode::Char(c), std::mem::replace(&mut modifiers, KeyModifiers::NONE))),
+                c => keys.push(KeyEvent::new(
+                    KeyCode::Char(c),
+                    std::mem::replace(&mut modifiers, KeyModifiers::NONE),
+                )),
             }
         }
         keys

@@ -8,7 +8,9 @@ use super::pins::Pins;
 use super::popup::{self, Popup};
 use crate::config::{BarStyle, Catalog, Ground, Lines, Prefix, Scale, Settings, Unit};
 use crate::model::Snapshot;
-use crate::query::{Query, Row, RowId, SortKey, View, ViewKind, Window, columns, len, rank, select, select_frozen};
+use crate::query::{
+    Query, Row, RowId, SortKey, View, ViewKind, Window, columns, len, rank, select, select_frozen,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ pub(super) enum Effect {
     Copy(String),
     /// Write what is shown to a file.
     Export,
+    /// Have the engine count what counting costs, or no longer.
+    Measure(bool),
 }
 
 /// What the screen follows.
@@ -82,6 +86,8 @@ pub(super) struct State {
     pub(super) ground: Option<Ground>,
     pub(super) history: History,
     pub(super) pins: Pins,
+    /// The health page is open: how many of its lines are above the first that is shown.
+    pub(super) health: Option<usize>,
     /// The order of the rows of each view since it was frozen.
     frozen: Option<[Vec<RowId>; ViewKind::ALL.len()]>,
     cursors: [Cursor; ViewKind::ALL.len()],
@@ -110,6 +116,7 @@ impl State {
             ground: None,
             history: History::default(),
             pins: Pins::default(),
+            health: None,
             frozen: None,
             cursors: <[Cursor; ViewKind::ALL.len()]>::default(),
             page: 1,
@@ -237,6 +244,27 @@ impl State {
         };
     }
 
+    fn scroll_health(&mut self, offset: usize, action: Action) {
+        let page = self.page;
+        // Drawing stops at the end, and `settle` brings the offset back to where it stopped.
+        self.health = Some(match action {
+            Action::Up => offset.saturating_sub(1),
+            Action::Down => offset.saturating_add(1),
+            Action::PageUp => offset.saturating_sub(page),
+            Action::PageDown => offset.saturating_add(page),
+            Action::First => 0,
+            Action::Last => usize::MAX,
+            _ => offset,
+        });
+    }
+
+    /// Keeps the scrolled page within its `lines`, of which the screen has room for `page`.
+    pub(super) fn settle_text(&mut self, lines: usize, page: usize) {
+        if let Some(offset) = &mut self.health {
+            *offset = (*offset).min(lines.saturating_sub(page));
+        }
+    }
+
     /// An order that was asked for must show, so it thaws a frozen one.
     pub(super) fn order_by(&mut self, sort: SortKey, descending: bool) {
         (self.sort, self.descending) = (sort, descending);
@@ -281,6 +309,21 @@ impl State {
 
 /// Does what the user asked for, given what the screen shows.
 pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> Option<Effect> {
+    if let Some(offset) = state.health {
+        match action {
+            Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::First | Action::Last => {
+                state.scroll_health(offset, action);
+                return None;
+            }
+            Action::Back | Action::Health => {
+                state.health = None;
+                return Some(Effect::Measure(false));
+            }
+            Action::Pause | Action::Help | Action::Redraw | Action::Quit => {}
+            // What cannot be seen must not change.
+            _ => return None,
+        }
+    }
     let (index, page) = (state.cursor().index, state.page);
     match action {
         Action::NextView => state.turn(1),
@@ -321,6 +364,10 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> 
         Action::Save => return Some(Effect::Save),
         Action::Redraw => return Some(Effect::Repaint),
         Action::Suspend => return Some(Effect::Suspend),
+        Action::Health => {
+            state.health = Some(0);
+            return Some(Effect::Measure(true));
+        }
         Action::Back => state.popup = None,
         Action::Quit => return Some(Effect::Quit),
         Action::Mouse => {
@@ -361,7 +408,11 @@ fn change_look(state: &mut State, action: Action) {
         }
         Action::Scale => {
             settings.bar_scale = if settings.bar_scale == Scale::Log { Scale::Linear } else { Scale::Log };
-            state.say(if state.settings.bar_scale == Scale::Log { "bars: logarithmic" } else { "bars: linear" });
+            state.say(if state.settings.bar_scale == Scale::Log {
+                "bars: logarithmic"
+            } else {
+                "bars: linear"
+            });
         }
         Action::BarWindow => {
             let next = (settings.bar_window.index() + 1) % Window::ALL.len();

@@ -222,17 +222,13 @@ fn ansi(number: u8) -> Color {
 /// The colour of an index from 16: a cube, then greys.
 fn cube(index: u8) -> Rgb {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
-    match index {
-        232.. => {
-            let grey = 8 + 10 * (index - 232);
-            (grey, grey, grey)
-        }
-        _ => {
-            let place = index.saturating_sub(16);
-            let level = |step: u8| LEVELS[usize::from(step % 6)];
-            (level(place / 36), level(place / 6), level(place))
-        }
+    if let Some(grey) = index.checked_sub(232) {
+        let grey = 8 + 10 * grey;
+        return (grey, grey, grey);
     }
+    let place = index.saturating_sub(16);
+    let level = |step: u8| LEVELS[usize::from(step % 6)];
+    (level(place / 36), level(place / 6), level(place))
 }
 
 /// The nearest as the eye has it: the weights of red and blue follow the mean of red.

@@ -39,7 +39,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, help: &Help, ctx: &Ctx<'_>) 
     // Two columns of lines where one would not fit.
     let columns = if count > room && area.width >= 2 * NARROW + 2 { 2 } else { 1 };
     let height = count.div_ceil(columns).min(room);
-    let each = if columns == 2 { WIDTH.min((area.width - 2) / 2) } else { WIDTH.min(area.width.saturating_sub(2)) };
+    let each =
+        if columns == 2 { WIDTH.min((area.width - 2) / 2) } else { WIDTH.min(area.width.saturating_sub(2)) };
     let width = each * columns;
     let outer = Rect {
         x: area.x + (area.width.saturating_sub(width + 2)) / 2,
@@ -84,7 +85,9 @@ fn lines(search: &str) -> Vec<(String, &'static str)> {
         .chain(LEGEND.iter().map(|(sign, meaning)| ((*sign).to_owned(), *meaning)));
     every
         .filter(|(keys, meaning)| {
-            wanted.is_empty() || meaning.to_lowercase().contains(&wanted) || keys.to_lowercase().contains(&wanted)
+            wanted.is_empty()
+                || meaning.to_lowercase().contains(&wanted)
+                || keys.to_lowercase().contains(&wanted)
         })
         .collect()
 }

@@ -5,7 +5,9 @@ mod bar;
 mod footer;
 mod graph;
 mod header;
+mod health;
 mod help;
+mod page;
 mod pairs;
 mod pen;
 mod popup;
@@ -150,14 +152,15 @@ pub(super) enum Spot {
 pub(super) fn spot(area: Rect, state: &State, snapshot: &Snapshot, place: (u16, u16)) -> Option<Spot> {
     let at = arrange(area, state, snapshot)?;
     let place = Position::from(place);
-    if let Some(line) = popup::line_at(area, state, place) {
-        return line;
+    if state.popup.is_some() {
+        // Nothing under it may be clicked.
+        return popup::line_at(area, state, place);
     }
-    if at.rows.contains(place) {
+    if state.health.is_none() && at.rows.contains(place) {
         let index = state.cursor().offset + usize::from((place.y - at.rows.y) / state.row_height());
         return (index < crate::query::len(snapshot, state.view)).then_some(Spot::Row(index));
     }
-    if at.titles.contains(place) && !state.is_paired() {
+    if state.health.is_none() && at.titles.contains(place) && !state.is_paired() {
         return table::title_at(at.titles, state, place.x).map(Spot::Title);
     }
     if at.tabs.contains(place) {
@@ -167,6 +170,11 @@ pub(super) fn spot(area: Rect, state: &State, snapshot: &Snapshot, place: (u16, 
         return footer::hint_at(at.footer, state, place.x).map(Spot::Hint);
     }
     None
+}
+
+/// How many lines the page of text has that is shown in place of the table, 0 where there is none.
+pub(super) fn text_lines(area: Rect, ctx: &Ctx<'_>) -> usize {
+    if ctx.state.health.is_some() { health::len(area.width, ctx) } else { 0 }
 }
 
 /// Draws one frame.
@@ -187,7 +195,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
     if let Some(frame) = at.frame {
         popup::block(ctx).border_style(ctx.theme.border).render(frame, buffer);
     }
-    if ctx.state.is_paired() {
+    if let Some(offset) = ctx.state.health {
+        health::draw(buffer, at.titles, at.rows, offset, ctx);
+    } else if ctx.state.is_paired() {
         pairs::draw(buffer, at.titles, at.rows, ctx);
     } else {
         table::draw(buffer, at.titles, at.rows, ctx);

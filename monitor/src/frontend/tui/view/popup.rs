@@ -49,16 +49,12 @@ fn place(area: Rect, (index, count): (usize, usize)) -> (Rect, usize) {
     (outer.intersection(area), first)
 }
 
-/// The line of an open list at a place; `Some(None)` where nothing under it may be clicked.
-pub(super) fn line_at(area: Rect, state: &State, at: Position) -> Option<Option<Spot>> {
-    state.popup.as_ref()?;
-    let found = list(state).and_then(|list| {
-        let (outer, first) = place(area, list);
-        let inner = outer.inner(ratatui::layout::Margin::new(1, 1));
-        let line = first + usize::from(at.y.saturating_sub(inner.y));
-        inner.contains(at).then_some(Spot::Line(line))
-    });
-    Some(found)
+/// The line of an open list at a place.
+pub(super) fn line_at(area: Rect, state: &State, at: Position) -> Option<Spot> {
+    let (outer, first) = place(area, list(state)?);
+    let inner = outer.inner(ratatui::layout::Margin::new(1, 1));
+    let line = first + usize::from(at.y.saturating_sub(inner.y));
+    inner.contains(at).then_some(Spot::Line(line))
 }
 
 fn chooser(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
@@ -95,7 +91,8 @@ fn chooser(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
 pub(super) fn open(buffer: &mut Buffer, outer: Rect, title: &str, ctx: &Ctx<'_>) -> Rect {
     Clear.render(outer, buffer);
     buffer.set_style(outer.intersection(buffer.area), ctx.theme.paper);
-    let block = block(ctx).title(title.to_owned()).border_style(ctx.theme.border).title_style(ctx.theme.strong);
+    let block =
+        block(ctx).title(title.to_owned()).border_style(ctx.theme.border).title_style(ctx.theme.strong);
     let inner = block.inner(outer);
     block.render(outer, buffer);
     inner

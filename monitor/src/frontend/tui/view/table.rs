@@ -119,4 +119,3 @@ fn write(pen: &mut Pen<'_>, text: &str, align: Align, width: u16, style: Style) 
         Align::Right => pen.put_right(text, width, style),
     }
 }
-
