@@ -17,6 +17,9 @@ use std::process::ExitCode;
 /// Exit status after a panic, as Rust's own runtime has it.
 const PANICKED: i32 = 101;
 
+/// Flows that are over and stay on the screen until they are cleared; a few megabytes.
+const ENDED_FLOWS: usize = 4096;
+
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -38,8 +41,13 @@ fn run(cli: &Cli) -> Result<Ending> {
     let open = preflight(cli)?;
     restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
-    let options =
-        EngineOptions { interval: cli.interval, duration: cli.stop_after(), eager: output == Output::Screen };
+    let on_screen = output == Output::Screen;
+    let options = EngineOptions {
+        interval: cli.interval,
+        duration: cli.stop_after(),
+        eager: on_screen,
+        keep_ended: if on_screen { ENDED_FLOWS } else { 0 },
+    };
     let engine = Engine::start(open, options).context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
     let shown = frontend(cli, output).run(feed, control.clone());

@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
+    /// Let go of what is over: closed and idle flows, processes that have ended. Their bytes stay counted.
+    Clear,
     /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
     /// first, because the counting costs, too.
     Measure(bool),

@@ -57,6 +57,8 @@ pub struct FlowRow {
     pub peak: Peak,
     /// How its TCP connection fares, where it is one and was sampled.
     pub tcp: Option<TcpHealth>,
+    /// When the last descriptor of its socket was seen to be closed.
+    pub closed: Option<Mono>,
     /// First traffic.
     pub first: Mono,
     /// Latest traffic.

@@ -17,6 +17,8 @@ pub(super) struct Socket {
     pub(super) claims: Claims,
     /// The last descriptor was closed: no claim will come.
     pub(super) closed: bool,
+    /// When that was heard of.
+    pub(super) closed_at: Option<Mono>,
     /// Parked bytes ran into their deadline once: nobody claims this socket, so later bytes need not wait.
     pub(super) expired: bool,
     /// Keys of parked bytes, and when they must settle.

@@ -535,6 +535,45 @@ fn idle_flows_leave_and_their_bytes_stay() {
 }
 
 #[test]
+fn the_latest_of_the_idle_flows_are_kept_where_asked_for() {
+    let mut lab = Lab::with(TableConfig { keep_ended: 2, ..TableConfig::default() });
+    for socket in 1..=4 {
+        lab.deltas(vec![delta(flow(socket, 1), Standing::Firm, Some(WORKER), 100)]);
+    }
+    lab.shot();
+    let sockets =
+        |lab: &mut Lab| -> Vec<u64> { lab.shot().flows.iter().map(|row| row.id.socket.0).collect() };
+    lab.wait(300);
+    assert_eq!(sockets(&mut lab), [3, 4]);
+    lab.deltas(vec![delta(flow(3, 1), Standing::Firm, Some(WORKER), 100)]);
+    assert_eq!(lab.shot().flows[0].total.rx_bytes, 200, "one that goes on is still itself");
+}
+
+#[test]
+fn a_closed_socket_shows_on_its_idle_flows_until_they_are_cleared() {
+    let mut lab = Lab::with(TableConfig { keep_ended: 100, ..TableConfig::default() });
+    let bytes = |socket| delta(flow(socket, 1), Standing::Firm, Some(WORKER), 100);
+    lab.step(Batch { processes: vec![named(WORKER, "worker")], ..Batch::default() });
+    lab.deltas(vec![bytes(1), bytes(2)]);
+    assert!(lab.shot().flows.iter().all(|row| row.closed.is_none()));
+    let closed = Claim { closed: true, ..claim(1, WORKER, Method::Release, 1.0, 2.0) };
+    lab.claims(vec![closed]);
+    let snapshot = lab.shot();
+    assert_eq!(snapshot.flows.iter().map(|row| row.closed).collect::<Vec<_>>(), [Some(at(3.0)), None]);
+    lab.table.clear();
+    let left = lab.shot().flows;
+    assert_eq!(left.iter().map(|row| row.id.socket.0).collect::<Vec<_>>(), [2], "2 still has rates");
+    lab.wait(50).shot();
+    let ended = ProcessSeen { exited: Some(at(40.0)), ..named(WORKER, "worker") };
+    lab.step(Batch { processes: vec![ended], ..Batch::default() });
+    assert_eq!(lab.shot().processes[0].exited, Some(at(40.0)), "shown until cleared");
+    lab.table.clear();
+    let snapshot = lab.shot();
+    assert!(snapshot.flows.is_empty());
+    assert_eq!((&*snapshot.processes[0].process, snapshot.processes[0].total.rx_bytes), ("(retired)", 200));
+}
+
+#[test]
 fn no_flow_leaves_before_a_snapshot_showed_it() {
     let mut lab = Lab::new();
     lab.deltas(vec![delta(flow(1, 1), Standing::Firm, Some(WORKER), 100)]).wait(100);
