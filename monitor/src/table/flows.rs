@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Attribution, Confidence, FlowId, FlowRow, Identity, Method, Mono, ProcessId};
+use crate::model::{Attribution, Confidence, FlowId, FlowRow, Identity, Method, Mono, ProcessId, TcpHealth};
 
 use super::meter::{Amount, Clock, Meter};
 use super::ordered::Ordered;
@@ -46,6 +46,7 @@ pub(super) struct Labels {
     pub(super) uid: Option<u32>,
     pub(super) identity: Arc<Identity>,
     pub(super) interface: Arc<str>,
+    pub(super) tcp: Option<TcpHealth>,
 }
 
 /// All flow rows held.
@@ -189,7 +190,7 @@ impl Flow {
             interval: self.meter.interval(cut),
             windows,
             peak: self.meter.peak,
-            tcp: None,
+            tcp: labels.tcp,
             first: self.meter.first,
             last: self.meter.last,
         }
