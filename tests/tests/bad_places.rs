@@ -71,7 +71,7 @@ fn a_full_flow_table_costs_flows_and_no_byte() {
     assert_eq!(last.processes().len(), 3, "{:#}", last.0);
     for side in ["rx", "tx"] {
         let overflow = number(field(&last["ledger"], side), "overflow");
-        assert!(overflow > 0 && overflow % DATAGRAM == 0, "{side}: {overflow}");
+        assert!(overflow > 0 && overflow.is_multiple_of(DATAGRAM), "{side}: {overflow}");
     }
     assert!(says(&last, "some bytes have an owner but no flow: more than 64 flows"), "{:?}", last.degraded());
 }
