@@ -202,13 +202,18 @@ where
             () = at(deadline) => break Ending::Done,
             command = commands.recv() => match command {
                 Some(Command::Stop) | None => break Ending::Done,
+                Some(Command::Interval(interval)) => {
+                    tick = interval_at(Instant::now() + interval, interval);
+                    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    eager = false;
+                }
                 Some(Command::Measure(on)) => {
                     engine.source.measure(on);
                     engine.own.look_closer(on);
                 }
             },
             due = tick.tick() => {
-                engine.own.tick(due.elapsed(), options.interval);
+                engine.own.tick(due.elapsed(), tick.period());
                 engine.tick()?;
                 if std::mem::take(&mut eager) {
                     tick.reset_at(opened + options.interval);
