@@ -130,6 +130,8 @@ pub struct LedgerSide {
     pub unknown: u64,
     /// Of all the above, what has no flow detail because the flow table was full.
     pub overflow: u64,
+    /// Of all the above, what packet sockets sent: it passes no socket hook, so devices count it beside what they saw.
+    pub injected: u64,
     /// What the devices counted is never summed: [`Ledger::interfaces`] has it per device.
     pub device: Option<u64>,
     /// What tapped interfaces carried and no socket saw, whatever the reason.

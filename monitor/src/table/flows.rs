@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Attribution, Confidence, FlowId, FlowRow, Identity, Method, Mono, ProcessId, SocketId};
+use crate::model::{
+    Attribution, Confidence, FlowId, FlowRow, Identity, Method, Mono, ProcessId, SocketId, TcpHealth,
+};
 
 use super::meter::{Amount, Clock, Meter};
 use super::ordered::Ordered;
@@ -48,6 +50,7 @@ pub(super) struct Labels {
     pub(super) interface: Arc<str>,
     /// When its socket was closed.
     pub(super) closed: Option<Mono>,
+    pub(super) tcp: Option<TcpHealth>,
 }
 
 /// All flow rows held.
@@ -209,8 +212,8 @@ impl Flow {
             interval: self.meter.interval(cut),
             windows,
             peak: self.meter.peak,
-            tcp: None,
             closed: labels.closed,
+            tcp: labels.tcp,
             first: self.meter.first,
             last: self.meter.last,
         }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::model::{
     Attribution, Batch, Claim, Counters, Delta, FlowId, Health, Identity, InterfaceSeen, Ledger, Method,
-    Mono, OwnCost, ProcessId, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+    Mono, OwnCost, ProcessId, Protocol, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
 };
 
 use claims::{Claims, Verdict, judge};
@@ -87,6 +87,8 @@ pub struct FlowTable {
     ticks: Ticks,
     totals: Meter,
     overflow: Counters,
+    /// What packet sockets sent.
+    injected: Counters,
     flows: Flows,
     processes: Processes,
     sockets: Sockets,
@@ -115,6 +117,7 @@ impl FlowTable {
             totals: Meter::default(),
             overflow: Counters::default(),
             flows: Flows::new(config.retire_after, config.keep_ended),
+            injected: Counters::default(),
             processes: Processes::default(),
             sockets: Sockets::default(),
             parking: Parking::default(),
@@ -153,6 +156,9 @@ impl FlowTable {
             batch.deltas.iter().partition(|delta| delta.standing == Standing::Listener);
         for delta in handshakes.into_iter().chain(others) {
             self.count(delta);
+            if let Some(tcp) = delta.tcp {
+                self.sockets.sample(delta.flow.socket, tcp);
+            }
         }
         for unplaced in &batch.unplaced {
             self.count_unplaced(unplaced);
@@ -207,7 +213,7 @@ impl FlowTable {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
         let (processes, interfaces) = (&mut self.processes, &self.interfaces);
-        let (no_name, no_identity) = (&self.no_name, &self.no_identity);
+        let (no_name, no_identity, sockets) = (&self.no_name, &self.no_identity, &self.sockets);
         let rows = processes.rows(cut, &view);
         let stale = |key: &FlowKey| {
             self.relabel
@@ -222,7 +228,8 @@ impl FlowTable {
                 uid: facts.and_then(|facts| facts.uid),
                 identity: Arc::clone(facts.map_or(no_identity, |facts| &facts.identity)),
                 interface: Arc::clone(interface),
-                closed: self.sockets.get(key.id.socket).and_then(|socket| socket.closed_at),
+                closed: sockets.get(key.id.socket).and_then(|socket| socket.closed_at),
+                tcp: sockets.tcp(key.id.socket),
             }
         };
         let flows = self.flows.rows(cut, &view, stale, labels);
@@ -259,6 +266,7 @@ impl FlowTable {
     /// Where every byte went. What no socket saw is in the row of the unknown, and a line of its own here.
     fn ledger(&self) -> Ledger {
         let mut ledger = self.processes.ledger(&self.totals.total, &self.overflow);
+        (ledger.rx.injected, ledger.tx.injected) = (self.injected.rx_bytes, self.injected.tx_bytes);
         let unseen = &self.carried.unseen;
         for (side, bytes) in [(&mut ledger.rx, unseen.rx_bytes), (&mut ledger.tx, unseen.tx_bytes)] {
             side.unknown -= bytes;
@@ -323,10 +331,9 @@ impl FlowTable {
         let slot = match (standing, owner) {
             (Standing::Kernel, _) => Slot::Process(ProcessId::KERNEL),
             (Standing::Ambiguous, _) => Slot::Ambiguous,
-            (Standing::Unclaimed | Standing::Unseen(_), _) | (_, None) => Slot::Unknown,
-            (Standing::Firm | Standing::Made | Standing::Inherited | Standing::Listener, Some(owner)) => {
-                Slot::Process(*owner)
-            }
+            // A worker may yet use what the listener's process has accepted, and nobody could tell these bytes then.
+            (Standing::Unclaimed | Standing::Inherited | Standing::Unseen(_), _) | (_, None) => Slot::Unknown,
+            (Standing::Firm | Standing::Made | Standing::Listener, Some(owner)) => Slot::Process(*owner),
         };
         self.totals.add(Amount::Fresh(counters), &self.clock);
         self.overflow += *counters;
@@ -349,7 +356,12 @@ impl FlowTable {
             Amount::Fresh(counters) => counters,
             Amount::Settled(meter) => &meter.total,
         };
-        self.carried.add(&flow, Slot::of_attribution(&attribution), moved);
+        if flow.protocol == Protocol::PACKET {
+            // It passed no socket hook, and no device is known: it stays in what devices carried beside the sockets.
+            self.injected += *moved;
+        } else {
+            self.carried.add(&flow, Slot::of_attribution(&attribution), moved);
+        }
         self.place(flow, attribution, uid, amount);
     }
 
