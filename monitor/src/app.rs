@@ -17,6 +17,9 @@ use std::process::ExitCode;
 /// Exit status after a panic, as Rust's own runtime has it.
 const PANICKED: i32 = 101;
 
+/// Flows that are over and stay on the screen until they are cleared; a few megabytes.
+const ENDED_FLOWS: usize = 4096;
+
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -52,8 +55,13 @@ fn run(cli: &Cli) -> Result<Ending> {
     restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
     let stop_after = cli.stop_after(settings.interval);
-    let options =
-        EngineOptions { interval: settings.interval, duration: stop_after, eager: output == Output::Screen };
+    let on_screen = output == Output::Screen;
+    let options = EngineOptions {
+        interval: settings.interval,
+        duration: stop_after,
+        eager: on_screen,
+        keep_ended: if on_screen { ENDED_FLOWS } else { 0 },
+    };
     let engine = Engine::start(open, options).context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
     let frontend: Box<dyn Frontend> = match output {

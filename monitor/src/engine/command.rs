@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
+    /// Let go of what is over: closed and idle flows, processes that have ended. Their bytes stay counted.
+    Clear,
     /// From now on, a snapshot this often.
     Interval(Duration),
     /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
