@@ -7,17 +7,21 @@
 mod listing;
 mod origin;
 
-use crate::config::{Cli, Output};
+use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
 use crate::engine::{Command, Ending, Engine, EngineOptions};
 use crate::frontend::{self, Frontend};
 use anyhow::{Context, Result, anyhow};
+use clap::CommandFactory;
 use origin::Start;
 use std::fs::OpenOptions;
-use std::io::IsTerminal;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Exit status after a panic, as Rust's own runtime has it.
 const PANICKED: i32 = 101;
+
+/// Flows that are over and stay on the screen until they are cleared; a few megabytes.
+const ENDED_FLOWS: usize = 4096;
 
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
@@ -36,22 +40,46 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Ending> {
-    if cli.capture.list_interfaces {
-        return listing::print().map(|()| Ending::Done);
+    let caller = Caller::find();
+    if let Some(page) = page(cli, &caller)? {
+        return print(&page).map(|()| Ending::Done);
     }
+    let file = SettingsFile::find(cli.config.as_deref(), caller.clone());
+    let settings = cli.over(match &file {
+        Ok(file) => file.load()?,
+        Err(_) => Settings::default(),
+    });
     start_log(cli)?;
+    let catalog = catalog(&caller)?;
+    if settings.theme != "auto" {
+        catalog.find(&settings.theme).map_err(|error| anyhow!("{error}"))?;
+    }
     let output = cli.output(std::io::stdout().is_terminal());
-    let start = origin::preflight(cli, output)?;
+    let start = origin::preflight(cli, &settings, output)?;
     restore_on_panic();
-    let options =
-        EngineOptions { interval: cli.interval, duration: cli.stop_after(), eager: output == Output::Screen };
+    let stop_after = cli.stop_after(settings.interval);
+    let on_screen = output == Output::Screen;
+    let options = EngineOptions {
+        interval: settings.interval,
+        duration: stop_after,
+        eager: on_screen,
+        keep_ended: if on_screen { ENDED_FLOWS } else { 0 },
+    };
     let engine = match start {
         Start::Live(open) => Engine::start(open, options),
         Start::Recorded(recording, pace) => Engine::replay(recording, pace, options),
     };
     let engine = engine.context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
-    let shown = frontend(cli, output).run(feed, control.clone());
+    let frontend: Box<dyn Frontend> = match output {
+        Output::Screen => {
+            let options = frontend::TuiOptions { settings, catalog, caller, file: file.ok() };
+            Box::new(frontend::Tui::new(options))
+        }
+        Output::Json => Box::new(frontend::Json::new(false)),
+        Output::Text => Box::new(frontend::Text::new(stop_after.is_some())),
+    };
+    let shown = frontend.run(feed, control.clone());
     // A frontend that returns by itself (closed stdout, an error of its own) ends the engine, too.
     let _ = control.send(Command::Stop);
     drop(control);
@@ -60,15 +88,51 @@ fn run(cli: &Cli) -> Result<Ending> {
     Ok(ending)
 }
 
-fn frontend(cli: &Cli, output: Output) -> Box<dyn Frontend> {
-    match output {
-        Output::Screen => {
-            let mut options = frontend::TuiOptions::from_env();
-            options.color &= !cli.no_color;
-            Box::new(frontend::Tui::new(options))
+/// What is printed instead of watching, where that was asked for.
+fn page(cli: &Cli, caller: &Caller) -> Result<Option<String>> {
+    if cli.capture.list_interfaces {
+        return listing::page().map(Some);
+    }
+    if let Some(shell) = cli.completions {
+        let mut page = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "monitor", &mut page);
+        return Ok(Some(String::from_utf8_lossy(&page).into_owned()));
+    }
+    if cli.list_colors {
+        return Ok(Some(frontend::swatches(&catalog(caller)?, !cli.no_color)));
+    }
+    let Some(Task::Config { action }) = &cli.task else { return Ok(None) };
+    let file = SettingsFile::find(cli.config.as_deref(), caller.clone())?;
+    Ok(Some(match action {
+        ConfigAction::Path => format!("{}\n", file.path().display()),
+        ConfigAction::Print => cli.over(file.load()?).sample(),
+        ConfigAction::Check => {
+            let settings = file.load()?;
+            let catalog = catalog(caller)?;
+            if settings.theme != "auto" {
+                catalog
+                    .find(&settings.theme)
+                    .map_err(|error| anyhow!("{}: {error}", file.path().display()))?;
+            }
+            format!("{}: nothing wrong\n", file.path().display())
         }
-        Output::Json => Box::new(frontend::Json::new(false)),
-        Output::Text => Box::new(frontend::Text::new(cli.stop_after().is_some())),
+    }))
+}
+
+fn catalog(caller: &Caller) -> Result<Catalog> {
+    match &caller.config {
+        Some(config) => Catalog::with_directory(&config.join("themes")),
+        None => Ok(Catalog::built_in()),
+    }
+}
+
+/// A reader that went away is no error.
+fn print(page: &str) -> Result<()> {
+    match io::stdout().write_all(page.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
     }
 }
 

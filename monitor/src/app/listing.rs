@@ -4,13 +4,12 @@ use crate::frontend::escape_word;
 use crate::source::interfaces;
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write};
 
-/// Prints name, state, whether it is what is captured where none is named, and addresses.
+/// Name, state, whether it is what is captured where none is named, and addresses.
 ///
 /// # Errors
-/// Where the system does not tell, or standard output cannot be written.
-pub(super) fn print() -> Result<()> {
+/// Where the system does not tell.
+pub(super) fn page() -> Result<String> {
     let all = interfaces::list().context("cannot list the interfaces")?;
     let default = interfaces::default(&all).map(|interface| interface.index);
     let name = |interface: &interfaces::Interface| escape_word(&interface.name).into_owned();
@@ -28,8 +27,5 @@ pub(super) fn print() -> Result<()> {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{:<width$} {state:<7} {mark:<7} {addrs}", name(interface));
     }
-    match std::io::stdout().write_all(out.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write the list"),
-        _ => Ok(()),
-    }
+    Ok(out)
 }

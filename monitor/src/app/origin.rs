@@ -3,7 +3,7 @@
 //! `auto` takes the kernel where it can and captured packets where it cannot, and keeps the reason. What is wrong for
 //! good is one sentence here; what only loading shows is found on the engine's thread, and falls back there.
 
-use crate::config::{BackendChoice, Cli, Output};
+use crate::config::{BackendChoice, Cli, Output, Settings};
 use crate::engine::{Origin, Pace};
 use crate::model::Mono;
 use crate::source::pcap::recording::{self, FileRecording, Wanted};
@@ -25,17 +25,17 @@ pub(super) enum Start {
 ///
 /// # Errors
 /// One sentence with the fix.
-pub(super) fn preflight(cli: &Cli, output: Output) -> Result<Start> {
+pub(super) fn preflight(cli: &Cli, settings: &Settings, output: Output) -> Result<Start> {
     if cli.capture.read.is_some() {
         return recorded(cli, output);
     }
     let open = match (cli.capture.backend, cli.capture.needs_packets()) {
-        (BackendChoice::Ebpf, _) => ebpf::open(cli)?,
-        (BackendChoice::Pcap, _) => packets::open(cli, None)?,
+        (BackendChoice::Ebpf, _) => ebpf::open(cli, settings)?,
+        (BackendChoice::Pcap, _) => packets::open(cli, settings, None)?,
         (BackendChoice::Auto, Some(option)) => {
-            packets::open(cli, Some(format!("{option} is for captured packets")))?
+            packets::open(cli, settings, Some(format!("{option} is for captured packets")))?
         }
-        (BackendChoice::Auto, None) => auto(cli)?,
+        (BackendChoice::Auto, None) => auto(cli, settings)?,
     };
     Ok(Start::Live(open))
 }
@@ -54,13 +54,13 @@ fn recorded(cli: &Cli, output: Output) -> Result<Start> {
 }
 
 /// The kernel, else captured packets. A cgroup is the kernel's business alone.
-fn auto(cli: &Cli) -> Result<Open> {
+fn auto(cli: &Cli, settings: &Settings) -> Result<Open> {
     let can_fall_back = cli.cgroup.is_none();
-    let open = match ebpf::open(cli) {
+    let open = match ebpf::open(cli, settings) {
         Ok(open) => open,
         Err(refused) if !can_fall_back => return Err(refused),
         Err(refused) => {
-            return packets::open(cli, Some(format!("{refused:#}"))).map_err(|too| {
+            return packets::open(cli, settings, Some(format!("{refused:#}"))).map_err(|too| {
                 log::warn!("captured packets instead: {too:#}");
                 match packets::LACKS {
                     None => refused,
@@ -71,10 +71,10 @@ fn auto(cli: &Cli) -> Result<Open> {
             });
         }
     };
-    let cli = cli.clone();
+    let (cli, settings) = (cli.clone(), settings.clone());
     Ok(Box::new(move |now| match open(now) {
         Err(refused) if can_fall_back => {
-            let instead = packets::open(&cli, Some(refused.message.clone()));
+            let instead = packets::open(&cli, &settings, Some(refused.message.clone()));
             let instead = instead.map_err(|too| {
                 log::warn!("captured packets instead: {too:#}");
                 refused
@@ -88,12 +88,12 @@ fn auto(cli: &Cli) -> Result<Open> {
 /// Counting in the kernel.
 #[cfg(target_os = "linux")]
 mod ebpf {
-    use super::{Cli, Open, Result, anyhow};
+    use super::{Cli, Open, Result, Settings, anyhow};
     use crate::engine::Origin;
     use crate::source::Source;
     use crate::source::ebpf::{EbpfSource, Options, preflight};
 
-    pub(super) fn open(cli: &Cli) -> Result<Open> {
+    pub(super) fn open(cli: &Cli, settings: &Settings) -> Result<Open> {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         if let Some(sentence) = crate::privilege::missing(&status, "monitor") {
             return Err(anyhow!(sentence));
@@ -101,7 +101,7 @@ mod ebpf {
         let options = Options {
             cgroup: cli.cgroup.clone(),
             capacity: cli.capacity,
-            interfaces: cli.interface.clone(),
+            interfaces: settings.interface.clone(),
             promiscuous: cli.promiscuous,
             refuse: cli.refuse.clone(),
             tracing: crate::privilege::can_trace(&status),
@@ -117,9 +117,9 @@ mod ebpf {
 /// Counting in the kernel.
 #[cfg(not(target_os = "linux"))]
 mod ebpf {
-    use super::{Cli, Open, Result, anyhow};
+    use super::{Cli, Open, Result, Settings, anyhow};
 
-    pub(super) fn open(_cli: &Cli) -> Result<Open> {
+    pub(super) fn open(_cli: &Cli, _settings: &Settings) -> Result<Open> {
         Err(anyhow!("counting in the kernel needs Linux 5.10 or newer"))
     }
 }
@@ -127,7 +127,7 @@ mod ebpf {
 /// Captured packets.
 #[cfg(any(feature = "pcap", not(target_os = "linux")))]
 mod packets {
-    use super::{Cli, Open, Result, SourceError, Wanted, anyhow};
+    use super::{Cli, Open, Result, Settings, SourceError, Wanted, anyhow};
     use crate::attribution::{Attributor, Chain};
     use crate::config::{AttributionChoice, DEFAULT_BUFFER};
     use crate::engine::Origin;
@@ -143,7 +143,7 @@ mod packets {
     pub(super) const LACKS: Option<&str> = None;
 
     /// `skipped` is why the kernel does not count.
-    pub(super) fn open(cli: &Cli, skipped: Option<String>) -> Result<Open> {
+    pub(super) fn open(cli: &Cli, settings: &Settings, skipped: Option<String>) -> Result<Open> {
         let capture = &cli.capture;
         let chain = match capture.attribution {
             None | Some(AttributionChoice::Auto) => Chain::best(),
@@ -154,7 +154,7 @@ mod packets {
             return Err(anyhow!(sentence));
         }
         let prepared = prepare(Options {
-            interfaces: cli.interface.clone(),
+            interfaces: settings.interface.clone(),
             promiscuous: cli.promiscuous,
             immediate: capture.immediate,
             buffer: capture.buffer_size.unwrap_or(DEFAULT_BUFFER),
@@ -179,7 +179,7 @@ mod packets {
 /// Captured packets, in a build without them.
 #[cfg(not(any(feature = "pcap", not(target_os = "linux"))))]
 mod packets {
-    use super::{Cli, Open, Result, Wanted, anyhow};
+    use super::{Cli, Open, Result, Settings, Wanted, anyhow};
 
     const WITHOUT: &str = "this monitor was built without libpcap: install its development files (libpcap-dev) and \
                            build with `--features pcap`, or run `cargo xtask run`, which does";
@@ -190,7 +190,7 @@ mod packets {
 
     pub(super) const LACKS: Option<&str> = Some(WITHOUT);
 
-    pub(super) fn open(_cli: &Cli, _skipped: Option<String>) -> Result<Open> {
+    pub(super) fn open(_cli: &Cli, _settings: &Settings, _skipped: Option<String>) -> Result<Open> {
         Err(anyhow!("packets cannot be captured: {WITHOUT}"))
     }
 }

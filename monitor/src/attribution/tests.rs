@@ -214,6 +214,7 @@ fn batch(flow: FlowId, at: Mono) -> Batch {
         counters,
         uid: None,
         cgroup: 0,
+        tcp: None,
     };
     Batch { from: at, to: at.plus(Duration::from_millis(1)), deltas: vec![delta], ..Batch::default() }
 }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod command;
+mod own;
 mod replay;
 
 pub use clock::now;
@@ -54,6 +55,8 @@ pub struct EngineOptions {
     pub duration: Option<Duration>,
     /// A snapshot as soon as the source is open, and one soon after, for a person who waits.
     pub eager: bool,
+    /// Flows that are held after their time, at most, for a person who wants to see what was.
+    pub keep_ended: usize,
 }
 
 /// Why the engine ended.
@@ -142,12 +145,13 @@ struct Loop {
     resolver: Resolver,
     snapshots: mpsc::Sender<Arc<Snapshot>>,
     boot: clock::Boot,
+    own: own::Own,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
-        Snapshot { wall: clock::wall(), ..snapshot }
+        Snapshot { wall: clock::wall(), own: self.own.read(), ..snapshot }
     }
 
     /// Drains the source into the table.
@@ -175,6 +179,8 @@ impl Loop {
             let snapshot = self.snapshot(false);
             // Fails only when the frontend is gone; its Stop is already on its way.
             let _ = self.snapshots.try_send(Arc::new(snapshot));
+        } else {
+            self.own.merge();
         }
         Ok(())
     }
@@ -202,7 +208,8 @@ where
     let mut signals = Signals::new()
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let Origin { source, attribution } = open(clock::now())?;
-    let table = FlowTable::new(TableConfig::default(), clock::now());
+    let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
+    let table = FlowTable::new(config, clock::now());
     let mut engine = Loop {
         source,
         attribution,
@@ -210,6 +217,7 @@ where
         resolver: Resolver::new(),
         snapshots,
         boot: clock::Boot::default(),
+        own: own::Own::default(),
     };
     #[cfg(debug_assertions)]
     test_panic();
@@ -235,8 +243,22 @@ where
             () = at(deadline) => break Ending::Done,
             command = commands.recv() => match command {
                 Some(Command::Stop) | None => break Ending::Done,
+                Some(Command::Clear) => {
+                    engine.table.clear();
+                    engine.tick()?;
+                }
+                Some(Command::Interval(interval)) => {
+                    tick = interval_at(Instant::now() + interval, interval);
+                    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    eager = false;
+                }
+                Some(Command::Measure(on)) => {
+                    engine.source.measure(on);
+                    engine.own.look_closer(on);
+                }
             },
-            _ = tick.tick() => {
+            due = tick.tick() => {
+                engine.own.tick(due.elapsed(), tick.period());
                 engine.tick()?;
                 if std::mem::take(&mut eager) {
                     tick.reset_at(opened + options.interval);

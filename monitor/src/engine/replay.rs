@@ -6,6 +6,7 @@ use crate::resolve::Resolver;
 use crate::source::{Recording, SourceError, Step};
 use crate::table::{FlowTable, TableConfig};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -25,6 +26,7 @@ struct Replay {
     snapshots: mpsc::Sender<Arc<Snapshot>>,
     commands: mpsc::UnboundedReceiver<Command>,
     signals: Signals,
+    interval: Duration,
 }
 
 pub(super) async fn run(
@@ -38,12 +40,21 @@ pub(super) async fn run(
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     // A recording of nothing has no time of its own.
     let start = recording.start().unwrap_or(Mono(clock::wall().unsigned_abs()));
-    let table = FlowTable::new(TableConfig::default(), start);
-    let mut replay = Replay { recording, table, resolver: Resolver::new(), snapshots, commands, signals };
+    let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
+    let table = FlowTable::new(config, start);
+    let mut replay = Replay {
+        recording,
+        table,
+        resolver: Resolver::new(),
+        snapshots,
+        commands,
+        signals,
+        interval: options.interval,
+    };
     let (mut reached, started) = (start, Instant::now());
     loop {
         let mut batch = Batch::default();
-        let step = replay.recording.step(options.interval, &mut batch);
+        let step = replay.recording.step(replay.interval, &mut batch);
         reached = reached.max(batch.to);
         (batch.from, batch.to) = (batch.from.max(start), reached);
         replay.resolver.complete(&mut batch);
@@ -86,10 +97,19 @@ impl Replay {
         }
     }
 
+    /// Obeys until it is to stop.
     async fn stopped(&mut self) -> Ending {
-        tokio::select! {
-            signal = self.signals.next() => Ending::Signal(signal),
-            _ = self.commands.recv() => Ending::Done,
+        loop {
+            tokio::select! {
+                signal = self.signals.next() => return Ending::Signal(signal),
+                command = self.commands.recv() => match command {
+                    Some(Command::Stop) | None => return Ending::Done,
+                    Some(Command::Clear) => self.table.clear(),
+                    Some(Command::Interval(interval)) => self.interval = interval,
+                    // No kernel program runs.
+                    Some(Command::Measure(_)) => {}
+                },
+            }
         }
     }
 

@@ -77,6 +77,7 @@ impl Sides {
             counters: counters(sum, sent),
             uid: None,
             cgroup: 0,
+            tcp: None,
         }
     }
 

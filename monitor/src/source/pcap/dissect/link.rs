@@ -14,8 +14,8 @@ const LLC: u16 = 0x0004;
 const FIRST_TYPE: u16 = 0x0600;
 /// What stands for a protocol of PPP that is not IP: `ETH_P_PPP_MP` is 8, this is its EtherType (RFC 7042).
 const PPP: u16 = 0x880b;
-/// Stands for a packet without a header that tells: `ETH_P_ALL`.
-const NOTHING: u16 = 0x0003;
+/// Stands for a packet without a header that tells.
+const NOTHING: u16 = 0;
 
 /// How a capture frames its packets: the numbers of libpcap (`DLT_*`) and of files (`LINKTYPE_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

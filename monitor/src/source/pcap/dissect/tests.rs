@@ -216,7 +216,7 @@ fn lies_are_counted_and_believed_in_nothing() {
     assert_eq!(edited(3, 200), "eth-0800 0.0.0.0 0.0.0.0 60 malformed", "longer than the wire");
     assert_eq!(edited(3, 10), "eth-0800 0.0.0.0 0.0.0.0 60 malformed", "shorter than its header");
     assert_eq!(edited(0, 0x43), "eth-0800 0.0.0.0 0.0.0.0 60 malformed", "a header of 12 bytes");
-    assert_eq!(edited(0, 0x90), "eth-0003 0.0.0.0 0.0.0.0 60 malformed", "version 9");
+    assert_eq!(edited(0, 0x90), "eth-0000 0.0.0.0 0.0.0.0 60 malformed", "version 9");
     assert_eq!(edited(25, 200), format!("{UDP} malformed"), "a datagram longer than its packet");
     assert_eq!(edited(25, 7), format!("{UDP} malformed"), "a datagram shorter than its header");
     let mut short = v6(17, &udp(4));
