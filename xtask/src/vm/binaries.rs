@@ -12,33 +12,8 @@ const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// The tests that run inside: a file of the tests crate, and beginnings of names in it. Files that are not here test the
 /// command line, the screen or the lab, or need nftables; of the cases of attribution those run whose outcome depends on
 /// what a kernel offers, for each takes seconds under emulation.
-const TESTS: [(&str, &[&str]); 13] = [
-    ("exactness", &[""]),
-    ("gso", &[""]),
-    ("owners", &[""]),
-    ("lifecycle", &[""]),
-    ("optmem", &[""]),
-    (
-        "attribution_handover",
-        &[
-            "accepting_with_an_address",
-            "what_nobody_used",
-            "pre_fork_workers_that",
-            "a_connection_passed",
-            "a_connection_inherited",
-            "two_processes_that_use",
-            "a_socket_survives_exec",
-            "a_process_for_each",
-        ],
-    ),
-    ("attribution_calls", &["sendfile", "splice_into", "sendmmsg", "udp_segmentation", "io_uring_send"]),
-    ("attribution_datagrams", &["a_udp_worker", "two_processes", "fragments", "mapped"]),
-    ("attribution_kernel", &["a_ping_socket", "each_raw_socket", "a_closed_port"]),
-    ("attribution_packet", &["what_a_packet", "processes_that_share"]),
-    ("attribution_places", &["a_recycled_pid", "mptcp", "sctp"]),
-    ("bad_places", &["a_full_flow_table", "a_cgroup_that", "connections_made"]),
-    ("interface", &["what_sockets_move_closes_to", "arp_is", "a_closed_port", "loopback"]),
-];
+const TESTS: [(&str, &[&str]); 5] =
+    [("exactness", &[""]), ("gso", &[""]), ("owners", &[""]), ("lifecycle", &[""]), ("optmem", &[""])];
 
 /// Static executables, and the tests in them.
 pub(super) struct Binaries {
