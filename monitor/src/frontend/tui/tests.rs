@@ -1,6 +1,7 @@
 //! The screen, drawn into a buffer and driven by key events.
 
 mod comfort;
+mod docs;
 
 use super::keymap::{Action, BINDINGS, Key, action};
 use super::popup::Popup;
