@@ -59,7 +59,7 @@ fn frontend(cli: &Cli, output: Output) -> Box<dyn Frontend> {
             Box::new(frontend::Tui::new(options))
         }
         Output::Json => Box::new(frontend::Json::new(false)),
-        Output::Text => Box::new(frontend::Text::new(cli.stop_after().is_some())),
+        Output::Text => Box::new(frontend::Text::new(cli.choice(), cli.stop_after().is_some())),
     }
 }
 

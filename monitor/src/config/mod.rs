@@ -2,6 +2,7 @@
 //!
 //! It reads no file and asks nothing of the system. clap answers usage errors with exit status 2.
 
+use crate::query::Choice;
 use clap::Parser;
 use monitor_common::{CAPACITY_RANGE, DEFAULT_CAPACITY};
 use std::path::PathBuf;
@@ -87,6 +88,11 @@ impl Cli {
     /// How long to run: `--duration`, or one interval for `--once`, whose only object is then the last.
     pub fn stop_after(&self) -> Option<Duration> {
         if self.once { Some(self.interval) } else { self.duration }
+    }
+
+    /// What is shown.
+    pub fn choice(&self) -> Choice {
+        Choice::default()
     }
 
     /// How the result is shown, given whether stdout is a terminal.

@@ -4,7 +4,12 @@
 
 use super::keymap::{Action, BINDINGS};
 use crate::model::Snapshot;
-use crate::query::{Query, RowId, SortKey, View, ViewKind, len, rank, select, select_frozen};
+use crate::query::{Listing, Notation, Query, RowId, Scope, SortKey, View, ViewKind};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The views that Tab goes through.
+pub(super) const TABS: [ViewKind; 2] = [ViewKind::Processes, ViewKind::Flows];
 
 /// What `update` cannot do itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +43,7 @@ pub(super) enum Lines {
 }
 
 /// Where the user is in a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The selected row, counted from the top.
     pub(super) index: usize,
@@ -52,7 +57,9 @@ pub(super) struct Cursor {
 /// The state of the screen.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    pub(super) view: ViewKind,
+    /// Which rows there are.
+    pub(super) scope: Scope,
+    pub(super) notation: Notation,
     pub(super) sort: SortKey,
     pub(super) descending: bool,
     pub(super) lines: Lines,
@@ -60,18 +67,21 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The help is open: how many of its lines are above the first that is shown. Drawing stops at its end.
     pub(super) help: Option<u16>,
-    /// The order of the rows of each view since it was frozen.
-    frozen: Option<[Vec<RowId>; ViewKind::ALL.len()]>,
-    cursors: [Cursor; ViewKind::ALL.len()],
+    /// The order of the rows of each view that was looked at since it was frozen.
+    frozen: Option<HashMap<ViewKind, Vec<RowId>>>,
+    cursors: HashMap<ViewKind, Cursor>,
+    /// The rows of the snapshot that is shown.
+    listing: Arc<Listing>,
     /// Rows on the screen at the latest `settle`.
     page: usize,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let Query { view, sort, descending, .. } = Query::default();
+        let Query { sort, descending, .. } = Query::default();
         Self {
-            view,
+            scope: Scope::default(),
+            notation: Notation::default(),
             sort,
             descending,
             lines: Lines::default(),
@@ -79,16 +89,27 @@ impl Default for State {
             phase: Phase::default(),
             help: None,
             frozen: None,
-            cursors: <[Cursor; ViewKind::ALL.len()]>::default(),
+            cursors: HashMap::new(),
+            listing: Arc::new(Listing::new(Arc::default(), Scope::default())),
             page: 1,
         }
     }
 }
 
 impl State {
+    /// The view that is shown.
+    pub(super) fn view(&self) -> ViewKind {
+        self.scope.view
+    }
+
+    /// The rows of the view that is shown.
+    pub(super) fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
     /// Where the user is in the view that is shown.
     pub(super) fn cursor(&self) -> Cursor {
-        self.cursors[self.view as usize]
+        self.cursors.get(&self.view()).cloned().unwrap_or_default()
     }
 
     /// The order does not follow the rates.
@@ -98,66 +119,83 @@ impl State {
 
     /// Terminal lines a row takes.
     pub(super) fn row_height(&self) -> u16 {
-        if self.view == ViewKind::Flows && self.lines == Lines::Two { 2 } else { 1 }
+        if self.view() == ViewKind::Flows && self.lines == Lines::Two { 2 } else { 1 }
     }
 
     /// The first `limit` rows of the view that is shown.
-    pub(super) fn select<'s>(&self, snapshot: &'s Snapshot, limit: usize) -> View<'s> {
-        let query = Query { limit: Some(limit), ..self.query(self.view) };
-        match &self.frozen {
-            Some(orders) => select_frozen(snapshot, &query, &orders[self.view as usize]),
-            None => select(snapshot, &query),
+    pub(super) fn select(&self, limit: usize) -> View<'_> {
+        let query = Query { limit: Some(limit), ..self.query() };
+        match self.frozen.as_ref().and_then(|orders| orders.get(&self.view())) {
+            Some(order) => self.listing.select_frozen(&query, order),
+            None => self.listing.select(&query),
         }
     }
 
     /// Makes the cursor fit the rows that there are and the `page` of rows that the screen has room for. To be called
     /// before drawing whenever one of the three may have changed.
-    pub(super) fn settle(&mut self, snapshot: &Snapshot, page: usize) {
+    pub(super) fn settle(&mut self, snapshot: &Arc<Snapshot>, page: usize) {
+        self.look(snapshot);
         self.page = page.max(1);
-        let total = len(snapshot, self.view);
+        let total = self.listing.len();
         let mut cursor = self.cursor();
-        if let Some(place) = cursor.row.and_then(|row| self.place(snapshot, row)) {
+        if let Some(place) = cursor.row.as_ref().and_then(|row| self.place(row)) {
             cursor.index = place;
         }
         cursor.index = cursor.index.min(total.saturating_sub(1));
         let last = total.saturating_sub(self.page);
         let lowest = (cursor.index + 1).saturating_sub(self.page);
         cursor.offset = cursor.offset.min(last).clamp(lowest, cursor.index);
-        self.cursors[self.view as usize] = cursor;
+        self.cursors.insert(self.view(), cursor);
     }
 
-    fn query(&self, view: ViewKind) -> Query {
-        Query { view, sort: self.sort, descending: self.descending, limit: None }
-    }
-
-    fn place(&self, snapshot: &Snapshot, row: RowId) -> Option<usize> {
-        match &self.frozen {
-            Some(_) => self.select(snapshot, usize::MAX).rows.iter().position(|other| other.id() == row),
-            None => rank(snapshot, &self.query(self.view), row),
+    /// Filters and groups what is to be shown, unless that was done.
+    fn look(&mut self, snapshot: &Arc<Snapshot>) {
+        if !self.listing.shows(snapshot, &self.scope) {
+            self.listing = Arc::new(Listing::new(Arc::clone(snapshot), self.scope.clone()));
+        }
+        // A view that is opened while the order is frozen freezes as it is then.
+        let view = self.view();
+        if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&view)) {
+            let order = self.order();
+            self.frozen.get_or_insert_default().insert(view, order);
         }
     }
 
-    fn go_to(&mut self, snapshot: &Snapshot, index: usize) {
-        let index = index.min(len(snapshot, self.view).saturating_sub(1));
+    fn order(&self) -> Vec<RowId> {
+        self.listing.select(&self.query()).rows.iter().map(|row| row.id()).collect()
+    }
+
+    fn query(&self) -> Query {
+        Query { sort: self.sort, descending: self.descending, limit: None }
+    }
+
+    fn place(&self, row: &RowId) -> Option<usize> {
+        match &self.frozen {
+            Some(_) => self.select(usize::MAX).rows.iter().position(|other| other.is(row)),
+            None => self.listing.rank(&self.query(), row),
+        }
+    }
+
+    fn go_to(&mut self, snapshot: &Arc<Snapshot>, index: usize) {
+        let index = index.min(self.listing.len().saturating_sub(1));
         let row = match index {
             0 => None,
-            _ => self.select(snapshot, index + 1).rows.get(index).map(|row| row.id()),
+            _ => self.select(index + 1).rows.get(index).map(|row| row.id()),
         };
-        let cursor = &mut self.cursors[self.view as usize];
+        let cursor = self.cursors.entry(self.view()).or_default();
         (cursor.index, cursor.row) = (index, row);
         self.settle(snapshot, self.page);
     }
 
     fn turn(&mut self, steps: usize) {
-        let count = ViewKind::ALL.len();
-        self.view = ViewKind::ALL[(self.view as usize + steps) % count];
+        let here = TABS.iter().position(|view| *view == self.view());
+        self.scope.view = TABS[here.map_or(0, |here| (here + steps) % TABS.len())];
     }
 
-    fn freeze(&mut self, snapshot: &Snapshot) {
-        let order = |view| select(snapshot, &self.query(view)).rows.iter().map(|row| row.id()).collect();
+    fn freeze(&mut self) {
         self.frozen = match self.frozen {
             Some(_) => None,
-            None => Some(ViewKind::ALL.map(order)),
+            None => Some(HashMap::from([(self.view(), self.order())])),
         };
     }
 
@@ -183,7 +221,7 @@ impl State {
 }
 
 /// Does what the user asked for, given what the screen shows.
-pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> Option<Effect> {
+pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>) -> Option<Effect> {
     if let (Some(offset), false) =
         (state.help, matches!(action, Action::Help | Action::Back | Action::Quit | Action::Redraw))
     {
@@ -191,10 +229,11 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> 
         state.scroll_help(offset, action);
         return None;
     }
+    state.look(snapshot);
     let (index, page) = (state.cursor().index, state.page);
     match action {
         Action::NextView => state.turn(1),
-        Action::PreviousView => state.turn(ViewKind::ALL.len() - 1),
+        Action::PreviousView => state.turn(TABS.len() - 1),
         Action::Up => state.go_to(snapshot, index.saturating_sub(1)),
         Action::Down => state.go_to(snapshot, index + 1),
         Action::PageUp => state.go_to(snapshot, index.saturating_sub(page)),
@@ -203,11 +242,11 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> 
         Action::Last => state.go_to(snapshot, usize::MAX),
         Action::Sort(window) => state.order_by(SortKey::Rate(window), true),
         Action::Reverse => state.order_by(state.sort, !state.descending),
-        Action::Freeze => state.freeze(snapshot),
+        Action::Freeze => state.freeze(),
         Action::Pause => {
             state.phase = if state.phase == Phase::Paused { Phase::Live } else { Phase::Paused };
         }
-        Action::LineMode if state.view == ViewKind::Flows => {
+        Action::LineMode if state.view() == ViewKind::Flows => {
             state.lines = if state.lines == Lines::Two { Lines::One } else { Lines::Two };
         }
         // It says so in the help; in other views a row is one line anyway.

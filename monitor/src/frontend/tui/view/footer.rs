@@ -32,7 +32,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
 }
 
 fn hints<'c>(ctx: &'c Ctx<'_>) -> impl Iterator<Item = &'static Binding> + use<'c> {
-    let (view, help) = (ctx.state.view, ctx.state.help.is_some());
+    let (view, help) = (ctx.state.view(), ctx.state.help.is_some());
     BINDINGS.iter().filter(move |binding| {
         binding.hint.is_some() && binding.works_in(view) && (!help || is_fixed(binding))
     })

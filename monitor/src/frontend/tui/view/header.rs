@@ -1,9 +1,9 @@
 //! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
 
-use super::super::state::Phase;
+use super::super::state::{Phase, TABS};
 use super::{Ctx, Pen};
 use crate::model::{Ledger, LedgerSide};
-use crate::query::{RATE_WIDTH, TOTAL_WIDTH, ViewKind, bytes, clock, count, rate};
+use crate::query::{ViewKind, clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -115,16 +115,17 @@ fn warning(what: &str, why: &str, fix: &str, room: u16, ctx: &Ctx<'_>) -> String
 /// ` rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak  402Mb/s   total 11.8GB`
 pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let totals = &ctx.snapshot.totals;
-    let theme = ctx.theme;
+    let (theme, units) = (ctx.theme, ctx.state.notation.units);
+    let rate_width = usize::from(units.rate_width());
     let lines = [
         ("rx", theme.rx, totals.windows.rx, totals.peak.rx, totals.total.rx_bytes),
         ("tx", theme.tx, totals.windows.tx, totals.peak.tx, totals.total.tx_bytes),
     ];
     for (line, (name, style, rates, peak, total)) in (0u16..).zip(lines) {
         let mut pen = Pen::new(buffer, area, line);
-        let [now, ten, forty] = rates.map(|value| format!("{:>1$}", rate(value), usize::from(RATE_WIDTH)));
-        let peak = format!("{:>1$}", rate(peak), usize::from(RATE_WIDTH));
-        let total = format!("{:>1$}", bytes(total), usize::from(TOTAL_WIDTH));
+        let [now, ten, forty] = rates.map(|value| format!("{:>rate_width$}", units.rate(value)));
+        let peak = format!("{:>rate_width$}", units.rate(peak));
+        let total = format!("{:>1$}", units.bytes(total), usize::from(units.total_width()));
         let strong = style.patch(theme.strong);
         pen.put(&format!(" {name} "), strong);
         let _ = pen.put_whole(&[(&now, strong)])
@@ -144,11 +145,16 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let order = format!(" {order} {} {arrow} ", state.sort.title());
     let style = if state.is_frozen() { theme.warning } else { theme.plain };
     let corner = pen.reserve(u16::try_from(order.width()).unwrap_or(u16::MAX));
-    for view in ViewKind::ALL {
-        let rows = crate::query::len(ctx.snapshot, view);
+    let elsewhere = (!TABS.contains(&state.view())).then_some(state.view());
+    for view in TABS.into_iter().chain(elsewhere) {
+        let is_shown = view == state.view();
+        let rows = match view {
+            _ if is_shown => state.listing().len(),
+            ViewKind::Flows => ctx.snapshot.flows.len(),
+            _ => ctx.snapshot.processes.len(),
+        };
         let title = format!("{} {}", view.title(), count(rows as u64));
-        let (open, close, style) =
-            if view == state.view { (" [", "]", theme.strong) } else { ("  ", " ", theme.dim) };
+        let (open, close, style) = if is_shown { (" [", "]", theme.strong) } else { ("  ", " ", theme.dim) };
         if !pen.put_whole(&[(open, style), (&title, style), (close, style)]) {
             break;
         }

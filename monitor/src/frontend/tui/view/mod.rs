@@ -11,6 +11,7 @@ mod table;
 use super::state::State;
 use super::style::{Glyphs, Theme};
 use crate::model::Snapshot;
+use crate::query::Format;
 use pen::Pen;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -30,7 +31,12 @@ pub(super) struct Ctx<'c> {
     pub(super) glyphs: &'c Glyphs,
 }
 
-impl Ctx<'_> {
+impl<'c> Ctx<'c> {
+    /// How cells are written.
+    fn format(&self) -> Format<'c> {
+        Format::new(self.state.notation, &self.snapshot.names)
+    }
+
     /// There are no numbers yet.
     fn is_loading(&self) -> bool {
         self.snapshot.sequence == 0 || self.snapshot.health.loading

@@ -18,8 +18,8 @@ const SCALE_TO: f64 = 1e9;
 ///        - kernel           -       1.2kb/s  1.1kb/s  2.2kb/s  2.1kb/s     3
 /// ```
 pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>) {
-    let columns = columns(ctx.state.view);
-    let placed = place(columns, titles.width.saturating_sub(MARK + 1));
+    let columns = columns(ctx.state.view());
+    let placed = place(columns, titles.width.saturating_sub(MARK + 1), ctx.state.notation.units);
     let mut pen = Pen::new(buffer, titles, 0);
     pen.skip(MARK);
     for Placed { column, width } in &placed {
@@ -28,7 +28,7 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
     }
     let cursor = ctx.state.cursor();
     let height = usize::from(rows.height);
-    let view = ctx.state.select(ctx.snapshot, cursor.offset.saturating_add(height));
+    let view = ctx.state.select(cursor.offset.saturating_add(height));
     if view.total == 0 {
         nothing(buffer, rows, ctx);
     }
@@ -66,10 +66,13 @@ pub(super) fn line_of(area: Rect, line: u16) -> Rect {
 
 fn cell(pen: &mut Pen<'_>, placed: Placed, row: Row<'_>, selected: bool, ctx: &Ctx<'_>) {
     let Placed { column, width } = placed;
-    let text = column.cell(row);
-    let text = ctx.glyphs.escape(&text);
+    let text = column.cell(row, &ctx.format());
+    let indent = if column.id == ColumnId::Process { 2 * usize::from(row.depth()) } else { 0 };
+    let text = format!("{:indent$}{}", "", ctx.glyphs.escape(&text));
     let text = match column.id {
-        ColumnId::Local | ColumnId::Remote | ColumnId::Exe => ctx.glyphs.fit_middle(&text, width),
+        ColumnId::Local | ColumnId::Remote | ColumnId::Exe | ColumnId::Group => {
+            ctx.glyphs.fit_middle(&text, width)
+        }
         _ => ctx.glyphs.fit(&text, width),
     };
     write(pen, &text, column.align, width, style(column, row, selected, ctx));
