@@ -10,6 +10,9 @@ use tokio::sync::mpsc;
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
+    /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
+    /// first, because the counting costs, too.
+    Measure(bool),
 }
 
 /// Snapshots, oldest first, from a channel with room for one: while a frontend has not taken the last one, the engine

@@ -5,6 +5,7 @@
 
 mod clock;
 mod command;
+mod own;
 
 pub use clock::now;
 pub use command::{Command, Control, Snapshots};
@@ -108,12 +109,13 @@ struct Loop {
     resolver: Resolver,
     snapshots: mpsc::Sender<Arc<Snapshot>>,
     boot: clock::Boot,
+    own: own::Own,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
-        Snapshot { wall: clock::wall(), ..snapshot }
+        Snapshot { wall: clock::wall(), own: self.own.read(), ..snapshot }
     }
 
     /// Drains the source into the table.
@@ -138,6 +140,8 @@ impl Loop {
             let snapshot = self.snapshot(false);
             // Fails only when the frontend is gone; its Stop is already on its way.
             let _ = self.snapshots.try_send(Arc::new(snapshot));
+        } else {
+            self.own.merge();
         }
         Ok(())
     }
@@ -166,8 +170,14 @@ where
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let source = open(clock::now())?;
     let table = FlowTable::new(TableConfig::default(), clock::now());
-    let mut engine =
-        Loop { source, table, resolver: Resolver::new(), snapshots, boot: clock::Boot::default() };
+    let mut engine = Loop {
+        source,
+        table,
+        resolver: Resolver::new(),
+        snapshots,
+        boot: clock::Boot::default(),
+        own: own::Own::default(),
+    };
     #[cfg(debug_assertions)]
     test_panic();
 
@@ -192,8 +202,13 @@ where
             () = at(deadline) => break Ending::Done,
             command = commands.recv() => match command {
                 Some(Command::Stop) | None => break Ending::Done,
+                Some(Command::Measure(on)) => {
+                    engine.source.measure(on);
+                    engine.own.look_closer(on);
+                }
             },
-            _ = tick.tick() => {
+            due = tick.tick() => {
+                engine.own.tick(due.elapsed(), options.interval);
                 engine.tick()?;
                 if std::mem::take(&mut eager) {
                     tick.reset_at(opened + options.interval);

@@ -1,8 +1,8 @@
 //! What a frontend gets: one consistent picture, never changed after it is made.
 
 use super::{
-    Attribution, Confidence, Counters, FlowId, Health, Identity, InterfaceLedger, Mono, Names, ProcessId,
-    TcpHealth,
+    Attribution, Confidence, Counters, FlowId, Health, Identity, InterfaceLedger, Mono, Names, OwnCost,
+    ProcessId, TcpHealth,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,6 +174,8 @@ pub struct Snapshot {
     pub names: Arc<Names>,
     /// State of the source.
     pub health: Arc<Health>,
+    /// What `monitor` itself costs.
+    pub own: OwnCost,
     /// The last one before exit.
     pub last: bool,
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::model::{
     Attribution, Batch, Claim, Counters, Delta, FlowId, Health, Identity, InterfaceSeen, Ledger, Method,
-    Mono, ProcessId, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+    Mono, OwnCost, ProcessId, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
 };
 
 use claims::{Claims, Verdict, judge};
@@ -227,6 +227,7 @@ impl FlowTable {
             flows,
             names: Arc::default(),
             health: Arc::clone(&self.health),
+            own: OwnCost::default(),
             last,
         };
         self.clock.cut += 1;

@@ -24,6 +24,7 @@ pub(super) enum Action {
     Bars,
     Redraw,
     Help,
+    Health,
     Back,
     Quit,
 }
@@ -100,6 +101,7 @@ pub(super) static BINDINGS: &[Binding] = &[
     hinted(&[letter('b')], Action::Bars, "bars on or off", ("b", "bars")),
     bind(&[control('l')], Action::Redraw, "redraw the screen"),
     hinted(&[letter('?'), letter('h')], Action::Help, "this help", ("?", "help")),
+    bind(&[letter('H')], Action::Health, "health: programs, ledger, own cost"),
     bind(&[key(KeyCode::Esc)], Action::Back, "close the help"),
     hinted(&[letter('q'), control('c')], Action::Quit, "quit", ("q", "quit")),
 ];

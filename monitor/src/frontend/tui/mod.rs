@@ -193,6 +193,11 @@ where
                 self.state.phase = Phase::Stopping;
                 true
             }
+            Some(Effect::Measure(on)) => {
+                // Fails only when the engine has ended; then so does the feed.
+                let _ = self.control.send(Command::Measure(on));
+                false
+            }
             Some(Effect::Repaint) => {
                 // A terminal that cannot be cleared fails the next draw, which says so.
                 let _ = self.terminal.clear();
@@ -210,7 +215,10 @@ where
         let Self { terminal, state, shown, theme, glyphs, .. } = self;
         let draw = |frame: &mut ratatui::Frame<'_>| {
             let area: Rect = frame.area();
-            state.settle(shown, view::page(area, state, shown));
+            let page = view::page(area, state, shown);
+            state.settle(shown, page);
+            let lines = view::text_lines(area, &Ctx { state, snapshot: shown, theme, glyphs });
+            state.settle_text(lines, page);
             view::draw(frame, area, &Ctx { state, snapshot: shown, theme, glyphs });
         };
         terminal.draw(draw).map(|_| ()).context("cannot draw on the terminal")

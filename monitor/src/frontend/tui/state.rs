@@ -18,6 +18,8 @@ pub(super) enum Effect {
     Quit,
     /// Paint every cell again.
     Repaint,
+    /// Have the engine count what counting costs, or no longer.
+    Measure(bool),
 }
 
 /// What the screen follows.
@@ -67,6 +69,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The help is open: how many of its lines are above the first that is shown. Drawing stops at its end.
     pub(super) help: Option<u16>,
+    /// The health page is open: how many of its lines are above the first that is shown.
+    pub(super) health: Option<usize>,
     /// The order of the rows of each view that was looked at since it was frozen.
     frozen: Option<HashMap<ViewKind, Vec<RowId>>>,
     cursors: HashMap<ViewKind, Cursor>,
@@ -88,6 +92,7 @@ impl Default for State {
             bars: true,
             phase: Phase::default(),
             help: None,
+            health: None,
             frozen: None,
             cursors: HashMap::new(),
             listing: Arc::new(Listing::new(Arc::default(), Scope::default())),
@@ -213,6 +218,27 @@ impl State {
         self.help = Some(offset.min(last));
     }
 
+    fn scroll_health(&mut self, offset: usize, action: Action) {
+        let page = self.page;
+        // Drawing stops at the end, and `settle` brings the offset back to where it stopped.
+        self.health = Some(match action {
+            Action::Up => offset.saturating_sub(1),
+            Action::Down => offset.saturating_add(1),
+            Action::PageUp => offset.saturating_sub(page),
+            Action::PageDown => offset.saturating_add(page),
+            Action::First => 0,
+            Action::Last => usize::MAX,
+            _ => offset,
+        });
+    }
+
+    /// Keeps the scrolled page within its `lines`, of which the screen has room for `page`.
+    pub(super) fn settle_text(&mut self, lines: usize, page: usize) {
+        if let Some(offset) = &mut self.health {
+            *offset = (*offset).min(lines.saturating_sub(page));
+        }
+    }
+
     /// An order that was asked for must show, so it thaws a frozen one.
     fn order_by(&mut self, sort: SortKey, descending: bool) {
         (self.sort, self.descending) = (sort, descending);
@@ -228,6 +254,21 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
         // What cannot be seen must not change: keys that move move the help.
         state.scroll_help(offset, action);
         return None;
+    }
+    if let Some(offset) = state.health {
+        match action {
+            Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::First | Action::Last => {
+                state.scroll_health(offset, action);
+                return None;
+            }
+            Action::Back | Action::Health => {
+                state.health = None;
+                return Some(Effect::Measure(false));
+            }
+            Action::Pause | Action::Help | Action::Redraw | Action::Quit => {}
+            // What cannot be seen must not change.
+            _ => return None,
+        }
     }
     state.look(snapshot);
     let (index, page) = (state.cursor().index, state.page);
@@ -254,6 +295,10 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
         Action::Bars => state.bars = !state.bars,
         Action::Redraw => return Some(Effect::Repaint),
         Action::Help => state.help = if state.help.is_some() { None } else { Some(0) },
+        Action::Health => {
+            state.health = Some(0);
+            return Some(Effect::Measure(true));
+        }
         Action::Back => state.help = None,
         Action::Quit => return Some(Effect::Quit),
     }

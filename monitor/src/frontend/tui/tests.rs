@@ -3,7 +3,7 @@
 use super::keymap::{Action, BINDINGS, Key, action};
 use super::state::{Effect, Lines, Phase, State, update};
 use super::style::{Glyphs, Theme};
-use super::view::{Ctx, draw, page};
+use super::view::{Ctx, draw, page, text_lines};
 use super::*;
 use crate::model::Health;
 use crate::query::fixture::{busy, degraded, process, snapshot};
@@ -39,6 +39,10 @@ impl Screen {
     fn settle(&mut self) {
         let page = page(self.area(), &self.state, &self.snapshot);
         self.state.settle(&self.snapshot, page);
+        let (theme, glyphs) = (Theme::new(self.options.color), Glyphs::new(self.options.ascii));
+        let ctx = Ctx { state: &self.state, snapshot: &self.snapshot, theme: &theme, glyphs: &glyphs };
+        let lines = text_lines(self.area(), &ctx);
+        self.state.settle_text(lines, page);
     }
 
     fn show(&mut self, snapshot: Snapshot) {
@@ -107,6 +111,60 @@ fn busy_screens() {
             insta::assert_debug_snapshot!(format!("busy_{name}_{width}x{height}"), screen.draw());
         }
     }
+}
+
+#[test]
+fn health_screens() {
+    for (name, missing) in [("busy", 0), ("degraded", 2)] {
+        for (width, height) in [(80, 24), (120, 40)] {
+            let screen = Screen::new(with_health(degraded_or_not(missing)), (width, height)).type_in("H");
+            insta::assert_debug_snapshot!(format!("health_{name}_{width}x{height}"), screen.draw());
+        }
+    }
+}
+
+fn degraded_or_not(missing: usize) -> Health {
+    if missing == 0 { busy().health.as_ref().clone() } else { degraded(missing) }
+}
+
+#[test]
+fn the_health_page_tells_everything_and_asks_for_measuring_only_while_it_is_open() {
+    let mut screen = Screen::new(with_health(degraded(2)), (120, 80));
+    assert_eq!(screen.press(KeyCode::Char('H')), Some(Effect::Measure(true)));
+    let text = screen.text();
+    for part in [
+        "tier T2",
+        "missing: the process that moves the bytes",
+        "owners by receive only, kind 2",
+        "0.31 % of one core in the last 10 s",
+        "2 late, the worst by 131.0 ms",
+        "counting",
+        "eth0 rx",
+        "device 4,812,331,020 = attributed 4,811,890,116 + kernel 88,120 + forwarded 12,000 + arp/l2",
+        "unexplained 0",
+        "refused: the kernel refused it: Operation not permitted",
+        "use Linux 6.16 or newer",
+        "41.0k runs/s    320 ns/run",
+        "1.20k of  65.5k rows",
+        "0 packets counted without their flow",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert_eq!(screen.press(KeyCode::Tab), None);
+    assert_eq!(screen.press(KeyCode::Esc), Some(Effect::Measure(false)));
+    assert!(screen.text().contains("[Processes"));
+}
+
+#[test]
+fn the_health_page_scrolls_to_its_end_and_back() {
+    let mut screen = Screen::new(busy(), (80, 24)).type_in("H");
+    assert!(screen.text().contains("more"));
+    screen.press(KeyCode::End);
+    assert!(screen.text().contains("overflow") && !screen.text().contains(" more "));
+    screen.press(KeyCode::Up);
+    assert!(screen.text().contains("▼ 1 more"));
+    screen.press(KeyCode::Home);
+    assert!(screen.text().contains("Where the numbers come from"));
 }
 
 #[test]
@@ -226,13 +284,14 @@ fn every_action_has_a_key_and_stands_in_the_help() {
         Action::Bars,
         Action::Redraw,
         Action::Help,
+        Action::Health,
         Action::Back,
         Action::Quit,
     ];
     let bound: HashSet<Action> = BINDINGS.iter().map(|binding| binding.action).collect();
     assert_eq!(bound, every.into_iter().collect());
     assert_eq!(BINDINGS.len(), every.len());
-    let help = Screen::new(busy(), (80, 24)).type_in("?").text();
+    let help = Screen::new(busy(), (80, 30)).type_in("?").text();
     for binding in BINDINGS {
         assert!(help.contains(&binding.spelled()), "{}", binding.spelled());
         assert!(help.contains(binding.help), "{}", binding.help);

@@ -229,7 +229,7 @@ fn attach_all(
         }
         if spec.kind == Kind::Tap && options.interfaces.is_empty() {
             let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
-            loaders.programs.push(ProgramHealth { name: spec.name, id: None, loaded });
+            loaders.programs.push(health(spec, None, loaded));
             continue;
         }
         let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
@@ -248,11 +248,19 @@ fn attach_all(
             }
         };
         let id = program_id(&loaders.ebpf, spec.name);
-        loaders.programs.push(ProgramHealth { name: spec.name, id, loaded });
+        loaders.programs.push(health(spec, id, loaded));
     }
     passes += usize::from(seed::run(loaders, by_procfs));
     loaders.seeded = passes == 2;
     Ok(())
+}
+
+fn health(spec: &Spec, id: Option<u32>, loaded: Loaded) -> ProgramHealth {
+    ProgramHealth { name: spec.name, id, loaded, loss: spec.loss, fix: fix(spec), runs: None }
+}
+
+fn fix(spec: &Spec) -> String {
+    format!("use Linux {} or newer, as root", spec.since)
 }
 
 fn program_id(ebpf: &Ebpf, name: &str) -> Option<u32> {
@@ -343,7 +351,7 @@ fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> 
     Some(Degradation {
         what: spec.loss.to_owned(),
         why: format!("{}: {}", spec.name, refusal.why),
-        fix: format!("use Linux {} or newer, as root", spec.since),
+        fix: fix(spec),
     })
 }
 

@@ -11,6 +11,7 @@ mod interface;
 mod load;
 mod old_netns;
 mod programs;
+mod runs;
 mod seed;
 mod seed_procfs;
 mod sock_diag;
@@ -81,6 +82,8 @@ pub struct EbpfSource {
     /// What the view said last.
     noticed: Vec<Degradation>,
     drained: interface::Drained,
+    /// Runs of the programs, while somebody asks.
+    runs: Option<runs::Runs>,
 }
 
 impl EbpfSource {
@@ -136,6 +139,7 @@ impl EbpfSource {
             view,
             noticed: Vec::new(),
             drained: interface::Drained::default(),
+            runs: None,
         })
     }
 
@@ -337,6 +341,9 @@ impl EbpfSource {
             logger.flush();
         }
         self.health.drain = started.elapsed();
+        if let (Some(runs), Some(ebpf)) = (&mut self.runs, &self.ebpf) {
+            runs.read(ebpf, &mut self.health.programs);
+        }
         self.health.degraded.retain(|degradation| !self.noticed.contains(degradation));
         self.noticed = self.view.notices().to_vec();
         self.health.degraded.extend_from_slice(&self.noticed);
@@ -365,6 +372,20 @@ impl Source for EbpfSource {
             stats.map_or(0, |stats| stats.inserts) >= u64::from(self.capacity / 2)
         };
         filling(names::STATS) || (self.view.active() && (filling(names::TAP_STATS) || self.view.urgent()))
+    }
+
+    fn measure(&mut self, on: bool) {
+        self.runs = None;
+        self.health.uncounted_runs = None;
+        for program in &mut self.health.programs {
+            program.runs = None;
+        }
+        if let (true, Some(ebpf)) = (on, &self.ebpf) {
+            match runs::Runs::start(ebpf) {
+                Ok(runs) => self.runs = Some(runs),
+                Err(why) => self.health.uncounted_runs = Some(why),
+            }
+        }
     }
 
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {

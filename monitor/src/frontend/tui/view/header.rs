@@ -1,6 +1,7 @@
 //! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
 
 use super::super::state::{Phase, TABS};
+use super::health::hundredths;
 use super::{Ctx, Pen};
 use crate::model::{Ledger, LedgerSide};
 use crate::query::{ViewKind, clock, count};
@@ -34,7 +35,8 @@ pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         let _ = pen.put_whole(&[("  ", theme.plain), (&source, theme.key)])
             && pen.put_whole(&[("  ", theme.plain), (&ctx.glyphs.escape(&health.scope), theme.plain)])
             && pen.put_whole(&[("  up ", theme.dim), (&clock(snapshot.elapsed), theme.plain)])
-            && coverage(&mut pen, ctx);
+            && coverage(&mut pen, ctx)
+            && own_cost(&mut pen, ctx);
     }
     let mut pen = Pen::new(buffer, corner, 0);
     pen.skip(1);
@@ -66,6 +68,14 @@ fn coverage(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let lost = ctx.snapshot.health.overflowed_packets;
     pen.put_whole(&[("  owner known ", theme.dim), (&known, theme.plain)])
         && (lost == 0 || pen.put_whole(&[(&format!("  {} without detail", count(lost)), theme.warning)]))
+}
+
+/// `own cost 0.31 % cpu 14.2MB`, where there is room.
+fn own_cost(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
+    let (theme, own) = (ctx.theme, &ctx.snapshot.own);
+    let (Some(share), Some(memory)) = (own.cpu_share(), own.memory) else { return true };
+    let cost = format!("{} cpu {}", hundredths(share), ctx.state.notation.units.bytes(memory));
+    pen.put_whole(&[("  own cost ", theme.dim), (&cost, theme.plain)])
 }
 
 /// What the devices carried and we can name; nothing where the devices were not asked.

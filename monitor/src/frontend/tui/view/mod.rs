@@ -3,7 +3,9 @@
 
 mod footer;
 mod header;
+mod health;
 mod help;
+mod page;
 mod pairs;
 mod pen;
 mod table;
@@ -106,6 +108,11 @@ pub(super) fn page(area: Rect, state: &State, snapshot: &Snapshot) -> usize {
         .map_or(1, |arranged| usize::from(arranged.rows.height / state.row_height()).max(1))
 }
 
+/// How many lines the page of text has that is shown in place of the table, 0 where there is none.
+pub(super) fn text_lines(area: Rect, ctx: &Ctx<'_>) -> usize {
+    if ctx.state.health.is_some() { health::len(area.width, ctx) } else { 0 }
+}
+
 /// Draws one frame.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
     let area = area.intersection(frame.area());
@@ -119,7 +126,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
     header::warnings(buffer, at.warnings, ctx);
     header::totals(buffer, at.totals, ctx);
     header::tabs(buffer, at.tabs, ctx);
-    if ctx.state.row_height() == 2 {
+    if let Some(offset) = ctx.state.health {
+        health::draw(buffer, at.titles, at.rows, offset, ctx);
+    } else if ctx.state.row_height() == 2 {
         pairs::draw(buffer, at.titles, at.rows, ctx);
     } else {
         table::draw(buffer, at.titles, at.rows, ctx);
