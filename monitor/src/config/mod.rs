@@ -1,11 +1,28 @@
-//! What the user asked for: the command line, checked, with one clear sentence for what is wrong.
+//! What the user asked for: the command line, the settings file and themes, each with one clear sentence for what is
+//! wrong.
 //!
-//! It reads no file and asks nothing of the system. clap answers usage errors with exit status 2.
+//! clap answers usage errors with exit status 2. What is wrong in a file is an error at run time (1): the command may
+//! be right where the file is not.
 
-use crate::query::Choice;
-use clap::Parser;
+mod caller;
+mod field;
+mod file;
+mod reading;
+mod settings;
+mod themes;
+
+pub use caller::Caller;
+pub use file::SettingsFile;
+pub use settings::{Background, BarStyle, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
+pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
+
+use crate::query::filter::{Filter, FilterError};
+use crate::query::{Choice, Notation, Prefixes, SortKey, Units, ViewKind};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{CommandFactory, Parser, Subcommand};
 use monitor_common::{CAPACITY_RANGE, DEFAULT_CAPACITY};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest `--interval`, seconds.
@@ -34,10 +51,9 @@ pub struct Cli {
     #[arg(long, conflicts_with = "duration")]
     pub once: bool,
 
-    /// Seconds between ticks, at least 0.1
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval,
-          allow_negative_numbers = true)]
-    pub interval: Duration,
+    /// Seconds between ticks, at least 0.1 [default: 1]
+    #[arg(long, value_name = "SECONDS", value_parser = interval, allow_negative_numbers = true)]
+    pub interval: Option<Duration>,
 
     /// Count only what this cgroup2 sub-tree (a container, a unit) moves: a path below the cgroup2 root, or its directory
     #[arg(long, value_name = "PATH")]
@@ -56,9 +72,77 @@ pub struct Cli {
           value_parser = clap::value_parser!(u32).range(i64::from(CAPACITY_RANGE.0)..=i64::from(CAPACITY_RANGE.1)))]
     pub capacity: u32,
 
+    /// Open with this order: 2s, 10s, 40s (the rate of both directions), source, destination, or a column
+    #[arg(short = 'o', long, value_name = "ORDER", value_parser = field::sort_name)]
+    pub sort: Option<String>,
+
+    /// The other way round
+    #[arg(long)]
+    pub reverse: bool,
+
+    /// What to list; -t and --json list processes and flows without
+    #[arg(long, value_name = "VIEW", value_parser = view_names(), conflicts_with = "group_by")]
+    pub view: Option<ViewKind>,
+
+    /// The same, by what one row is of
+    #[arg(long, value_name = "WHAT", value_parser = group_names())]
+    pub group_by: Option<ViewKind>,
+
+    /// Show and add up only this, such as 'proc:nginx and not net:10.0.0.0/8'; docs/filter.md has the language
+    #[arg(long, value_name = "EXPR", value_parser = filter)]
+    pub filter: Option<Arc<Filter>>,
+
+    /// With -t and --json: at most so many rows a list, in the order of -o; 0 for all
+    #[arg(short = 'L', long, value_name = "ROWS")]
+    pub lines: Option<usize>,
+
+    /// How large a remote network is: prefix lengths for IPv4 and IPv6
+    #[arg(long, value_name = "V4[,V6]", default_value = "24,64", value_parser = prefixes)]
+    pub net_prefix: Prefixes,
+
+    /// Show rates in bits or bytes, in steps of 1000 (si) or 1024 (bin)
+    #[arg(long, value_name = "UNIT", value_parser = unit_names(), conflicts_with = "bytes")]
+    pub unit: Option<Units>,
+
+    /// Draw no bars
+    #[arg(short = 'b', long)]
+    pub no_bars: bool,
+
+    /// Rate of a full bar in bits/s, such as 100M; automatic without
+    #[arg(short = 'm', long = "max", value_name = "RATE", value_parser = parse_rate)]
+    pub bar_max: Option<u64>,
+
+    /// Show rates in bytes/s
+    #[arg(short = 'B', long)]
+    pub bytes: bool,
+
+    /// Draw with this theme
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+
+    /// The background to be read on; auto asks the terminal
+    #[arg(long, value_name = "GROUND")]
+    pub background: Option<Background>,
+
     /// Draw without colour (NO_COLOR does the same)
     #[arg(long)]
     pub no_color: bool,
+
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+
+    /// Read the settings from this file
+    #[arg(short = 'c', long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Print the themes, name and colours, one a line
+    #[arg(long)]
+    pub list_colors: bool,
+
+    /// Print the completions for a shell
+    #[arg(long, value_name = "SHELL")]
+    pub completions: Option<clap_complete::Shell>,
 
     /// Write a log here; RUST_LOG sets how much (warn by default)
     #[arg(long, value_name = "FILE")]
@@ -67,6 +151,32 @@ pub struct Cli {
     /// Treat a kernel program as refused (for tests of degraded operation)
     #[arg(long, value_name = "PROGRAM", hide = true)]
     pub refuse: Vec<String>,
+
+    /// Something else than watching
+    #[command(subcommand)]
+    pub task: Option<Task>,
+}
+
+/// Something else than watching.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Task {
+    /// The settings file
+    Config {
+        /// What to do with it
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+}
+
+/// What to do with the settings file.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Print the settings in effect as a file with comments
+    Print,
+    /// Print where the file is
+    Path,
+    /// Say what is wrong in it
+    Check,
 }
 
 const EXIT_CODES: &str = "\
@@ -86,13 +196,72 @@ pub enum Output {
 
 impl Cli {
     /// How long to run: `--duration`, or one interval for `--once`, whose only object is then the last.
-    pub fn stop_after(&self) -> Option<Duration> {
-        if self.once { Some(self.interval) } else { self.duration }
+    pub fn stop_after(&self, interval: Duration) -> Option<Duration> {
+        if self.once { Some(interval) } else { self.duration }
     }
 
-    /// What is shown.
-    pub fn choice(&self) -> Choice {
-        Choice::default()
+    /// The settings with what the command line says instead.
+    pub fn over(&self, file: Settings) -> Settings {
+        let either = |flag: bool, yes, no| if flag { yes } else { no };
+        let view = self.chosen_view().unwrap_or(file.view);
+        // A name of another view counts once that view is opened.
+        let views = || std::iter::once(view).chain(ViewKind::ALL);
+        let sort = self.sort.as_deref().and_then(|name| views().find_map(|view| SortKey::named(view, name)));
+        let (sort, reverse) =
+            sort.map_or((file.sort, file.reverse), |(sort, descending)| (sort, !descending));
+        let (unit, prefix) = match self.unit {
+            Some(units) => (Unit::of(units), Prefix::of(units)),
+            None => (if self.bytes { Unit::Bytes } else { file.unit }, file.prefix),
+        };
+        Settings {
+            interface: if self.interface.is_empty() { file.interface } else { self.interface.clone() },
+            interval: self.interval.unwrap_or(file.interval),
+            view,
+            sort,
+            reverse: reverse != self.reverse,
+            bars: either(self.no_bars, BarStyle::Off, file.bars),
+            bar_max: self.bar_max.or(file.bar_max),
+            unit,
+            prefix,
+            theme: self.theme.clone().unwrap_or(file.theme),
+            background: self.background.unwrap_or(file.background),
+            color: file.color && !self.no_color,
+            mouse: file.mouse && !self.no_mouse,
+            ..file
+        }
+    }
+
+    /// The view that was asked for, by either name.
+    fn chosen_view(&self) -> Option<ViewKind> {
+        self.view.or(self.group_by)
+    }
+
+    /// What `-t` and `--json` show. Of the settings only the units count there: scripts read it.
+    pub fn choice(&self, settings: &Settings) -> Choice {
+        Choice {
+            view: self.chosen_view(),
+            filter: self.filter.clone(),
+            prefixes: self.net_prefix,
+            sort: self.sort.clone(),
+            reverse: self.reverse,
+            lines: self.lines.filter(|lines| *lines > 0),
+            notation: Notation { units: settings.units(), ..Notation::default() },
+        }
+    }
+
+    /// What clap cannot see by itself.
+    ///
+    /// # Errors
+    /// A usage error: no view that is to be shown has the column to sort by.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        let Some(name) = &self.sort else { return Ok(()) };
+        let views = self.chosen_view().map_or(vec![ViewKind::Processes, ViewKind::Flows], |view| vec![view]);
+        if views.iter().any(|view| SortKey::named(*view, name).is_some()) {
+            return Ok(());
+        }
+        let (view, names) = (views[0].name(), SortKey::names(views[0]).join(", "));
+        let what = format!("--sort {name}: the view {view} has no such column; there are {names}\n");
+        Err(Self::command().error(clap::error::ErrorKind::ValueValidation, what))
     }
 
     /// How the result is shown, given whether stdout is a terminal.
@@ -105,6 +274,41 @@ impl Cli {
     }
 }
 
+fn view_names() -> impl TypedValueParser<Value = ViewKind> {
+    names(ViewKind::ALL.map(|view| (view.spec().name, view)))
+}
+
+fn group_names() -> impl TypedValueParser<Value = ViewKind> {
+    names(ViewKind::ALL.map(|view| (view.spec().group, view)))
+}
+
+fn unit_names() -> impl TypedValueParser<Value = Units> {
+    names(Units::ALL.map(|units| (units.name(), units)))
+}
+
+fn names<T, const N: usize>(table: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(table.map(|(name, _)| name)).map(move |wanted| {
+        let found = table.iter().find(|(name, _)| *name == wanted);
+        // The parser before this one lets nothing else pass.
+        found.map_or(table[0].1, |(_, value)| *value)
+    })
+}
+
+fn filter(text: &str) -> Result<Arc<Filter>, FilterError> {
+    Filter::parse(text).map(Arc::new)
+}
+
+fn prefixes(text: &str) -> Result<Prefixes, String> {
+    let wanted =
+        || "give prefix lengths such as 24 or 16,48: at most 32 for IPv4 and 128 for IPv6".to_owned();
+    let (v4, v6) = text.split_once(',').map_or((text, None), |(v4, v6)| (v4, Some(v6)));
+    let bits = |text: &str, most: u8| text.parse().ok().filter(|bits| *bits <= most).ok_or_else(wanted);
+    Ok(Prefixes { v4: bits(v4, 32)?, v6: v6.map_or(Ok(Prefixes::default().v6), |v6| bits(v6, 128))? })
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     parse_seconds(text, 0.001)
 }
@@ -115,16 +319,38 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn parse_seconds(text: &str, least: f64) -> Result<Duration, String> {
     let value: f64 = text.parse().map_err(|_| "give a number of seconds, such as 1 or 0.5".to_owned())?;
+    checked_seconds(value, least)
+}
+
+fn checked_seconds(value: f64, least: f64) -> Result<Duration, String> {
     if !value.is_finite() || value < least || value > MAX_SECONDS {
         return Err(format!("give from {least} to {MAX_SECONDS} seconds"));
     }
     Ok(Duration::from_secs_f64(value))
 }
 
+/// A rate in bits/s: a number with `k`, `M` or `G` behind it, in steps of 1000.
+fn parse_rate(text: &str) -> Result<u64, String> {
+    let wanted = || "give bits/s, such as 100M or 2.5G".to_owned();
+    let (number, step) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
+        Some((at, 'M' | 'm')) => (&text[..at], 1e6),
+        Some((at, 'G' | 'g')) => (&text[..at], 1e9),
+        _ => (text, 1.0),
+    };
+    let rate = number.parse::<f64>().map_err(|_| wanted())? * step;
+    // Beyond a petabit there is no wire.
+    if !(1.0..=1e15).contains(&rate) {
+        return Err(wanted());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 1e15")]
+    let rate = rate.round() as u64;
+    Ok(rate)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Cli, String> {
         Cli::try_parse_from(std::iter::once("monitor").chain(line.split_whitespace()))
@@ -139,7 +365,7 @@ mod tests {
     #[test]
     fn defaults() {
         let cli = parse("").unwrap();
-        assert_eq!(cli.interval, Duration::from_secs(1));
+        assert_eq!(cli.over(Settings::default()), Settings::default());
         assert_eq!(cli.capacity, DEFAULT_CAPACITY);
         assert_eq!(cli.output(true), Output::Screen);
         assert_eq!(cli.output(false), Output::Text);
@@ -172,6 +398,51 @@ mod tests {
             let message = parse(line).unwrap_err();
             assert!(message.contains("64..=8388608"), "{line}: {message}");
         }
-        assert_eq!(parse("--interval 0.1").unwrap().interval, Duration::from_millis(100));
+        assert_eq!(parse("--interval 0.1").unwrap().interval, Some(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn rates_have_suffixes() {
+        for (text, rate) in [("1", 1), ("10k", 10_000), ("100M", 100_000_000), ("2.5G", 2_500_000_000)] {
+            assert_eq!(parse_rate(text), Ok(rate));
+        }
+        for text in ["", "k", "0", "-1", "1T", "1e99", "nan"] {
+            assert!(parse_rate(text).unwrap_err().contains("100M"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let line =
+            "-i lo --interval 2 -o source -b -m 1G -B --theme x --background light --no-color --no-mouse";
+        let settings =
+            parse(line).unwrap().over(Settings { interface: vec!["eth0".into()], ..Settings::default() });
+        let said = Settings {
+            interface: vec!["lo".into()],
+            interval: Duration::from_secs(2),
+            sort: SortKey::Column(crate::query::ColumnId::Local),
+            reverse: true,
+            bars: BarStyle::Off,
+            bar_max: Some(1_000_000_000),
+            unit: Unit::Bytes,
+            theme: "x".into(),
+            background: Background::Light,
+            color: false,
+            mouse: false,
+            ..Settings::default()
+        };
+        assert_eq!(settings, said);
+        let file = Settings { border: true, mouse: false, bars: BarStyle::Thin, ..said };
+        assert_eq!(parse("").unwrap().over(file.clone()), file);
+        assert!(parse("-o speed").unwrap_err().contains("there are: 2s"));
+    }
+
+    #[test]
+    fn the_settings_file_has_its_commands() {
+        let cli = parse("config check -c f.toml").unwrap();
+        assert!(matches!(cli.task, Some(Task::Config { action: ConfigAction::Check })));
+        assert_eq!(cli.config, Some("f.toml".into()));
+        assert!(parse("config").is_err());
+        assert!(parse("conf print").is_err());
     }
 }

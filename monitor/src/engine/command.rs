@@ -2,6 +2,7 @@
 
 use crate::model::Snapshot;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// What a frontend can ask of the engine. Pausing is not among it: a paused frontend keeps its `Arc<Snapshot>` and
@@ -10,6 +11,10 @@ use tokio::sync::mpsc;
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
+    /// Let go of what is over: closed and idle flows, processes that have ended. Their bytes stay counted.
+    Clear,
+    /// From now on, a snapshot this often.
+    Interval(Duration),
     /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
     /// first, because the counting costs, too.
     Measure(bool),

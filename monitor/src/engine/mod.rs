@@ -38,6 +38,8 @@ pub struct EngineOptions {
     pub duration: Option<Duration>,
     /// A snapshot as soon as the source is open, and one soon after, for a person who waits.
     pub eager: bool,
+    /// Flows that are held after their time, at most, for a person who wants to see what was.
+    pub keep_ended: usize,
 }
 
 /// Why the engine ended.
@@ -169,7 +171,8 @@ where
     let mut signals = Signals::new()
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let source = open(clock::now())?;
-    let table = FlowTable::new(TableConfig::default(), clock::now());
+    let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
+    let table = FlowTable::new(config, clock::now());
     let mut engine = Loop {
         source,
         table,
@@ -202,13 +205,22 @@ where
             () = at(deadline) => break Ending::Done,
             command = commands.recv() => match command {
                 Some(Command::Stop) | None => break Ending::Done,
+                Some(Command::Clear) => {
+                    engine.table.clear();
+                    engine.tick()?;
+                }
+                Some(Command::Interval(interval)) => {
+                    tick = interval_at(Instant::now() + interval, interval);
+                    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    eager = false;
+                }
                 Some(Command::Measure(on)) => {
                     engine.source.measure(on);
                     engine.own.look_closer(on);
                 }
             },
             due = tick.tick() => {
-                engine.own.tick(due.elapsed(), options.interval);
+                engine.own.tick(due.elapsed(), tick.period());
                 engine.tick()?;
                 if std::mem::take(&mut eager) {
                     tick.reset_at(opened + options.interval);

@@ -63,6 +63,7 @@ impl SortKey {
         let wanted = |id: ColumnId, column: &str| match name {
             "source" => id == ColumnId::Local,
             "destination" => id == ColumnId::Remote,
+            "name" if id == ColumnId::Group => true,
             name => column == name,
         };
         let column = columns(view).iter().find(|column| wanted(column.id, column.name))?;

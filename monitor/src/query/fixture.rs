@@ -101,6 +101,7 @@ pub(crate) fn flow(socket: u64, owner: &ProcessRow, local: Endpoint, remote: End
         windows: owner.windows,
         peak: owner.peak,
         tcp: None,
+        closed: None,
         first: Mono(50),
         last: Mono(100),
     }

@@ -152,7 +152,8 @@ impl Listing {
         self.rows.row(index)
     }
 
-    fn all(&self) -> impl Iterator<Item = Row<'_>> {
+    /// All of them, in no particular order: that of first appearance.
+    pub fn all(&self) -> impl Iterator<Item = Row<'_>> {
         (0..self.len()).map(|index| self.row(index))
     }
 

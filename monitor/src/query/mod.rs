@@ -31,7 +31,9 @@ pub use listing::{Listing, Prefixes, Scope};
 pub use number::{COUNT_WIDTH, Units, clock, count, latency};
 pub use view::{ViewKind, ViewSpec, columns};
 
-use crate::model::{Confidence, Counters, FlowId, FlowRow, ProcessId, ProcessRow, WINDOW_SECONDS, Windows};
+use crate::model::{
+    Confidence, Counters, FlowId, FlowRow, Peak, ProcessId, ProcessRow, WINDOW_SECONDS, Windows,
+};
 use std::cmp::Ordering;
 
 /// One of the averaging windows.
@@ -223,6 +225,15 @@ impl<'s> Row<'s> {
             Self::Process(row) => &row.windows,
             Self::Flow(row) => &row.windows,
             Self::Group(row) => &row.sums.windows,
+        }
+    }
+
+    /// Highest rates since start; nobody measures those of a group.
+    pub fn peak(self) -> Option<&'s Peak> {
+        match self {
+            Self::Process(row) => Some(&row.peak),
+            Self::Flow(row) => Some(&row.peak),
+            Self::Group(_) => None,
         }
     }
 

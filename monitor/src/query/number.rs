@@ -36,15 +36,6 @@ impl Units {
         }
     }
 
-    /// The same steps with bytes in place of bits.
-    #[must_use]
-    pub fn in_bytes(self) -> Self {
-        match self {
-            Self::SiBits | Self::SiBytes => Self::SiBytes,
-            Self::BinBits | Self::BinBytes => Self::BinBytes,
-        }
-    }
-
     fn is_binary(self) -> bool {
         matches!(self, Self::BinBits | Self::BinBytes)
     }

@@ -52,6 +52,11 @@ fn lookup(process: &mut ProcessSeen) {
         if start.0 / (1_000_000_000 / USER_HZ) != start_ticks {
             return;
         }
+    } else if let Some(alive) = process.alive
+        && alive.0 / (1_000_000_000 / USER_HZ) < start_ticks
+    {
+        // It began after the one that is meant was seen.
+        return;
     }
     if process.comm.is_empty()
         && let Ok(comm) = fs::read(format!("{dir}/comm"))
@@ -115,6 +120,17 @@ mod tests {
         let nobody = ProcessId { pid: u32::MAX, generation: 1 };
         let all = BTreeSet::from([ProcessId::KERNEL, own, recycled, nobody]);
         assert_eq!(BTreeSet::from_iter(gone(&all)), BTreeSet::from([recycled, nobody]));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_younger_than_the_claim_is_left_alone() {
+        let unknown = |alive| ProcessSeen { alive, ..seen(std::process::id(), None) };
+        let (mut before, mut after) = (unknown(Some(Mono(1))), unknown(Some(Mono(u64::MAX))));
+        lookup(&mut before);
+        assert_eq!(before, unknown(Some(Mono(1))));
+        lookup(&mut after);
+        assert!(!after.comm.is_empty() && after.exe.is_some());
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use super::object::bits_per_second;
 use super::*;
-use crate::model::{Backend, Confidence, Degradation, Endpoint, Health, Ledger, LedgerSide, Protocol};
+use crate::model::{
+    Backend, Confidence, Degradation, Endpoint, Health, Ledger, LedgerSide, Protocol, TcpHealth, TcpState,
+};
 use crate::query::fixture::{busy, endpoint, flow, kernel, nobody, process, snapshot};
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -55,7 +57,7 @@ fn run<W: Write + Send>(json: Json<W>, snapshots: Vec<Snapshot>) -> (Option<Comm
 
 fn objects(once: bool, snapshots: Vec<Snapshot>) -> (Vec<Value>, Option<Command>) {
     let sink = Sink::default();
-    let (command, ended) = run(Json::to(sink.clone(), once), snapshots);
+    let (command, ended) = run(Json::to(sink.clone(), Choice::default(), once), snapshots);
     ended.unwrap();
     let writes = sink.0.lock().unwrap();
     for write in writes.iter() {
@@ -76,7 +78,16 @@ fn small() -> Snapshot {
     (ping.id.protocol, ping.id.netns, ping.interface) = (Protocol::ICMPV6, 0, "".into());
     let mut raw = flow(7, &unknown, endpoint("10.0.0.5", 9), endpoint("10.0.0.6", 10));
     (raw.id.protocol, raw.attribution.reason) = (Protocol::Ip(200), None);
-    let flows = vec![flow(1, &nginx, endpoint("10.0.0.5", 443), endpoint("93.184.216.34", 52211)), ping, raw];
+    let mut web = flow(1, &nginx, endpoint("10.0.0.5", 443), endpoint("93.184.216.34", 52211));
+    web.tcp = Some(TcpHealth {
+        state: TcpState::CloseWait,
+        srtt: Duration::from_micros(1500),
+        cwnd: 10,
+        retransmits: 3,
+        acked_bytes: 4,
+        received_bytes: 5,
+    });
+    let flows = vec![web, ping, raw];
     let mut small = snapshot(vec![nginx, system, unknown], flows);
     let degraded = vec![Degradation { what: "a \"b\"".into(), why: "c\nd".into(), fix: "none".into() }];
     small.health = Arc::new(Health { degraded, ..(*small.health).clone() });
@@ -94,6 +105,7 @@ fn small() -> Snapshot {
             ambiguous: 2,
             unknown: 3,
             overflow: 4,
+            injected: 5,
             forwarded: Some(6),
             ..LedgerSide::default()
         },
@@ -128,11 +140,11 @@ fn golden_object() {
         "ledger": {
             "rx": {
                 "counted": 3, "attributed": 1, "kernel": 2, "pending": 0, "ambiguous": 0, "unknown": 0,
-                "overflow": 0, "device": 5, "forwarded": null, "remainder": -2,
+                "overflow": 0, "injected": 0, "device": 5, "forwarded": null, "remainder": -2,
             },
             "tx": {
                 "counted": 0, "attributed": 0, "kernel": 0, "pending": 1, "ambiguous": 2, "unknown": 3,
-                "overflow": 4, "device": null, "forwarded": 6, "remainder": null,
+                "overflow": 4, "injected": 5, "device": null, "forwarded": 6, "remainder": null,
             },
             "interfaces": [],
         },
@@ -158,6 +170,10 @@ fn golden_object() {
                 "remote": {"addr": "93.184.216.34", "port": 52211},
                 "pid": 2817, "process": "nginx", "uid": 817, "interface": "eth0",
                 "netns": 4_026_531_840_u64, "socket": 1,
+                "tcp": {
+                    "state": "close-wait", "srtt_us": 1500, "cwnd": 10, "retransmits": 3,
+                    "acked_bytes": 4, "received_bytes": 5,
+                },
                 "attribution": {"method": "connect", "confidence": "exact"},
             }), counted(8_000_000, 80_000)),
             with(json!({
@@ -165,7 +181,7 @@ fn golden_object() {
                 "local": {"addr": "::1", "port": null},
                 "remote": {"addr": "fe80::1", "port": null},
                 "pid": 0, "process": "kernel", "uid": null, "interface": null,
-                "netns": null, "socket": null,
+                "netns": null, "socket": null, "tcp": null,
                 "attribution": {"method": "connect", "confidence": "exact"},
             }), counted(16_000, 0)),
             with(json!({
@@ -173,7 +189,7 @@ fn golden_object() {
                 "local": {"addr": "10.0.0.5", "port": 9},
                 "remote": {"addr": "10.0.0.6", "port": 10},
                 "pid": null, "process": null, "uid": null, "interface": "eth0",
-                "netns": 4_026_531_840_u64, "socket": 7,
+                "netns": 4_026_531_840_u64, "socket": 7, "tcp": null,
                 "attribution": {"method": "none", "confidence": "unknown", "reason": "no owner seen"},
             }), counted(0, 8000)),
         ],
@@ -184,7 +200,9 @@ fn golden_object() {
 
 #[test]
 fn fields_come_in_the_order_of_the_schema() {
-    let line = serde_json::to_string(&Object::new(&small(), false)).unwrap();
+    let (snapshot, choice) = (Arc::new(small()), Choice::default());
+    let lists = Lists::new(&snapshot, &choice);
+    let line = serde_json::to_string(&Object::new(&snapshot, &lists, &choice, false)).unwrap();
     let names = [
         "schema",
         "time",
@@ -245,10 +263,12 @@ fn once_prints_one_object_with_everything_and_stops() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let (command, ended) = run(Json::to(Closed(io::ErrorKind::BrokenPipe), false), vec![busy(), busy()]);
+    let (command, ended) =
+        run(Json::to(Closed(io::ErrorKind::BrokenPipe), Choice::default(), false), vec![busy(), busy()]);
     assert_eq!(command, Some(Command::Stop));
     ended.unwrap();
-    let (command, ended) = run(Json::to(Closed(io::ErrorKind::StorageFull), false), vec![busy()]);
+    let (command, ended) =
+        run(Json::to(Closed(io::ErrorKind::StorageFull), Choice::default(), false), vec![busy()]);
     assert_eq!(command, Some(Command::Stop));
     assert!(ended.unwrap_err().to_string().contains("standard output"));
 }

@@ -2,22 +2,41 @@
 //!
 //! Pure: no terminal, no clock, no channel. What must happen outside comes back as an [`Effect`].
 
-use super::keymap::{Action, BINDINGS};
+use super::history::History;
+use super::keymap::Action;
+use super::pins::Pins;
+use super::popup::{self, Popup};
+use crate::config::{BarStyle, Catalog, Ground, Lines, Prefix, Scale, Settings, Unit};
 use crate::model::Snapshot;
-use crate::query::{Listing, Notation, Query, RowId, Scope, SortKey, View, ViewKind};
+use crate::query::{
+    Format, Listing, Notation, Query, Row, RowId, Scope, SortKey, View, ViewKind, Window, columns,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The views that Tab goes through.
 pub(super) const TABS: [ViewKind; 2] = [ViewKind::Processes, ViewKind::Flows];
 
 /// What `update` cannot do itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Stop the engine and leave.
     Quit,
     /// Paint every cell again.
     Repaint,
+    /// Leave the terminal to the shell for a while.
+    Suspend,
+    /// Tick this often.
+    Interval(Duration),
+    /// Take the mouse or leave it.
+    Mouse(bool),
+    /// Write the settings file.
+    Save,
+    /// Put this on the clipboard.
+    Copy(String),
+    /// Write what is shown to a file.
+    Export,
     /// Have the engine count what counting costs, or no longer.
     Measure(bool),
 }
@@ -34,14 +53,11 @@ pub(super) enum Phase {
     Stopping,
 }
 
-/// How a flow is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Lines {
-    /// iftop's two lines: sent over received.
-    #[default]
-    Two,
-    /// One line of columns.
-    One,
+/// A sentence for the user, until the next key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) text: String,
+    pub(super) is_error: bool,
 }
 
 /// Where the user is in a list.
@@ -59,16 +75,21 @@ pub(super) struct Cursor {
 /// The state of the screen.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    /// Which rows there are.
-    pub(super) scope: Scope,
-    pub(super) notation: Notation,
+    /// What can be kept; view, order and direction are below.
+    pub(super) settings: Settings,
+    pub(super) view: ViewKind,
     pub(super) sort: SortKey,
     pub(super) descending: bool,
-    pub(super) lines: Lines,
-    pub(super) bars: bool,
     pub(super) phase: Phase,
-    /// The help is open: how many of its lines are above the first that is shown. Drawing stops at its end.
-    pub(super) help: Option<u16>,
+    /// What is over the table.
+    pub(super) popup: Option<Popup>,
+    pub(super) message: Option<Message>,
+    /// All themes.
+    pub(super) catalog: Arc<Catalog>,
+    /// The terminal's background, once it is known.
+    pub(super) ground: Option<Ground>,
+    pub(super) history: History,
+    pub(super) pins: Pins,
     /// The health page is open: how many of its lines are above the first that is shown.
     pub(super) health: Option<usize>,
     /// The order of the rows of each view that was looked at since it was frozen.
@@ -82,16 +103,25 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        let Query { sort, descending, .. } = Query::default();
+        Self::new(Settings::default(), Arc::new(Catalog::built_in()))
+    }
+}
+
+impl State {
+    /// Begins with these settings.
+    pub(super) fn new(settings: Settings, catalog: Arc<Catalog>) -> Self {
         Self {
-            scope: Scope::default(),
-            notation: Notation::default(),
-            sort,
-            descending,
-            lines: Lines::default(),
-            bars: true,
+            view: settings.view,
+            sort: settings.sort,
+            descending: !settings.reverse,
+            settings,
             phase: Phase::default(),
-            help: None,
+            popup: None,
+            message: None,
+            catalog,
+            ground: None,
+            history: History::default(),
+            pins: Pins::default(),
             health: None,
             frozen: None,
             cursors: HashMap::new(),
@@ -99,12 +129,33 @@ impl Default for State {
             page: 1,
         }
     }
-}
 
-impl State {
-    /// The view that is shown.
-    pub(super) fn view(&self) -> ViewKind {
-        self.scope.view
+    /// What would be kept if it were asked for now.
+    pub(super) fn kept(&self) -> Settings {
+        Settings { view: self.view, sort: self.sort, reverse: !self.descending, ..self.settings.clone() }
+    }
+
+    /// The name of the theme that is shown: the chosen one, or the one that is looked at in the chooser.
+    pub(super) fn theme(&self) -> &str {
+        match &self.popup {
+            Some(Popup::Themes(list)) => popup::theme_at(&self.catalog, list.index),
+            _ => &self.settings.theme,
+        }
+    }
+
+    /// Tells the user something.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), is_error: false });
+    }
+
+    /// Tells the user what went wrong.
+    pub(super) fn complain(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), is_error: true });
+    }
+
+    /// Where the user is in the view that is shown.
+    pub(super) fn cursor(&self) -> Cursor {
+        self.cursors.get(&self.view).cloned().unwrap_or_default()
     }
 
     /// The rows of the view that is shown.
@@ -112,9 +163,14 @@ impl State {
         &self.listing
     }
 
-    /// Where the user is in the view that is shown.
-    pub(super) fn cursor(&self) -> Cursor {
-        self.cursors.get(&self.view()).cloned().unwrap_or_default()
+    /// How cells are written, with the names of the snapshot that is shown.
+    pub(super) fn format(&self) -> Format<'_> {
+        Format::new(self.notation(), &self.listing.snapshot().names)
+    }
+
+    /// How cells are written.
+    pub(super) fn notation(&self) -> Notation {
+        Notation { units: self.settings.units(), ..Notation::default() }
     }
 
     /// The order does not follow the rates.
@@ -122,18 +178,40 @@ impl State {
         self.frozen.is_some()
     }
 
-    /// Terminal lines a row takes.
-    pub(super) fn row_height(&self) -> u16 {
-        if self.view() == ViewKind::Flows && self.lines == Lines::Two { 2 } else { 1 }
+    /// Flows are drawn as iftop does.
+    pub(super) fn is_paired(&self) -> bool {
+        self.view == ViewKind::Flows && self.settings.lines != Lines::One
     }
 
-    /// The first `limit` rows of the view that is shown.
+    /// Terminal lines a row takes.
+    pub(super) fn row_height(&self) -> u16 {
+        if self.view == ViewKind::Flows && self.settings.lines == Lines::Two { 2 } else { 1 }
+    }
+
+    /// The first `limit` rows of the view that is shown, the pinned ones before the others.
     pub(super) fn select(&self, limit: usize) -> View<'_> {
-        let query = Query { limit: Some(limit), ..self.query() };
-        match self.frozen.as_ref().and_then(|orders| orders.get(&self.view())) {
+        // A pinned row may come from below the limit.
+        let limit_of_all = if self.pins.is_empty() { limit } else { usize::MAX };
+        let query = Query { limit: Some(limit_of_all), ..self.query() };
+        let mut view = match self.frozen.as_ref().and_then(|orders| orders.get(&self.view)) {
             Some(order) => self.listing.select_frozen(&query, order),
             None => self.listing.select(&query),
-        }
+        };
+        self.pins.lift(&mut view.rows);
+        view.rows.truncate(limit);
+        view
+    }
+
+    /// The row that is selected.
+    pub(super) fn selected(&self) -> Option<Row<'_>> {
+        let index = self.cursor().index;
+        self.select(index.saturating_add(1)).rows.get(index).copied()
+    }
+
+    /// The rows that are on the screen.
+    pub(super) fn looked_at(&self) -> Vec<Row<'_>> {
+        let offset = self.cursor().offset;
+        self.select(offset.saturating_add(self.page)).rows.into_iter().skip(offset).collect()
     }
 
     /// Makes the cursor fit the rows that there are and the `page` of rows that the screen has room for. To be called
@@ -150,19 +228,19 @@ impl State {
         let last = total.saturating_sub(self.page);
         let lowest = (cursor.index + 1).saturating_sub(self.page);
         cursor.offset = cursor.offset.min(last).clamp(lowest, cursor.index);
-        self.cursors.insert(self.view(), cursor);
+        self.cursors.insert(self.view, cursor);
     }
 
     /// Filters and groups what is to be shown, unless that was done.
-    fn look(&mut self, snapshot: &Arc<Snapshot>) {
-        if !self.listing.shows(snapshot, &self.scope) {
-            self.listing = Arc::new(Listing::new(Arc::clone(snapshot), self.scope.clone()));
+    pub(super) fn look(&mut self, snapshot: &Arc<Snapshot>) {
+        let scope = Scope::of(self.view);
+        if !self.listing.shows(snapshot, &scope) {
+            self.listing = Arc::new(Listing::new(Arc::clone(snapshot), scope));
         }
         // A view that is opened while the order is frozen freezes as it is then.
-        let view = self.view();
-        if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&view)) {
+        if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&self.view)) {
             let order = self.order();
-            self.frozen.get_or_insert_default().insert(view, order);
+            self.frozen.get_or_insert_default().insert(self.view, order);
         }
     }
 
@@ -175,47 +253,35 @@ impl State {
     }
 
     fn place(&self, row: &RowId) -> Option<usize> {
-        match &self.frozen {
-            Some(_) => self.select(usize::MAX).rows.iter().position(|other| other.is(row)),
-            None => self.listing.rank(&self.query(), row),
+        if self.frozen.is_some() || !self.pins.is_empty() {
+            return self.select(usize::MAX).rows.iter().position(|other| other.is(row));
         }
+        self.listing.rank(&self.query(), row)
     }
 
-    fn go_to(&mut self, snapshot: &Arc<Snapshot>, index: usize) {
+    /// Selects the row at a place.
+    pub(super) fn go_to(&mut self, snapshot: &Arc<Snapshot>, index: usize) {
+        self.look(snapshot);
         let index = index.min(self.listing.len().saturating_sub(1));
         let row = match index {
             0 => None,
             _ => self.select(index + 1).rows.get(index).map(|row| row.id()),
         };
-        let cursor = self.cursors.entry(self.view()).or_default();
+        let cursor = self.cursors.entry(self.view).or_default();
         (cursor.index, cursor.row) = (index, row);
         self.settle(snapshot, self.page);
     }
 
     fn turn(&mut self, steps: usize) {
-        let here = TABS.iter().position(|view| *view == self.view());
-        self.scope.view = TABS[here.map_or(0, |here| (here + steps) % TABS.len())];
+        let here = TABS.iter().position(|view| *view == self.view);
+        self.view = TABS[here.map_or(0, |here| (here + steps) % TABS.len())];
     }
 
     fn freeze(&mut self) {
         self.frozen = match self.frozen {
             Some(_) => None,
-            None => Some(HashMap::from([(self.view(), self.order())])),
+            None => Some(HashMap::from([(self.view, self.order())])),
         };
-    }
-
-    fn scroll_help(&mut self, offset: u16, action: Action) {
-        let last = u16::try_from(BINDINGS.len()).unwrap_or(u16::MAX);
-        let offset = match action {
-            Action::Up => offset.saturating_sub(1),
-            Action::Down => offset.saturating_add(1),
-            Action::PageUp => offset.saturating_sub(5),
-            Action::PageDown => offset.saturating_add(5),
-            Action::First => 0,
-            Action::Last => last,
-            _ => offset,
-        };
-        self.help = Some(offset.min(last));
     }
 
     fn scroll_health(&mut self, offset: usize, action: Action) {
@@ -240,21 +306,50 @@ impl State {
     }
 
     /// An order that was asked for must show, so it thaws a frozen one.
-    fn order_by(&mut self, sort: SortKey, descending: bool) {
+    pub(super) fn order_by(&mut self, sort: SortKey, descending: bool) {
         (self.sort, self.descending) = (sort, descending);
         self.frozen = None;
+    }
+
+    /// The order by a column; asked for again, the other way round. Numbers begin with the greatest, words with A.
+    pub(super) fn order_by_column(&mut self, sort: SortKey) {
+        let descending = match sort {
+            _ if sort == self.sort => !self.descending,
+            SortKey::Rate(_) => true,
+            SortKey::Column(id) => columns(self.view)
+                .iter()
+                .find(|column| column.id == id)
+                .is_none_or(|column| column.align == crate::query::Align::Right),
+        };
+        self.order_by(sort, descending);
+    }
+
+    /// The order by the column beside the one that rows are ordered by.
+    fn order_beside(&mut self, right: bool) {
+        let every = columns(self.view);
+        let here = every.iter().position(|column| SortKey::Column(column.id) == self.sort);
+        let next = match (here, right) {
+            (None, true) => 0,
+            (None, false) => every.len() - 1,
+            (Some(here), true) => (here + 1) % every.len(),
+            (Some(here), false) => (here + every.len() - 1) % every.len(),
+        };
+        self.order_by_column(SortKey::Column(every[next].id));
+    }
+
+    /// How often the screen is refreshed, next.
+    fn refresh(&mut self) -> Effect {
+        const STEPS: [u64; 5] = [500, 1000, 2000, 5000, 10_000];
+        let next = STEPS.into_iter().map(Duration::from_millis).find(|step| *step > self.settings.interval);
+        self.settings.interval = next.unwrap_or(Duration::from_millis(STEPS[0]));
+        self.say(format!("refresh every {} s", self.settings.interval.as_secs_f64()));
+        Effect::Interval(self.settings.interval)
     }
 }
 
 /// Does what the user asked for, given what the screen shows.
 pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>) -> Option<Effect> {
-    if let (Some(offset), false) =
-        (state.help, matches!(action, Action::Help | Action::Back | Action::Quit | Action::Redraw))
-    {
-        // What cannot be seen must not change: keys that move move the help.
-        state.scroll_help(offset, action);
-        return None;
-    }
+    state.look(snapshot);
     if let Some(offset) = state.health {
         match action {
             Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::First | Action::Last => {
@@ -270,11 +365,15 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
             _ => return None,
         }
     }
-    state.look(snapshot);
     let (index, page) = (state.cursor().index, state.page);
     match action {
         Action::NextView => state.turn(1),
         Action::PreviousView => state.turn(TABS.len() - 1),
+        Action::View(place) => {
+            if let Some(view) = TABS.get(usize::from(place)) {
+                state.view = *view;
+            }
+        }
         Action::Up => state.go_to(snapshot, index.saturating_sub(1)),
         Action::Down => state.go_to(snapshot, index + 1),
         Action::PageUp => state.go_to(snapshot, index.saturating_sub(page)),
@@ -282,25 +381,100 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
         Action::First => state.go_to(snapshot, 0),
         Action::Last => state.go_to(snapshot, usize::MAX),
         Action::Sort(window) => state.order_by(SortKey::Rate(window), true),
+        Action::PreviousColumn => state.order_beside(false),
+        Action::NextColumn => state.order_beside(true),
         Action::Reverse => state.order_by(state.sort, !state.descending),
         Action::Freeze => state.freeze(),
         Action::Pause => {
             state.phase = if state.phase == Phase::Paused { Phase::Live } else { Phase::Paused };
         }
-        Action::LineMode if state.view() == ViewKind::Flows => {
-            state.lines = if state.lines == Lines::Two { Lines::One } else { Lines::Two };
+        Action::Refresh => return Some(state.refresh()),
+        Action::Themes => popup::open_themes(state),
+        Action::Interfaces => popup::open_interfaces(state, snapshot),
+        Action::Open => popup::open_tooltip(state, None),
+        Action::Help => popup::open_help(state),
+        Action::Pin => {
+            if let Some(id) = state.selected().map(Row::id) {
+                state.pins.toggle(id);
+            }
         }
-        // It says so in the help; in other views a row is one line anyway.
-        Action::LineMode => {}
-        Action::Bars => state.bars = !state.bars,
+        Action::Copy => {
+            return state.selected().map(|row| Effect::Copy(super::export::line(state, row)));
+        }
+        Action::Export => return Some(Effect::Export),
+        Action::Save => return Some(Effect::Save),
         Action::Redraw => return Some(Effect::Repaint),
-        Action::Help => state.help = if state.help.is_some() { None } else { Some(0) },
+        Action::Suspend => return Some(Effect::Suspend),
         Action::Health => {
             state.health = Some(0);
             return Some(Effect::Measure(true));
         }
-        Action::Back => state.help = None,
+        Action::Back => state.popup = None,
         Action::Quit => return Some(Effect::Quit),
+        Action::Mouse => {
+            state.settings.mouse = !state.settings.mouse;
+            state.say(if state.settings.mouse {
+                "the mouse clicks here; M gives it back to the terminal"
+            } else {
+                "the mouse selects text; M takes it back"
+            });
+            return Some(Effect::Mouse(state.settings.mouse));
+        }
+        look => change_look(state, look),
     }
     None
+}
+
+/// What only changes how things look.
+fn change_look(state: &mut State, action: Action) {
+    let settings = &mut state.settings;
+    match action {
+        Action::LineMode if state.view == ViewKind::Flows => {
+            settings.lines = match settings.lines {
+                Lines::Two => Lines::One,
+                Lines::One => Lines::Sent,
+                Lines::Sent => Lines::Received,
+                Lines::Received => Lines::Two,
+            };
+        }
+        Action::Bars => {
+            settings.bars = match settings.bars {
+                BarStyle::Gradient => BarStyle::Solid,
+                BarStyle::Solid => BarStyle::Thin,
+                BarStyle::Thin => BarStyle::Ascii,
+                BarStyle::Ascii => BarStyle::Off,
+                BarStyle::Off => BarStyle::Gradient,
+            };
+            state.say(format!("bars: {}", format!("{:?}", state.settings.bars).to_lowercase()));
+        }
+        Action::Scale => {
+            settings.bar_scale = if settings.bar_scale == Scale::Log { Scale::Linear } else { Scale::Log };
+            state.say(if state.settings.bar_scale == Scale::Log {
+                "bars: logarithmic"
+            } else {
+                "bars: linear"
+            });
+        }
+        Action::BarWindow => {
+            let next = (settings.bar_window.index() + 1) % Window::ALL.len();
+            settings.bar_window = Window::ALL[next];
+            state.say(format!("bars: average of {} s", state.settings.bar_window.seconds()));
+        }
+        Action::Unit => settings.unit = if settings.unit == Unit::Bits { Unit::Bytes } else { Unit::Bits },
+        Action::Prefix => {
+            settings.prefix = if settings.prefix == Prefix::Si { Prefix::Iec } else { Prefix::Si };
+            state.say(if state.settings.prefix == Prefix::Si { "1 k is 1000" } else { "1 k is 1024" });
+        }
+        Action::Header => settings.header = !settings.header,
+        Action::Totals => settings.totals = !settings.totals,
+        Action::Graph => settings.graph = !settings.graph,
+        Action::Border => settings.border = !settings.border,
+        Action::Tooltips => {
+            settings.tooltips = !settings.tooltips;
+            let tooltips = if settings.tooltips { "tooltips: right click" } else { "tooltips: off" };
+            state.say(tooltips);
+        }
+        // It says so in the help; in other views a row is one line anyway.
+        _ => {}
+    }
 }

@@ -82,6 +82,7 @@ pub struct EbpfSource {
     /// What the view said last.
     noticed: Vec<Degradation>,
     drained: interface::Drained,
+    target: cgroup::Target,
     /// Runs of the programs, while somebody asks.
     runs: Option<runs::Runs>,
 }
@@ -109,15 +110,16 @@ impl EbpfSource {
         let mut health = Health {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
-            scope: scope(target.scope, &options.interfaces),
+            scope: scope(&target.scope, &options.interfaces),
             degraded: loaded.degraded,
             programs: loaded.programs,
             maps: map_health(&maps),
             ..Health::default()
         };
         health.degraded.extend(pid_namespace());
+        let scoped = target.scoped;
         let taps = load::tap_programs(&mut loaded.ebpf);
-        let view = interface::View::open(&options.interfaces, options.promiscuous, target.scoped, taps);
+        let view = interface::View::open(&options.interfaces, options.promiscuous, scoped, taps);
         let known = loaded.seeds.iter().filter(|seed| seed.netns != 0);
         let netns = known.map(|seed| (seed.cookie, seed.netns)).collect();
         Ok(Self {
@@ -139,6 +141,7 @@ impl EbpfSource {
             view,
             noticed: Vec::new(),
             drained: interface::Drained::default(),
+            target,
             runs: None,
         })
     }
@@ -340,6 +343,12 @@ impl EbpfSource {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
+        self.degrade(
+            self.target.removed(),
+            "no new socket is counted, only those that the cgroup has left behind",
+            "the cgroup that --cgroup names was removed",
+            "start monitor again once it is back",
+        );
         self.health.drain = started.elapsed();
         if let (Some(runs), Some(ebpf)) = (&mut self.runs, &self.ebpf) {
             runs.read(ebpf, &mut self.health.programs);
@@ -409,8 +418,8 @@ impl Source for EbpfSource {
 }
 
 /// What is covered, for the header.
-fn scope(sockets: String, interfaces: &[String]) -> String {
-    if interfaces.is_empty() { sockets } else { format!("{sockets} on {}", interfaces.join(", ")) }
+fn scope(sockets: &str, interfaces: &[String]) -> String {
+    if interfaces.is_empty() { sockets.to_owned() } else { format!("{sockets} on {}", interfaces.join(", ")) }
 }
 
 fn map<'a>(

@@ -3,7 +3,7 @@
 use super::super::state::{Phase, TABS};
 use super::health::hundredths;
 use super::{Ctx, Pen};
-use crate::model::{Ledger, LedgerSide};
+use crate::model::{Ledger, LedgerSide, Snapshot};
 use crate::query::{ViewKind, clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -22,7 +22,7 @@ pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     // One column stays free on either side of it.
     let corner = pen.reserve(width.saturating_add(2));
     pen.skip(1);
-    pen.put("monitor", theme.strong);
+    pen.put("monitor", theme.header);
     if ctx.is_loading() {
         let text = format!("  loading kernel programs{}", if ctx.glyphs.more == "…" { "…" } else { "..." });
         pen.put_whole(&[(&text, theme.warning)]);
@@ -74,7 +74,7 @@ fn coverage(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
 fn own_cost(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let (theme, own) = (ctx.theme, &ctx.snapshot.own);
     let (Some(share), Some(memory)) = (own.cpu_share(), own.memory) else { return true };
-    let cost = format!("{} cpu {}", hundredths(share), ctx.state.notation.units.bytes(memory));
+    let cost = format!("{} cpu {}", hundredths(share), ctx.state.notation().units.bytes(memory));
     pen.put_whole(&[("  own cost ", theme.dim), (&cost, theme.plain)])
 }
 
@@ -125,7 +125,7 @@ fn warning(what: &str, why: &str, fix: &str, room: u16, ctx: &Ctx<'_>) -> String
 /// ` rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak  402Mb/s   total 11.8GB`
 pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let totals = &ctx.snapshot.totals;
-    let (theme, units) = (ctx.theme, ctx.state.notation.units);
+    let (theme, units) = (ctx.theme, ctx.state.notation().units);
     let rate_width = usize::from(units.rate_width());
     let lines = [
         ("rx", theme.rx, totals.windows.rx, totals.peak.rx, totals.total.rx_bytes),
@@ -155,19 +155,29 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let order = format!(" {order} {} {arrow} ", state.sort.title());
     let style = if state.is_frozen() { theme.warning } else { theme.plain };
     let corner = pen.reserve(u16::try_from(order.width()).unwrap_or(u16::MAX));
-    let elsewhere = (!TABS.contains(&state.view())).then_some(state.view());
-    for view in TABS.into_iter().chain(elsewhere) {
-        let is_shown = view == state.view();
-        let rows = match view {
-            _ if is_shown => state.listing().len(),
-            ViewKind::Flows => ctx.snapshot.flows.len(),
-            _ => ctx.snapshot.processes.len(),
-        };
-        let title = format!("{} {}", view.title(), count(rows as u64));
-        let (open, close, style) = if is_shown { (" [", "]", theme.strong) } else { ("  ", " ", theme.dim) };
+    for view in TABS {
+        let title = tab(view, ctx.snapshot);
+        let (open, close, style) =
+            if view == state.view { (" [", "]", theme.strong) } else { ("  ", " ", theme.dim) };
         if !pen.put_whole(&[(open, style), (&title, style), (close, style)]) {
             break;
         }
     }
     Pen::new(buffer, corner, 0).put(&order, style);
+}
+
+fn tab(view: ViewKind, snapshot: &Snapshot) -> String {
+    let rows = if view == ViewKind::Flows { snapshot.flows.len() } else { snapshot.processes.len() };
+    format!("{} {}", view.title(), count(rows as u64))
+}
+
+/// The view whose tab is at a column of the screen.
+pub(super) fn tab_at(area: Rect, snapshot: &Snapshot, x: u16) -> Option<ViewKind> {
+    let mut end = usize::from(area.x);
+    TABS.into_iter().find(|view| {
+        let start = end;
+        // A sign or a space on either side, and a space before that.
+        end += tab(*view, snapshot).width() + 3;
+        (start..end).contains(&usize::from(x))
+    })
 }
