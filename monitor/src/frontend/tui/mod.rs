@@ -269,10 +269,7 @@ where
     fn receive(&mut self, snapshot: Arc<Snapshot>) {
         #[cfg(debug_assertions)]
         test_panic();
-        self.state.look(&snapshot);
-        let mut history = std::mem::take(&mut self.state.history);
-        history.take(&snapshot, self.state.looked_at().into_iter());
-        self.state.history = history;
+        self.state.remember(&snapshot);
         self.latest = snapshot;
         self.follow();
     }
