@@ -428,8 +428,7 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_over_the_file() {
-        let line =
-            "-i lo --interval 2 -o source -b -m 1G -B -N -P --theme x --background light --no-color --no-mouse";
+        let line = "-i lo --interval 2 -o source -b -m 1G -B -N -P --theme x --background light --no-color --no-mouse";
         let settings =
             parse(line).unwrap().over(Settings { interface: vec!["eth0".into()], ..Settings::default() });
         let said = Settings {
