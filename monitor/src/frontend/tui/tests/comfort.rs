@@ -238,7 +238,7 @@ fn columns_are_sorted_by_from_left_to_right_and_back() {
     assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(ColumnId::Process), false));
     screen.press(KeyCode::Char('<'));
     screen.press(KeyCode::Char('<'));
-    assert_eq!(screen.state.sort, SortKey::Column(ColumnId::Exe));
+    assert_eq!(screen.state.sort, SortKey::Column(ColumnId::Command));
 }
 
 #[test]
