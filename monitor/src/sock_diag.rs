@@ -11,7 +11,7 @@ use rustix::net::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::thread;
 
@@ -85,16 +85,15 @@ pub fn in_namespace<T: Send>(path: &Path, look: impl FnOnce() -> Option<T> + Sen
 
 /// Hands over every socket of the calling thread's namespace. `None` where the kernel does not list any.
 pub fn list(mut each: impl FnMut(Listed)) -> Option<Complete> {
-    let netlink = socket_with(
-        AddressFamily::NETLINK,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        Some(netlink::SOCK_DIAG),
-    )
-    .ok()?;
+    let netlink = open().ok()?;
     let mut complete = Complete { usual: true, raw: true };
     for (family, protocol) in WHAT {
-        match (dump(&netlink, family, protocol, &mut each), protocol) {
+        let listed = dump(&netlink, (family, protocol), 0, |body| {
+            if let Some(listed) = listed(body, protocol) {
+                each(listed);
+            }
+        });
+        match (listed, protocol) {
             (Ok(()), _) => {}
             (Err(_), RAW) => complete.raw = false,
             // Each protocol is a kernel module of its own and may be missing.
@@ -107,36 +106,51 @@ pub fn list(mut each: impl FnMut(Listed)) -> Option<Complete> {
     Some(complete)
 }
 
-fn dump(
+/// A socket to ask with.
+///
+/// # Errors
+/// Where the kernel has none to give.
+pub fn open() -> rustix::io::Result<OwnedFd> {
+    let (flags, protocol) = (SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG));
+    socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol)
+}
+
+/// Hands over a `struct inet_diag_msg` and its attributes for every socket of an address family and protocol (255 is raw
+/// sockets) in the calling thread's namespace. `extensions` are the attributes that are asked for, a bit each.
+///
+/// # Errors
+/// Where the kernel lists no such sockets.
+pub fn dump(
     netlink: impl AsFd,
-    family: u8,
-    protocol: u8,
-    each: &mut impl FnMut(Listed),
+    (family, protocol): (u8, u8),
+    extensions: u8,
+    mut each: impl FnMut(&[u8]),
 ) -> rustix::io::Result<()> {
-    send(&netlink, &request(family, protocol), SendFlags::empty())?;
+    send(&netlink, &request(family, protocol, extensions), SendFlags::empty())?;
     let mut buffer = vec![0_u8; 65_536];
     loop {
         let (length, _) = recv(&netlink, &mut buffer[..], RecvFlags::empty())?;
-        if length == 0 || read(&buffer[..length], protocol, each)? {
+        if length == 0 || read(&buffer[..length], &mut each)? {
             return Ok(());
         }
     }
 }
 
-fn request(family: u8, protocol: u8) -> [u8; HEADER + REQUEST] {
+fn request(family: u8, protocol: u8, extensions: u8) -> [u8; HEADER + REQUEST] {
     let mut message = [0_u8; HEADER + REQUEST];
     message[..4].copy_from_slice(&LENGTH.to_ne_bytes());
     message[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     message[6..8].copy_from_slice(&DUMP.to_ne_bytes());
     message[HEADER] = family;
     message[HEADER + 1] = protocol;
+    message[HEADER + 2] = extensions;
     // Every state.
     message[HEADER + 4..HEADER + 8].copy_from_slice(&u32::MAX.to_ne_bytes());
     message
 }
 
 /// Reads one datagram of answers. True after the last.
-fn read(mut bytes: &[u8], protocol: u8, each: &mut impl FnMut(Listed)) -> rustix::io::Result<bool> {
+fn read(mut bytes: &[u8], each: &mut impl FnMut(&[u8])) -> rustix::io::Result<bool> {
     while let (Some(length), Some(kind)) = (word(bytes, 0), half(bytes, 4)) {
         let length = length as usize;
         let Some(body) = bytes.get(HEADER..length) else { break };
@@ -146,11 +160,7 @@ fn read(mut bytes: &[u8], protocol: u8, each: &mut impl FnMut(Listed)) -> rustix
                 let code = word(body, 0).map_or(0, u32::cast_signed);
                 return if code == 0 { Ok(true) } else { Err(Errno::from_raw_os_error(-code)) };
             }
-            _ => {
-                if let Some(listed) = listed(body, protocol) {
-                    each(listed);
-                }
-            }
+            _ => each(body),
         }
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
@@ -180,17 +190,24 @@ fn listed(body: &[u8], protocol: u8) -> Option<Listed> {
         state: *body.get(STATE)?,
         local: end(addr(SOURCE)?, number),
         remote: end(addr(DESTINATION)?, port(DESTINATION_PORT)?),
-        cookie: u64::from(word(body, COOKIE)?) | u64::from(word(body, COOKIE + 4)?) << 32,
+        cookie: cookie(body)?,
         uid: word(body, UID)?,
         inode: word(body, INODE)?.into(),
     })
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+/// The cookie in a `struct inet_diag_msg`.
+pub fn cookie(body: &[u8]) -> Option<u64> {
+    Some(u64::from(word(body, COOKIE)?) | u64::from(word(body, COOKIE + 4)?) << 32)
+}
+
+/// Four bytes at an offset, in the kernel's order.
+pub fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
+/// Two bytes at an offset, in the kernel's order.
+pub fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
@@ -212,19 +229,21 @@ mod tests {
         message[HEADER + COOKIE + 4] = 1;
         message[HEADER + INODE] = 42;
         let mut found = Vec::new();
-        assert_eq!(read(&message, 17, &mut |listed| found.push(listed)), Ok(false));
-        let [listed] = found[..] else { panic!("{found:?}") };
+        assert_eq!(read(&message, &mut |body: &[u8]| found.extend(listed(body, 17))), Ok(false));
+        let [one] = found[..] else { panic!("{found:?}") };
         assert_eq!(
-            (listed.local.to_string(), listed.remote.to_string()),
+            (one.local.to_string(), one.remote.to_string()),
             ("10.0.0.1:5000".into(), "10.0.0.2:53".into())
         );
-        assert_eq!((listed.cookie, listed.inode, listed.state), (7 | 1 << 32, 42, 1));
+        assert_eq!((one.cookie, one.inode, one.state), (7 | 1 << 32, 42, 1));
         for cut in 0..message.len() {
-            let _ = read(&message[..cut], 17, &mut |_| {});
+            let _ = read(&message[..cut], &mut |body: &[u8]| {
+                let _ = listed(body, 17);
+            });
         }
         message[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
         message[HEADER..HEADER + 4].copy_from_slice(&(-2_i32).to_ne_bytes());
-        assert_eq!(read(&message, 17, &mut |_| {}), Err(Errno::NOENT));
+        assert_eq!(read(&message, &mut |_: &[u8]| {}), Err(Errno::NOENT));
     }
 
     #[test]

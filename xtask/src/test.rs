@@ -59,6 +59,8 @@ fn system_packages() -> Vec<Package> {
         package("ethtool", "ethtool", "turns GSO, TSO and GRO off in the integration tests"),
         package("nftables", "nft", "NAT and dropped packets in the integration tests"),
         package("tmux", "tmux", "a terminal for the integration tests"),
+        package("lsof", "lsof", "owners of captured packets, as on macOS, in the integration tests"),
+        packages::libpcap(),
     ]
 }
 

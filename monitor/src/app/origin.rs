@@ -46,7 +46,7 @@ fn recorded(cli: &Cli, output: Output) -> Result<Start> {
         capacity: cli.capacity as usize,
         nets: cli.capture.nets(),
     };
-    let wanted = cli.capture.filter.as_deref().map(packets::wanted).transpose()?;
+    let wanted = cli.capture.capture_filter.as_deref().map(packets::wanted).transpose()?;
     let screen = output == Output::Screen;
     let speed = cli.capture.speed.map_or(if screen { Some(1.0) } else { None }, |speed| speed.0);
     let recording = FileRecording::open(&options, wanted)?;
@@ -158,7 +158,7 @@ mod packets {
             promiscuous: cli.promiscuous,
             immediate: capture.immediate,
             buffer: capture.buffer_size.unwrap_or(DEFAULT_BUFFER),
-            filter: capture.filter.clone(),
+            filter: capture.capture_filter.clone(),
             nets: capture.nets(),
             capacity: cli.capacity as usize,
         })?;

@@ -23,7 +23,7 @@ pub struct CaptureOptions {
 
     /// Count only what this filter of libpcap lets through (pcap-filter(7)); with captured packets and files
     #[arg(short = 'f', long, value_name = "EXPR")]
-    pub filter: Option<String>,
+    pub capture_filter: Option<String>,
 
     /// Count what crosses the border of this IPv4 network (10.0.0.0/8 or 10.0.0.0/255.0.0.0), which is the local side
     #[arg(short = 'F', long, value_name = "NET", value_parser = net_v4)]
@@ -90,7 +90,7 @@ impl CaptureOptions {
     /// The first option that only captured packets can do.
     pub fn needs_packets(&self) -> Option<&'static str> {
         let all = [
-            (self.filter.is_some(), "-f"),
+            (self.capture_filter.is_some(), "-f"),
             (self.net_filter.is_some(), "-F"),
             (self.net_filter6.is_some(), "-G"),
             (self.attribution.is_some(), "--attribution"),

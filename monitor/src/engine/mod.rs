@@ -13,7 +13,7 @@ pub use command::{Command, Control, Snapshots};
 pub use replay::Pace;
 
 use crate::attribution::Attributor;
-use crate::model::{Batch, Mono, Snapshot};
+use crate::model::{Batch, FlowId, Inspected, Mono, Snapshot};
 use crate::resolve::Resolver;
 use crate::source::{Recording, Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
@@ -146,12 +146,15 @@ struct Loop {
     snapshots: mpsc::Sender<Arc<Snapshot>>,
     boot: clock::Boot,
     own: own::Own,
+    /// The flow that somebody looks at.
+    inspect: Option<FlowId>,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
-        Snapshot { wall: clock::wall(), own: self.own.read(), ..snapshot }
+        let inspected = self.inspect.map(|flow| Inspected { flow, socket: self.source.inspect(&flow) });
+        Snapshot { wall: clock::wall(), own: self.own.read(), inspected, ..snapshot }
     }
 
     /// Drains the source into the table.
@@ -218,6 +221,7 @@ where
         snapshots,
         boot: clock::Boot::default(),
         own: own::Own::default(),
+        inspect: None,
     };
     #[cfg(debug_assertions)]
     test_panic();
@@ -252,6 +256,7 @@ where
                     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     eager = false;
                 }
+                Some(Command::Inspect(flow)) => engine.inspect = flow,
                 Some(Command::Measure(on)) => {
                     engine.source.measure(on);
                     engine.own.look_closer(on);

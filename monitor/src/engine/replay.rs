@@ -106,8 +106,8 @@ impl Replay {
                     Some(Command::Stop) | None => return Ending::Done,
                     Some(Command::Clear) => self.table.clear(),
                     Some(Command::Interval(interval)) => self.interval = interval,
-                    // No kernel program runs.
-                    Some(Command::Measure(_)) => {}
+                    // There are no sockets, and no kernel program runs.
+                    Some(Command::Inspect(_) | Command::Measure(_)) => {}
                 },
             }
         }

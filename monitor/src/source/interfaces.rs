@@ -69,6 +69,11 @@ fn note(interface: &mut Interface, address: &InterfaceAddress) {
     }
 }
 
+/// Index of the interface that has this name now.
+pub fn index(name: &str) -> Option<u32> {
+    if_nametoindex(name).ok()
+}
+
 /// All addresses of this host.
 ///
 /// # Errors

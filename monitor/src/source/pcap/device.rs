@@ -9,6 +9,7 @@ use super::tally::{Taken, Tally};
 use crate::model::Capture;
 use crate::source::{SourceError, interfaces};
 use pcap::{Active, Linktype, PacketHeader, Precision};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,8 +18,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes captured of each packet: every header there is, with room for options and tags.
 const SNAPLEN: i32 = 256;
-/// How long packets may wait in a block that is not full, and a thread for packets, ms.
-const TIMEOUT: i32 = 100;
+/// How long packets may wait in a block that is not full, ms.
+const BLOCK_FOR: i32 = 100;
+/// How long a thread waits for packets before it looks whether it is to stop.
+const TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// The first and the longest wait before a capture is started again; each one is twice the one before.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// A capture that ran so long has recovered: the next wait is the first one again.
@@ -115,11 +118,12 @@ fn activate(name: &str, settings: &Settings) -> Result<pcap::Capture<Active>, pc
     let capture = pcap::Capture::from_device(name)?
         .promisc(settings.promiscuous)
         .snaplen(SNAPLEN)
-        .timeout(TIMEOUT)
+        .timeout(BLOCK_FOR)
         .immediate_mode(settings.immediate)
         .buffer_size(i32::try_from(settings.buffer).unwrap_or(i32::MAX))
         .precision(Precision::Micro);
-    let mut capture = capture.open()?;
+    // What waits is a poll of our own: libpcap's has no time limit on Linux, and a thread in it could not be told to end.
+    let mut capture = capture.open()?.setnonblock()?;
     if name == ANY {
         // Older libpcaps have only the first version; then the packets go without their interface.
         if let Err(error) = capture.set_datalink(SLL2) {
@@ -300,13 +304,24 @@ impl Work {
                 }
                 // Nothing is left.
                 Err(pcap::Error::TimeoutExpired) if last.is_some() => return None,
-                Err(pcap::Error::TimeoutExpired) => self.refresh(capture, &mut counted),
+                Err(pcap::Error::TimeoutExpired) => {
+                    self.refresh(capture, &mut counted);
+                    if self.is_gone() {
+                        return Some(pcap::Error::PcapError("the interface is gone".to_owned()));
+                    }
+                    wait(capture);
+                }
                 Err(error) => return if last.is_some() { None } else { Some(error) },
             }
             if counted.elapsed() >= COUNT_EVERY {
                 self.refresh(capture, &mut counted);
             }
         }
+    }
+
+    /// Whether the device is not there any more, or is another one under the same name: libpcap waits for it in silence.
+    fn is_gone(&self) -> bool {
+        self.name != ANY && self.ifindex != 0 && interfaces::index(&self.name) != Some(self.ifindex)
     }
 
     fn refresh(&self, capture: &mut pcap::Capture<Active>, counted: &mut Instant) {
@@ -367,6 +382,12 @@ impl Work {
         drop(waited);
         self.shared.stopping()
     }
+}
+
+/// Waits for packets, or a while.
+fn wait(capture: &pcap::Capture<Active>) {
+    // A signal ends it early, which does no harm; what is wrong with the device is told by the next read.
+    let _ = poll(&mut [PollFd::new(capture, PollFlags::IN)], Some(&TIMEOUT));
 }
 
 /// When a packet was captured, since the Unix epoch.
