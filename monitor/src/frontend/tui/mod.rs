@@ -4,12 +4,15 @@
 //! the state, [`view::draw`] reads it; neither waits for anything. The first frame is drawn before there is anything to
 //! show. Pausing keeps the snapshot that is shown; newer ones are still taken, so that the engine never waits for us.
 
+mod detail;
 mod export;
+mod find;
 mod history;
 mod keymap;
 mod keys_page;
 mod line;
 mod mouse;
+mod path;
 mod pins;
 mod popup;
 mod reply;
@@ -19,6 +22,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod trace;
 mod view;
 
 pub use keys_page::keys_page;
@@ -269,6 +273,7 @@ where
     fn receive(&mut self, snapshot: Arc<Snapshot>) {
         #[cfg(debug_assertions)]
         test_panic();
+        self.state.trace.take(&snapshot);
         self.state.look(&snapshot);
         let mut history = std::mem::take(&mut self.state.history);
         history.take(&snapshot, self.state.looked_at().into_iter());
@@ -328,6 +333,10 @@ where
                 return true;
             }
             // Fails only when the engine has ended; then so does the feed.
+            Effect::Clear => {
+                let _ = self.control.send(Command::Clear);
+                self.state.say("what has ended is gone from the lists; its bytes stay counted");
+            }
             Effect::Measure(on) => {
                 let _ = self.control.send(Command::Measure(on));
             }

@@ -1,12 +1,13 @@
 //! What is over the table: the help, the choosers, the tooltip. Which keys they take and what comes of it; drawing is
 //! `view::popup`'s.
 
+use super::find::{self, Find};
 use super::keymap::{Action, BINDINGS, action};
 use super::line::Line;
 use super::state::{Effect, State, update};
 use crate::config::Catalog;
 use crate::model::Snapshot;
-use crate::query::RowId;
+use crate::query::{RowId, ViewKind};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use std::sync::Arc;
 
@@ -26,6 +27,10 @@ pub(super) enum Popup {
     Themes(List),
     /// The interfaces.
     Interfaces(List, Vec<String>),
+    /// A filter that is typed.
+    Find(Find),
+    /// All views.
+    Views(List),
     /// More about a row, at a place on the screen or beside the row.
     Tooltip(RowId, Option<(u16, u16)>),
 }
@@ -86,6 +91,12 @@ pub(super) fn open_interfaces(state: &mut State, snapshot: &Snapshot) {
     state.popup = Some(Popup::Interfaces(List { index }, names));
 }
 
+/// Opens the chooser of views at the one that is shown.
+pub(super) fn open_views(state: &mut State) {
+    let index = ViewKind::ALL.iter().position(|view| *view == state.view).unwrap_or(0);
+    state.popup = Some(Popup::Views(List { index }));
+}
+
 /// Opens the tooltip of the selected row.
 pub(super) fn open_tooltip(state: &mut State, at: Option<(u16, u16)>) {
     state.popup = state.selected().map(|row| Popup::Tooltip(row.id(), at));
@@ -108,6 +119,9 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
     let Some(popup) = &mut state.popup else {
         return action(key).and_then(|action| update(state, action, snapshot));
     };
+    if matches!(popup, Popup::Find(_)) {
+        return find::press(state, key, snapshot);
+    }
     if let Popup::Help(help) = popup
         && help.typing
     {
@@ -141,6 +155,19 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
                 state.popup = None;
                 state.say("W keeps the theme");
             } else if matches!(asked, Some(Action::Back | Action::Themes)) {
+                state.popup = None;
+            }
+            None
+        }
+        // It took its keys above.
+        Popup::Find(_) => None,
+        Popup::Views(list) => {
+            list.step(steps(asked), ViewKind::ALL.len());
+            let index = list.index;
+            if key.code == KeyCode::Enter {
+                state.view = ViewKind::ALL[index];
+                state.popup = None;
+            } else if matches!(asked, Some(Action::Back | Action::Views)) {
                 state.popup = None;
             }
             None

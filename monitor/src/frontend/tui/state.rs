@@ -2,21 +2,24 @@
 //!
 //! Pure: no terminal, no clock, no channel. What must happen outside comes back as an [`Effect`].
 
+use super::detail::Detail;
+use super::find;
 use super::history::History;
 use super::keymap::Action;
+use super::path::{self, Opened};
 use super::pins::Pins;
 use super::popup::{self, Popup};
+use super::trace::Trace;
 use crate::config::{BarStyle, Catalog, Ground, Lines, Prefix, Scale, Settings, Unit};
 use crate::model::Snapshot;
+use crate::query::filter::Filter;
 use crate::query::{
-    Format, Listing, Notation, Query, Row, RowId, Scope, SortKey, View, ViewKind, Window, columns,
+    Format, GroupKey, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View, ViewKind, Window,
+    columns,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The views that Tab goes through.
-pub(super) const TABS: [ViewKind; 2] = [ViewKind::Processes, ViewKind::Flows];
 
 /// What `update` cannot do itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub(super) enum Effect {
     Copy(String),
     /// Write what is shown to a file.
     Export,
+    /// Have the engine let go of what is over.
+    Clear,
     /// Have the engine count what counting costs, or no longer.
     Measure(bool),
 }
@@ -89,7 +94,19 @@ pub(super) struct State {
     /// The terminal's background, once it is known.
     pub(super) ground: Option<Ground>,
     pub(super) history: History,
+    pub(super) trace: Trace,
     pub(super) pins: Pins,
+    /// What was opened one after another, from a tab on.
+    pub(super) path: Vec<Opened>,
+    /// What is looked for, and how it was typed.
+    pub(super) filter: Option<Arc<Filter>>,
+    pub(super) filter_text: String,
+    /// Filters that were typed, the latest last.
+    pub(super) filters: Vec<String>,
+    /// How large a remote network is.
+    pub(super) prefixes: Prefixes,
+    /// What is told of what was opened last.
+    detail: Option<Arc<Detail>>,
     /// The health page is open: how many of its lines are above the first that is shown.
     pub(super) health: Option<usize>,
     /// The order of the rows of each view that was looked at since it was frozen.
@@ -121,7 +138,14 @@ impl State {
             catalog,
             ground: None,
             history: History::default(),
+            trace: Trace::default(),
             pins: Pins::default(),
+            path: Vec::new(),
+            filter: None,
+            filter_text: String::new(),
+            filters: Vec::new(),
+            prefixes: Prefixes::default(),
+            detail: None,
             health: None,
             frozen: None,
             cursors: HashMap::new(),
@@ -132,7 +156,8 @@ impl State {
 
     /// What would be kept if it were asked for now.
     pub(super) fn kept(&self) -> Settings {
-        Settings { view: self.view, sort: self.sort, reverse: !self.descending, ..self.settings.clone() }
+        let view = self.path.first().map_or(self.view, |opened| opened.view);
+        Settings { view, sort: self.sort, reverse: !self.descending, ..self.settings.clone() }
     }
 
     /// The name of the theme that is shown: the chosen one, or the one that is looked at in the chooser.
@@ -233,9 +258,11 @@ impl State {
 
     /// Filters and groups what is to be shown, unless that was done.
     pub(super) fn look(&mut self, snapshot: &Arc<Snapshot>) {
-        let scope = Scope::of(self.view);
+        let filter = path::filter(&self.path, self.filter.as_deref(), self.prefixes);
+        let scope = Scope { view: self.view, filter, prefixes: self.prefixes };
         if !self.listing.shows(snapshot, &scope) {
             self.listing = Arc::new(Listing::new(Arc::clone(snapshot), scope));
+            self.detail = Detail::new(snapshot, &self.path, self.prefixes, &self.trace).map(Arc::new);
         }
         // A view that is opened while the order is frozen freezes as it is then.
         if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&self.view)) {
@@ -272,9 +299,68 @@ impl State {
         self.settle(snapshot, self.page);
     }
 
-    fn turn(&mut self, steps: usize) {
-        let here = TABS.iter().position(|view| *view == self.view);
-        self.view = TABS[here.map_or(0, |here| (here + steps) % TABS.len())];
+    /// The views that Tab goes through, with the one that is shown.
+    pub(super) fn views(&self) -> Vec<ViewKind> {
+        let mut views = path::views(&self.path);
+        if !views.contains(&self.view) {
+            views.push(self.view);
+        }
+        views
+    }
+
+    /// What is told of what was opened last.
+    pub(super) fn detail(&self) -> Option<&Detail> {
+        self.detail.as_deref()
+    }
+
+    fn turn(&mut self, forward: bool) {
+        let views = self.views();
+        let here = views.iter().position(|view| *view == self.view).unwrap_or(0);
+        let step = if forward { 1 } else { views.len() - 1 };
+        self.view = views[(here + step) % views.len()];
+    }
+
+    /// Opens the selected row: what is listed then is part of it.
+    fn open(&mut self) {
+        let Some(row) = self.selected() else { return };
+        let id = row.id();
+        if matches!(id, RowId::Group(_, GroupKey::Ended)) {
+            return self.say("flows that have ended are no longer told apart");
+        }
+        if self.path.last().is_some_and(|opened| opened.id == id) {
+            return;
+        }
+        let opened = Opened::new(row, self.view, self.cursors.clone(), &self.format());
+        self.path.push(opened);
+        self.cursors.clear();
+        self.view = path::views(&self.path)[0];
+        self.refreeze();
+    }
+
+    /// Goes back to where the last thing was opened, or to everything where nothing was. What is on top goes first.
+    fn back(&mut self) {
+        if self.popup.take().is_some() {
+            return;
+        }
+        if let Some(opened) = self.path.pop() {
+            (self.view, self.cursors) = (opened.view, opened.cursors);
+            self.refreeze();
+        } else if self.filter.is_some() {
+            self.look_for(None, String::new());
+        }
+    }
+
+    /// Shows what the filter lets through, and totals it.
+    pub(super) fn look_for(&mut self, filter: Option<Arc<Filter>>, text: String) {
+        (self.filter, self.filter_text) = (filter, text);
+        self.refreeze();
+    }
+
+    /// Other rows have other places.
+    fn refreeze(&mut self) {
+        if let Some(orders) = &mut self.frozen {
+            orders.clear();
+        }
     }
 
     fn freeze(&mut self) {
@@ -367,10 +453,10 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
     }
     let (index, page) = (state.cursor().index, state.page);
     match action {
-        Action::NextView => state.turn(1),
-        Action::PreviousView => state.turn(TABS.len() - 1),
+        Action::NextView => state.turn(true),
+        Action::PreviousView => state.turn(false),
         Action::View(place) => {
-            if let Some(view) = TABS.get(usize::from(place)) {
+            if let Some(view) = state.views().get(usize::from(place)) {
                 state.view = *view;
             }
         }
@@ -391,7 +477,12 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
         Action::Refresh => return Some(state.refresh()),
         Action::Themes => popup::open_themes(state),
         Action::Interfaces => popup::open_interfaces(state, snapshot),
-        Action::Open => popup::open_tooltip(state, None),
+        Action::Open => state.open(),
+        Action::Tooltip => popup::open_tooltip(state, None),
+        Action::Views => popup::open_views(state),
+        Action::Find => find::open(state),
+        Action::FindNothing => state.look_for(None, String::new()),
+        Action::Clear => return Some(Effect::Clear),
         Action::Help => popup::open_help(state),
         Action::Pin => {
             if let Some(id) = state.selected().map(Row::id) {
@@ -409,7 +500,7 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
             state.health = Some(0);
             return Some(Effect::Measure(true));
         }
-        Action::Back => state.popup = None,
+        Action::Back => state.back(),
         Action::Quit => return Some(Effect::Quit),
         Action::Mouse => {
             state.settings.mouse = !state.settings.mouse;
