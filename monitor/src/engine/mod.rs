@@ -10,7 +10,7 @@ mod own;
 pub use clock::now;
 pub use command::{Command, Control, Snapshots};
 
-use crate::model::{Batch, Mono, Snapshot};
+use crate::model::{Batch, FlowId, Inspected, Mono, Snapshot};
 use crate::resolve::Resolver;
 use crate::source::{Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
@@ -112,12 +112,15 @@ struct Loop {
     snapshots: mpsc::Sender<Arc<Snapshot>>,
     boot: clock::Boot,
     own: own::Own,
+    /// The flow that somebody looks at.
+    inspect: Option<FlowId>,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
-        Snapshot { wall: clock::wall(), own: self.own.read(), ..snapshot }
+        let inspected = self.inspect.map(|flow| Inspected { flow, socket: self.source.inspect(&flow) });
+        Snapshot { wall: clock::wall(), own: self.own.read(), inspected, ..snapshot }
     }
 
     /// Drains the source into the table.
@@ -180,6 +183,7 @@ where
         snapshots,
         boot: clock::Boot::default(),
         own: own::Own::default(),
+        inspect: None,
     };
     #[cfg(debug_assertions)]
     test_panic();
@@ -214,6 +218,7 @@ where
                     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     eager = false;
                 }
+                Some(Command::Inspect(flow)) => engine.inspect = flow,
                 Some(Command::Measure(on)) => {
                     engine.source.measure(on);
                     engine.own.look_closer(on);

@@ -274,10 +274,7 @@ where
         #[cfg(debug_assertions)]
         test_panic();
         self.state.trace.take(&snapshot);
-        self.state.look(&snapshot);
-        let mut history = std::mem::take(&mut self.state.history);
-        history.take(&snapshot, self.state.looked_at().into_iter());
-        self.state.history = history;
+        self.state.remember(&snapshot);
         self.latest = snapshot;
         self.follow();
     }

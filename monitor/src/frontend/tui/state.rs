@@ -239,6 +239,14 @@ impl State {
         self.select(offset.saturating_add(self.page)).rows.into_iter().skip(offset).collect()
     }
 
+    /// Takes a snapshot into the history.
+    pub(super) fn remember(&mut self, snapshot: &Arc<Snapshot>) {
+        self.look(snapshot);
+        let mut history = std::mem::take(&mut self.history);
+        history.take(snapshot, self.looked_at().into_iter());
+        self.history = history;
+    }
+
     /// Makes the cursor fit the rows that there are and the `page` of rows that the screen has room for. To be called
     /// before drawing whenever one of the three may have changed.
     pub(super) fn settle(&mut self, snapshot: &Arc<Snapshot>, page: usize) {
@@ -257,7 +265,7 @@ impl State {
     }
 
     /// Filters and groups what is to be shown, unless that was done.
-    pub(super) fn look(&mut self, snapshot: &Arc<Snapshot>) {
+    fn look(&mut self, snapshot: &Arc<Snapshot>) {
         let filter = path::filter(&self.path, self.filter.as_deref(), self.prefixes);
         let scope = Scope { view: self.view, filter, prefixes: self.prefixes };
         if !self.listing.shows(snapshot, &scope) {

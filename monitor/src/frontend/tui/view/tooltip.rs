@@ -67,9 +67,10 @@ fn lines(row: Row<'_>, ctx: &Ctx<'_>) -> Vec<(String, String, Style)> {
     ];
     for (name, rates, peak, moved, packets, style) in directions {
         let [two, ten, forty] = rates.map(|value| units.rate(value));
-        let peak = peak.map_or_else(String::new, |peak| format!("  peak {}", units.rate(peak)));
-        lines.push((name.to_owned(), format!("2s {two}  10s {ten}  40s {forty}{peak}"), style));
-        lines.push((String::new(), format!("total {}, {packets} packets", units.bytes(moved)), style));
+        let peak = peak.map_or_else(String::new, |peak| format!("peak {}  ", units.rate(peak)));
+        lines.push((name.to_owned(), format!("2s {two}  10s {ten}  40s {forty}"), style));
+        let total = format!("{peak}total {} in {packets} packets", units.bytes(moved));
+        lines.push((String::new(), total, style));
     }
     let history = ctx.state.history.row(&row.id());
     if history.len() > 1 {
