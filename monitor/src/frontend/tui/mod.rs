@@ -11,6 +11,7 @@ mod history;
 mod keymap;
 mod keys_page;
 mod line;
+mod look;
 mod mouse;
 mod path;
 mod pins;
@@ -246,7 +247,14 @@ where
                     Some(snapshot) if !snapshot.last => self.receive(snapshot),
                     _ => return Ok(()),
                 },
-                event = events.next(), if deadline.is_none() => {
+                event = events.next() => {
+                    // Who asks again does not want to wait.
+                    if deadline.is_some() {
+                        if asks_to_quit(event.as_ref()) {
+                            return Ok(());
+                        }
+                        continue;
+                    }
                     let mut next = Some(event);
                     // All that wait are one frame: a storm of resizes or a key held down must not queue up frames.
                     while let Some(event) = next {
@@ -422,6 +430,15 @@ fn themed(state: &State, depth: Depth) -> (Theme, (String, Option<Ground>)) {
     let theme =
         palette.map_or_else(|_| Theme::without_colour(), |palette| Theme::new(palette, depth, state.ground));
     (theme, (state.theme().to_owned(), state.ground))
+}
+
+/// A key that quits, or a terminal that is gone.
+fn asks_to_quit(event: Option<&io::Result<Event>>) -> bool {
+    match event {
+        Some(Ok(Event::Key(key))) => keymap::action(key) == Some(keymap::Action::Quit),
+        Some(Ok(_)) => false,
+        Some(Err(_)) | None => true,
+    }
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

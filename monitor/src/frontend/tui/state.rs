@@ -6,16 +6,16 @@ use super::detail::Detail;
 use super::find;
 use super::history::History;
 use super::keymap::Action;
+use super::look;
 use super::path::{self, Opened};
 use super::pins::Pins;
 use super::popup::{self, Popup};
 use super::trace::Trace;
-use crate::config::{BarStyle, Catalog, Ground, Lines, Prefix, Scale, Settings, Unit};
+use crate::config::{Catalog, Ground, Lines, Settings};
 use crate::model::Snapshot;
 use crate::query::filter::Filter;
 use crate::query::{
-    Format, GroupKey, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View, ViewKind, Window,
-    columns,
+    Format, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View, ViewKind, columns,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -106,12 +106,12 @@ pub(super) struct State {
     /// How large a remote network is.
     pub(super) prefixes: Prefixes,
     /// What is told of what was opened last.
-    detail: Option<Arc<Detail>>,
+    pub(super) detail: Option<Arc<Detail>>,
     /// The health page is open: how many of its lines are above the first that is shown.
     pub(super) health: Option<usize>,
     /// The order of the rows of each view that was looked at since it was frozen.
-    frozen: Option<HashMap<ViewKind, Vec<RowId>>>,
-    cursors: HashMap<ViewKind, Cursor>,
+    pub(super) frozen: Option<HashMap<ViewKind, Vec<RowId>>>,
+    pub(super) cursors: HashMap<ViewKind, Cursor>,
     /// The rows of the snapshot that is shown.
     listing: Arc<Listing>,
     /// Rows on the screen at the latest `settle`.
@@ -307,70 +307,6 @@ impl State {
         self.settle(snapshot, self.page);
     }
 
-    /// The views that Tab goes through, with the one that is shown.
-    pub(super) fn views(&self) -> Vec<ViewKind> {
-        let mut views = path::views(&self.path);
-        if !views.contains(&self.view) {
-            views.push(self.view);
-        }
-        views
-    }
-
-    /// What is told of what was opened last.
-    pub(super) fn detail(&self) -> Option<&Detail> {
-        self.detail.as_deref()
-    }
-
-    fn turn(&mut self, forward: bool) {
-        let views = self.views();
-        let here = views.iter().position(|view| *view == self.view).unwrap_or(0);
-        let step = if forward { 1 } else { views.len() - 1 };
-        self.view = views[(here + step) % views.len()];
-    }
-
-    /// Opens the selected row: what is listed then is part of it.
-    fn open(&mut self) {
-        let Some(row) = self.selected() else { return };
-        let id = row.id();
-        if matches!(id, RowId::Group(_, GroupKey::Ended)) {
-            return self.say("flows that have ended are no longer told apart");
-        }
-        if self.path.last().is_some_and(|opened| opened.id == id) {
-            return;
-        }
-        let opened = Opened::new(row, self.view, self.cursors.clone(), &self.format());
-        self.path.push(opened);
-        self.cursors.clear();
-        self.view = path::views(&self.path)[0];
-        self.refreeze();
-    }
-
-    /// Goes back to where the last thing was opened, or to everything where nothing was. What is on top goes first.
-    fn back(&mut self) {
-        if self.popup.take().is_some() {
-            return;
-        }
-        if let Some(opened) = self.path.pop() {
-            (self.view, self.cursors) = (opened.view, opened.cursors);
-            self.refreeze();
-        } else if self.filter.is_some() {
-            self.look_for(None, String::new());
-        }
-    }
-
-    /// Shows what the filter lets through, and totals it.
-    pub(super) fn look_for(&mut self, filter: Option<Arc<Filter>>, text: String) {
-        (self.filter, self.filter_text) = (filter, text);
-        self.refreeze();
-    }
-
-    /// Other rows have other places.
-    fn refreeze(&mut self) {
-        if let Some(orders) = &mut self.frozen {
-            orders.clear();
-        }
-    }
-
     fn freeze(&mut self) {
         self.frozen = match self.frozen {
             Some(_) => None,
@@ -519,61 +455,7 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
             });
             return Some(Effect::Mouse(state.settings.mouse));
         }
-        look => change_look(state, look),
+        other => look::change(state, other),
     }
     None
-}
-
-/// What only changes how things look.
-fn change_look(state: &mut State, action: Action) {
-    let settings = &mut state.settings;
-    match action {
-        Action::LineMode if state.view == ViewKind::Flows => {
-            settings.lines = match settings.lines {
-                Lines::Two => Lines::One,
-                Lines::One => Lines::Sent,
-                Lines::Sent => Lines::Received,
-                Lines::Received => Lines::Two,
-            };
-        }
-        Action::Bars => {
-            settings.bars = match settings.bars {
-                BarStyle::Gradient => BarStyle::Solid,
-                BarStyle::Solid => BarStyle::Thin,
-                BarStyle::Thin => BarStyle::Ascii,
-                BarStyle::Ascii => BarStyle::Off,
-                BarStyle::Off => BarStyle::Gradient,
-            };
-            state.say(format!("bars: {}", format!("{:?}", state.settings.bars).to_lowercase()));
-        }
-        Action::Scale => {
-            settings.bar_scale = if settings.bar_scale == Scale::Log { Scale::Linear } else { Scale::Log };
-            state.say(if state.settings.bar_scale == Scale::Log {
-                "bars: logarithmic"
-            } else {
-                "bars: linear"
-            });
-        }
-        Action::BarWindow => {
-            let next = (settings.bar_window.index() + 1) % Window::ALL.len();
-            settings.bar_window = Window::ALL[next];
-            state.say(format!("bars: average of {} s", state.settings.bar_window.seconds()));
-        }
-        Action::Unit => settings.unit = if settings.unit == Unit::Bits { Unit::Bytes } else { Unit::Bits },
-        Action::Prefix => {
-            settings.prefix = if settings.prefix == Prefix::Si { Prefix::Iec } else { Prefix::Si };
-            state.say(if state.settings.prefix == Prefix::Si { "1 k is 1000" } else { "1 k is 1024" });
-        }
-        Action::Header => settings.header = !settings.header,
-        Action::Totals => settings.totals = !settings.totals,
-        Action::Graph => settings.graph = !settings.graph,
-        Action::Border => settings.border = !settings.border,
-        Action::Tooltips => {
-            settings.tooltips = !settings.tooltips;
-            let tooltips = if settings.tooltips { "tooltips: right click" } else { "tooltips: off" };
-            state.say(tooltips);
-        }
-        // It says so in the help; in other views a row is one line anyway.
-        _ => {}
-    }
 }
