@@ -45,6 +45,9 @@ pub(super) fn change(state: &mut State, action: Action) {
             settings.prefix = if settings.prefix == Prefix::Si { Prefix::Iec } else { Prefix::Si };
             state.say(if state.settings.prefix == Prefix::Si { "1 k is 1000" } else { "1 k is 1024" });
         }
+        Action::Hosts => settings.hosts = !settings.hosts,
+        Action::Services => settings.services = !settings.services,
+        Action::Ports => settings.ports = !settings.ports,
         Action::Header => settings.header = !settings.header,
         Action::Totals => settings.totals = !settings.totals,
         Action::Graph => settings.graph = !settings.graph,

@@ -141,16 +141,8 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
     }
     match popup {
         Popup::Help(help) => {
-            if key.code == KeyCode::Char('/') {
-                help.typing = true;
-            } else if asked == Some(Action::Back) && !help.search.is_empty() {
-                *help = Help::default();
-            } else if matches!(asked, Some(Action::Back | Action::Help)) {
+            if help.press(key, asked) {
                 state.popup = None;
-            } else {
-                let mut list = List { index: help.offset };
-                list.step(steps(asked), BINDINGS.len() + 1);
-                help.offset = list.index;
             }
             None
         }
@@ -197,6 +189,24 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
             let closes = matches!(asked, Some(Action::Back | Action::Open) | None);
             asked.filter(|_| !closes).and_then(|action| update(state, action, snapshot))
         }
+    }
+}
+
+impl Help {
+    /// Takes a key that is not typed into the search; `true` when it closes the help.
+    fn press(&mut self, key: &KeyEvent, asked: Option<Action>) -> bool {
+        if key.code == KeyCode::Char('/') {
+            self.typing = true;
+        } else if asked == Some(Action::Back) && !self.search.is_empty() {
+            *self = Self::default();
+        } else if matches!(asked, Some(Action::Back | Action::Help)) {
+            return true;
+        } else {
+            let mut list = List { index: self.offset };
+            list.step(steps(asked), BINDINGS.len() + 1);
+            self.offset = list.index;
+        }
+        false
     }
 }
 

@@ -195,7 +195,8 @@ impl State {
 
     /// How cells are written.
     pub(super) fn notation(&self) -> Notation {
-        Notation { units: self.settings.units(), ..Notation::default() }
+        let Settings { hosts, services, ports, .. } = self.settings;
+        Notation { units: self.settings.units(), hosts, services, ports }
     }
 
     /// The order does not follow the rates.

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// How far back it goes.
-pub(super) const SPAN: Duration = Duration::from_secs(120);
+pub(super) const SPAN: Duration = Duration::from_mins(2);
 /// Rows that are kept of a snapshot, of processes and of flows each.
 const ROWS: usize = 1024;
 

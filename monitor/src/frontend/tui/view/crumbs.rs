@@ -39,8 +39,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         if place > 0 {
             pen.put(sign, theme.dim);
         }
-        let room = pen.room();
-        pen.put(&glyphs.fit_middle(part, room), if place == last { theme.strong } else { theme.key });
+        let left = pen.room();
+        pen.put(&glyphs.fit_middle(part, left), if place == last { theme.strong } else { theme.key });
     }
     Pen::new(buffer, corner, 0).put(&wanted, theme.warning);
 }
@@ -72,7 +72,7 @@ fn titles(width: u16, state: &State) -> Vec<(ViewKind, String)> {
     let views = state.views();
     let shown = views.iter().position(|view| *view == state.view).unwrap_or(0);
     let rows = count(state.listing().len() as u64);
-    let titled = |title: fn(ViewKind) -> &'static str| -> Vec<(ViewKind, String)> {
+    let written = |title: fn(ViewKind) -> &'static str| -> Vec<(ViewKind, String)> {
         let one = |view: &ViewKind| match title(*view) {
             title if *view == state.view => (*view, format!("{title} {rows}")),
             title => (*view, title.to_owned()),
@@ -82,9 +82,9 @@ fn titles(width: u16, state: &State) -> Vec<(ViewKind, String)> {
     let fits = |titles: &[(ViewKind, String)]| {
         titles.iter().map(|(_, title)| title.width() + 2).sum::<usize>() <= usize::from(width)
     };
-    let mut titles = titled(ViewKind::title);
+    let mut titles = written(ViewKind::title);
     if !fits(&titles) {
-        titles = titled(path::short);
+        titles = written(path::short);
     }
     let mut first = 0;
     while !fits(&titles[first..]) && first < shown {

@@ -73,7 +73,7 @@ fn process(text: &mut Text<'_>, row: &ProcessRow, ctx: &Ctx<'_>) {
     }
     let mut who = format!("{}, pid {}", ctx.glyphs.escape(&row.process), id.pid);
     if let Some(start) = row.start {
-        who += &format!(", started {} ago", ago(start, ctx.snapshot));
+        who = format!("{who}, started {} ago", ago(start, ctx.snapshot));
     }
     text.entry("process", LABEL, &[(&who, ctx.theme.strong)]);
     if let Some(exited) = row.exited {
@@ -143,7 +143,7 @@ fn flow(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
     let mut times =
         format!("first {} ago, last {} ago", ago(row.first, ctx.snapshot), ago(row.last, ctx.snapshot));
     if let Some(closed) = row.closed {
-        times += &format!(", closed {} ago", ago(closed, ctx.snapshot));
+        times = format!("{times}, closed {} ago", ago(closed, ctx.snapshot));
     }
     text.entry("seen", LABEL, &[(&times, theme.plain)]);
     let Attribution { owner, method, confidence, reason } = &row.attribution;
@@ -205,14 +205,12 @@ fn moved(text: &mut Text<'_>, detail: &Detail, width: u16, ctx: &Ctx<'_>) {
         ("tx", sums.windows.tx, total.tx_bytes, peaks.map(|peaks| peaks.1), ctx.theme.tx),
     ];
     for (name, rates, bytes, peak, style) in directions {
-        let mut line = String::new();
-        for window in Window::ALL {
-            line += &format!("{}s {} ", window.seconds(), units.rate(rates[window.index()]));
-        }
-        if let Some(peak) = peak {
-            line += &format!("peak {} ", units.rate(peak));
-        }
-        line += &format!("total {}", units.bytes(bytes));
+        let averages =
+            Window::ALL.map(|window| format!("{}s {}", window.seconds(), units.rate(rates[window.index()])));
+        let peak = peak.map(|peak| format!("peak {}", units.rate(peak)));
+        let total = format!("total {}", units.bytes(bytes));
+        let line: Vec<String> = averages.into_iter().chain(peak).chain([total]).collect();
+        let line = line.join(" ");
         text.entry(name, LABEL, &[(&line, style)]);
     }
     if width < BESIDE {
