@@ -102,9 +102,9 @@ fn the_mouse_sorts_selects_and_opens_and_is_given_back() {
     let (line, column) = place(&terminal.screen(), "client");
     click(&terminal, column, line);
     click(&terminal, column, line);
-    terminal.until_drawn("a double click opens", |screen| screen.contains("row ─"));
+    terminal.until_drawn("a double click opens", |screen| screen.contains("Processes › client["));
     terminal.press("Escape");
-    terminal.until_drawn("Esc closes", |screen| !screen.contains("row ─"));
+    terminal.until_drawn("Esc goes back", |screen| !screen.contains("Processes ›"));
     terminal.press("M");
     terminal.until_drawn("M gives the mouse back", |_| !terminal.mouse());
     terminal.press("q");
