@@ -178,21 +178,16 @@ fn the_graph_and_sparklines_show_what_was() {
     for sequence in 10..40 {
         let mut snapshot = Snapshot { sequence, ..busy() };
         snapshot.totals.interval.rx_bytes = sequence * 1000;
-        let rows = screen.state.looked_at(&snapshot);
-        screen.state.history.take(&snapshot, rows.into_iter());
+        screen.state.remember(&Arc::new(snapshot.clone()));
         screen.show(snapshot);
     }
     insta::assert_debug_snapshot!("graph_120x30", screen.draw());
     screen.press(KeyCode::Enter);
     assert!(screen.text().contains("last 30    ██████████"), "{}", screen.text());
     screen.press(KeyCode::Esc);
-    let with = screen.state.looked_at(&screen.snapshot).len();
+    let with = screen.state.looked_at().len();
     screen.press(KeyCode::Char('v'));
-    assert_eq!(
-        screen.state.looked_at(&screen.snapshot).len(),
-        with + 4,
-        "without the graph there is more room"
-    );
+    assert_eq!(screen.state.looked_at().len(), with + 4, "without the graph there is more room");
 }
 
 #[test]
@@ -218,7 +213,7 @@ fn pinned_rows_stay_on_top_of_any_order() {
         snapshot((1u32..).zip(rates).map(row).collect(), vec![])
     };
     let mut screen = Screen::new(order([3000, 2000, 1000]), (80, 24)).type_in("GF");
-    let first = |screen: &Screen| screen.state.select(&screen.snapshot, 1).rows[0].name().to_owned();
+    let first = |screen: &Screen| screen.state.select(1).rows[0].name().to_owned();
     assert_eq!(first(&screen), "p3");
     assert!(screen.selected().contains("p3"), "the selection goes with it");
     screen.show(order([1000, 9000, 10]));
@@ -243,7 +238,7 @@ fn columns_are_sorted_by_from_left_to_right_and_back() {
     assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(ColumnId::Process), false));
     screen.press(KeyCode::Char('<'));
     screen.press(KeyCode::Char('<'));
-    assert_eq!(screen.state.sort, SortKey::Column(ColumnId::Exe));
+    assert_eq!(screen.state.sort, SortKey::Column(ColumnId::Command));
 }
 
 #[test]
@@ -298,6 +293,34 @@ fn bars_follow_style_scale_window_and_maximum() {
     assert!(shades.len() > 4, "{shades:?}");
     screen = screen.type_in("ww");
     assert_eq!(screen.state.settings.bar_window, Window::Forty);
+}
+
+#[test]
+fn names_of_hosts_and_services_and_ports_come_and_go() {
+    let mut snapshot = busy();
+    let hosts = [("93.184.216.34".parse().unwrap(), "example.org".into())].into();
+    let services = [((crate::model::Protocol::TCP, 443), "https".into())].into();
+    snapshot.names = Arc::new(crate::model::Names { hosts, services: Arc::new(services) });
+    let mut screen = Screen::new(snapshot, (120, 30)).type_in("\t");
+    assert!(screen.text().contains("10.0.0.5:https") && screen.text().contains("example.org:52211"));
+    screen.press(KeyCode::Char('n'));
+    assert!(screen.text().contains("93.184.216.34:52211"), "{}", screen.text());
+    screen.press(KeyCode::Char('N'));
+    assert!(screen.text().contains("10.0.0.5:443"), "{}", screen.text());
+    screen.press(KeyCode::Char('p'));
+    assert!(screen.text().contains("93.184.216.34 ") && !screen.text().contains(":443"), "{}", screen.text());
+    let kept = screen.state.kept();
+    assert!(!kept.hosts && !kept.services && !kept.ports);
+}
+
+#[test]
+fn units_are_those_that_were_asked_for() {
+    let mut screen = Screen::new(busy(), (120, 30));
+    assert!(screen.text().contains("212Mb/s"));
+    screen.press(KeyCode::Char('B'));
+    assert!(screen.text().contains("26.5MB/s"), "{}", screen.text());
+    screen.press(KeyCode::Char('u'));
+    assert!(screen.text().contains("25.3MiB/s"), "{}", screen.text());
 }
 
 #[test]
@@ -416,7 +439,7 @@ fn bytes_of_frames((width, height): (u16, u16), theme: &str) -> [usize; 3] {
         snapshot((1..500).map(row).collect(), vec![])
     };
     [0, 123_456, 123_456].map(|shift| {
-        let snapshot = rows(shift);
+        let snapshot = Arc::new(rows(shift));
         state.settle(&snapshot, page(Rect::new(0, 0, width, height), &state, &snapshot));
         counter.0.set(0);
         let ctx = Ctx { state: &state, snapshot: &snapshot, theme: &theme, glyphs: &glyphs };

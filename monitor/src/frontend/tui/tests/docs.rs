@@ -59,10 +59,8 @@ fn docs_screens_show_every_view() {
     );
     for view in ViewKind::ALL {
         let mut screen = Screen::new(busy(), (100, 20));
-        for _ in 0..view as usize {
-            screen.press(KeyCode::Tab);
-        }
-        assert_eq!(screen.state.view, view, "Tab goes through every view in the order of the tabs");
+        screen.state.view = view;
+        screen.settle();
         picture(&mut page, view.title(), &screen);
     }
     for (title, keys, size) in PICTURES {
