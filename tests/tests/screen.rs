@@ -41,6 +41,16 @@ fn a_signal_leaves_a_sane_terminal() {
     }
 }
 
+/// crossterm's reader never returns from a terminal that is gone; a lost connection must not leave a busy program.
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn a_terminal_that_goes_away_ends_it() {
+    let mut scene = Scene::new();
+    let terminal = open(&scene, 80, 24, &[]);
+    until_it_shows_the_client(&terminal, &mut scene);
+    terminal.hang_up();
+}
+
 /// MONITOR_TEST_PANIC is heeded by debug builds only.
 fn panic_in(place: &str) {
     let scene = Scene::new();
@@ -76,9 +86,10 @@ fn a_terminal_too_small_is_survived_and_outgrown() {
     assert_eq!(terminal.ended_sane().0, 0);
 }
 
-/// A left click at a column and a line from 1, pressed and let go.
-fn click(terminal: &Terminal, column: usize, line: usize) {
-    terminal.send(&format!("\x1b[<0;{column};{line}M\x1b[<0;{column};{line}m"));
+/// Left clicks at a column and a line from 1, pressed and let go.
+fn click(terminal: &Terminal, column: usize, line: usize, times: usize) {
+    // At once: two clicks are a double click only while the time between them is short.
+    terminal.send(&format!("\x1b[<0;{column};{line}M\x1b[<0;{column};{line}m").repeat(times));
 }
 
 /// The line and column, from 1, of a text on the screen.
@@ -97,14 +108,13 @@ fn the_mouse_sorts_selects_and_opens_and_is_given_back() {
     assert!(terminal.mouse());
     let screen = terminal.screen();
     let (line, column) = place(&screen, "PROCESS");
-    click(&terminal, column, line);
+    click(&terminal, column, line, 1);
     terminal.until_drawn("a click on a title sorts", |screen| screen.contains("sort process"));
     let (line, column) = place(&terminal.screen(), "client");
-    click(&terminal, column, line);
-    click(&terminal, column, line);
-    terminal.until_drawn("a double click opens", |screen| screen.contains("row ─"));
+    click(&terminal, column, line, 2);
+    terminal.until_drawn("a double click opens", |screen| screen.contains("Processes › client["));
     terminal.press("Escape");
-    terminal.until_drawn("Esc closes", |screen| !screen.contains("row ─"));
+    terminal.until_drawn("Esc goes back", |screen| !screen.contains("Processes ›"));
     terminal.press("M");
     terminal.until_drawn("M gives the mouse back", |_| !terminal.mouse());
     terminal.press("q");
