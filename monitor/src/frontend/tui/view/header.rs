@@ -125,7 +125,7 @@ fn warning(what: &str, why: &str, fix: &str, room: u16, ctx: &Ctx<'_>) -> String
 /// ` rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak  402Mb/s   total 11.8GB`
 pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let totals = &ctx.snapshot.totals;
-    let filtered = ctx.state.filter.as_ref().map(|_| ctx.state.listing().sums());
+    let filtered = ctx.state.is_filtered().then(|| ctx.state.listing().sums());
     let (windows, total) =
         filtered.map_or((&totals.windows, &totals.total), |sums| (&sums.windows, &sums.total));
     let (theme, units) = (ctx.theme, ctx.state.notation().units);
