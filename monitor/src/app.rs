@@ -7,6 +7,7 @@
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
 use crate::engine::{Command, Ending, Engine, EngineOptions};
 use crate::frontend::{self, Frontend};
+use crate::query::Choice;
 use crate::source::{Source, SourceError};
 use anyhow::{Context, Result, anyhow};
 use clap::{CommandFactory, Parser};
@@ -69,7 +70,9 @@ fn run(cli: &Cli) -> Result<Ending> {
     let (feed, control, running) = engine.into_parts();
     let frontend: Box<dyn Frontend> = match output {
         Output::Screen => {
-            let options = frontend::TuiOptions { settings, catalog, caller, file: file.ok() };
+            let Choice { filter, prefixes, .. } = choice;
+            let file = file.ok();
+            let options = frontend::TuiOptions { settings, filter, prefixes, catalog, caller, file };
             Box::new(frontend::Tui::new(options))
         }
         Output::Json => Box::new(frontend::Json::new(choice, false)),
