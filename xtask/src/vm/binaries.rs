@@ -44,6 +44,7 @@ pub(super) fn build(project: &Project) -> Result<Binaries> {
     let directory = project.target.join(TRIPLE).join("release");
     let mut files = vec![("monitor".to_owned(), directory.join("monitor"))];
     let mut tests = cargo(project, &["test", "--no-run", "--package", "monitor-tests"]);
+    tests.args(TESTS.iter().flat_map(|(name, _)| ["--test", name]));
     let messages = shell::capture(tests.arg("--message-format=json-render-diagnostics"))?;
     for helper in ["traffic", "actor"] {
         files.push((helper.to_owned(), directory.join(helper)));
