@@ -23,6 +23,7 @@ impl fmt::Display for Expr {
                 let values: Vec<String> = values.iter().map(|value| written(value, Some(*field))).collect();
                 write!(f, "{}:{}", field.spec().name, values.join(","))
             }
+            Self::Of(..) => f.write_str("(the row that was opened)"),
             Self::Amount(quantity, comparison, amount) => {
                 write!(f, "{}{}{}", quantity.name(), comparison.name(), scaled(*quantity, *amount))
             }
@@ -44,7 +45,7 @@ fn joined(f: &mut fmt::Formatter<'_>, parts: &[Expr], with: &str) -> fmt::Result
 fn nested(f: &mut fmt::Formatter<'_>, part: &Expr) -> fmt::Result {
     match part {
         Expr::And(_) | Expr::Or(_) => write!(f, "({part})"),
-        Expr::Not(_) | Expr::Bare(_) | Expr::Is(..) | Expr::Amount(..) => write!(f, "{part}"),
+        Expr::Not(_) | Expr::Bare(_) | Expr::Is(..) | Expr::Of(..) | Expr::Amount(..) => write!(f, "{part}"),
     }
 }
 
@@ -90,7 +91,7 @@ fn is_plain(word: &str, field: Option<Field>) -> bool {
     let harmless = |c: char| {
         c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+' | '%' | '*' | '~' | '/')
     };
-    let starts = word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let starts = word.starts_with(|c: char| c.is_ascii_alphabetic());
     let is_keyword = ["and", "or", "not"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
     let is_user = field.is_some_and(|field| field.spec().takes == Takes::Whole);
     let is_number = is_user && !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
