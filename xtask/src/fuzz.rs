@@ -100,11 +100,11 @@ fn search(project: &Project, targets: &[&str], bounds: &[String], keep: bool) ->
 fn build(project: &Project) -> Result<PathBuf> {
     let host = host(project)?;
     let target = project.target.join("fuzz");
-    let mut build = project.cargo();
-    build.args(["build", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
+    let mut cargo = project.cargo();
+    cargo.args(["build", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
     // With --target the flags are not for build scripts and macros.
-    build.env("RUSTFLAGS", COVERAGE).env("CARGO_TARGET_DIR", &target).env_remove("CARGO_ENCODED_RUSTFLAGS");
-    shell::run(&mut build)?;
+    cargo.env("RUSTFLAGS", COVERAGE).env("CARGO_TARGET_DIR", &target).env_remove("CARGO_ENCODED_RUSTFLAGS");
+    shell::run(&mut cargo)?;
     let built = target.join(host).join("debug");
     if TARGETS.iter().any(|target| !Path::new(&built.join(target)).is_file()) {
         bail!("the fuzz targets were built, but not into {}", built.display());
