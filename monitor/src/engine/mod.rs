@@ -13,7 +13,7 @@ pub use command::{Command, Control, Snapshots};
 pub use replay::Pace;
 
 use crate::attribution::Attributor;
-use crate::model::{Batch, FlowId, Inspected, Mono, Snapshot};
+use crate::model::{Batch, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
 use crate::resolve::Resolver;
 use crate::source::{Recording, Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
@@ -148,13 +148,16 @@ struct Loop {
     own: own::Own,
     /// The flow that somebody looks at.
     inspect: Option<FlowId>,
+    /// The process whose sockets somebody looks at.
+    listed: Option<ProcessId>,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
         let inspected = self.inspect.map(|flow| Inspected { flow, socket: self.source.inspect(&flow) });
-        Snapshot { wall: clock::wall(), own: self.own.read(), inspected, ..snapshot }
+        let held = self.listed.map(|process| HeldSockets { process, sockets: self.source.sockets(process) });
+        Snapshot { wall: clock::wall(), own: self.own.read(), inspected, held, ..snapshot }
     }
 
     /// Drains the source into the table.
@@ -222,6 +225,7 @@ where
         boot: clock::Boot::default(),
         own: own::Own::default(),
         inspect: None,
+        listed: None,
     };
     #[cfg(debug_assertions)]
     test_panic();
@@ -257,6 +261,7 @@ where
                     eager = false;
                 }
                 Some(Command::Inspect(flow)) => engine.inspect = flow,
+                Some(Command::ListSockets(process)) => engine.listed = process,
                 Some(Command::Measure(on)) => {
                     engine.source.measure(on);
                     engine.own.look_closer(on);

@@ -107,7 +107,7 @@ impl Replay {
                     Some(Command::Clear) => self.table.clear(),
                     Some(Command::Interval(interval)) => self.interval = interval,
                     // There are no sockets, and no kernel program runs.
-                    Some(Command::Inspect(_) | Command::Measure(_)) => {}
+                    Some(Command::Inspect(_) | Command::ListSockets(_) | Command::Measure(_)) => {}
                 },
             }
         }
