@@ -5,6 +5,7 @@
 
 use super::dissect::{Packet, Passage};
 use crate::model::{Endpoint, Protocol};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -37,11 +38,15 @@ impl Sum {
     }
 }
 
+/// By conversation. Hashing is most of what a packet costs here; this is fast and has a seed, so that a sender cannot
+/// choose what collides.
+pub(super) type Sums = HashMap<Conversation, Sum, RandomState>;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Tally {
     capacity: usize,
-    sums: HashMap<Conversation, Sum>,
+    sums: Sums,
     /// What found no room, by whether the link layer said that it was sent.
     overflow: [Sum; 2],
     pieces: Pieces,
@@ -50,7 +55,7 @@ pub(super) struct Tally {
 /// What a tally held.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    pub(super) sums: HashMap<Conversation, Sum>,
+    pub(super) sums: Sums,
     /// What found no room: received (or not known) and sent.
     pub(super) overflow: [Sum; 2],
 }
@@ -59,7 +64,7 @@ impl Tally {
     /// With room for so many conversations between two takes.
     pub(super) fn new(capacity: usize) -> Self {
         let pieces = Pieces::default();
-        Self { capacity, sums: HashMap::new(), overflow: [Sum::default(); 2], pieces }
+        Self { capacity, sums: Sums::default(), overflow: [Sum::default(); 2], pieces }
     }
 
     /// Counts a packet of an interface.
@@ -90,7 +95,7 @@ impl Tally {
     /// Takes everything out.
     pub(super) fn take(&mut self) -> Taken {
         // As much room as was needed, so that it does not grow anew each time.
-        let room = HashMap::with_capacity(self.sums.len());
+        let room = Sums::with_capacity_and_hasher(self.sums.len(), RandomState::default());
         Taken { sums: std::mem::replace(&mut self.sums, room), overflow: std::mem::take(&mut self.overflow) }
     }
 }
