@@ -261,7 +261,7 @@ fn changed(cookie: u64, netns: u64, method: u8, flags: u8, claimant: &Claimant) 
 
 /// Writes the process table. False where it is full.
 #[inline(always)]
-pub fn describe(claimant: &Claimant, now: u64) -> bool {
+fn describe(claimant: &Claimant, now: u64) -> bool {
     if claimant.flags & OWNER_KERNEL != 0 {
         return true;
     }
@@ -358,6 +358,12 @@ pub unsafe fn seed(sk: *mut c_void, cookie: u64, netns: u64, claimant: &Claimant
             set(owner, cookie, CLAIM_SEED, &nobody);
         }
     }
+}
+
+/// Whether it is a kernel thread.
+#[inline(always)]
+pub fn is_kernel(claimant: &Claimant) -> bool {
+    claimant.flags & OWNER_KERNEL != 0
 }
 
 /// The start time of a claimant, ns since boot; 0 where unknown.

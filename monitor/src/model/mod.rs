@@ -9,6 +9,7 @@ mod flow;
 mod health;
 mod identity;
 mod interface;
+mod life;
 mod mono;
 mod names;
 mod owner;
@@ -23,6 +24,7 @@ pub use identity::{Ancestor, Container, Identity, Pod};
 pub use interface::{
     DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unit, Unseen, socket_parts,
 };
+pub use life::{Born, Executed, Life};
 pub use mono::Mono;
 pub use names::Names;
 pub use owner::{Attribution, Confidence, Method, ProcessId};

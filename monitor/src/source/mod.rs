@@ -3,7 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod ebpf;
 
-use crate::model::{Batch, Mono};
+use crate::model::{Batch, Life, Mono};
 use std::fmt;
 
 /// Something that observes traffic.
@@ -17,6 +17,12 @@ pub trait Source: Send {
 
     /// Whether a poll right now would save flow detail that a later one would find lost. Cheap.
     fn urgent(&self) -> bool;
+
+    /// Appends what happened to processes since it was last asked, in order. Cheap: it is asked ten times a second, and
+    /// after every poll. A source that does not see it appends nothing.
+    fn lives(&mut self, out: &mut Vec<Life>) {
+        let _ = out;
+    }
 
     /// Stops observing and appends all that is left, so that nothing counted is lost.
     ///

@@ -7,6 +7,7 @@
 use super::Options;
 use super::btf;
 use super::cgroup::Target;
+use super::lives::Lives;
 use super::programs::{Kind, PROGRAMS, Spec};
 use super::{in_initial_pid_namespace, seed, sock_diag};
 use crate::model::{Degradation, Loaded, ProgramHealth};
@@ -41,6 +42,8 @@ pub(super) struct Loaders {
     pub seeds: Vec<SeedRecord>,
     /// The seed ran, twice.
     pub seeded: bool,
+    /// The processes that were there, and what became of processes since.
+    pub lives: Lives,
 }
 
 /// Loads and attaches everything to `target`.
@@ -65,7 +68,7 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
         if !options.tracing {
             degraded.push(no_perfmon());
         }
-        let ebpf = object(&kernel, target, options, &mut degraded)?;
+        let mut ebpf = object(&kernel, target, options, &mut degraded)?;
         let kernel_btf = match kernel_btf.join() {
             Ok(Ok(btf)) if offsets.is_some() => Some(btf),
             Ok(parsed) => {
@@ -74,7 +77,9 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
             }
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
+        let lives = Lives::open(&mut ebpf)?;
+        let mut loaders =
+            Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false, lives };
         let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
         attach_all(&mut loaders, target, options, kernel_btf.as_ref(), by_procfs)?;
         Ok(loaders)
@@ -252,6 +257,7 @@ fn attach_all(
     }
     passes += usize::from(seed::run(loaders, by_procfs));
     loaders.seeded = passes == 2;
+    loaders.lives.count(&mut loaders.ebpf);
     Ok(())
 }
 
@@ -337,7 +343,7 @@ fn counter_error(spec: &Spec, refusal: &Refusal) -> SourceError {
 
 /// Without `cap_perfmon` or without BTF one degradation, already there, tells of all programs that need it.
 fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> Option<Degradation> {
-    if !tracing || (!has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed)) {
+    if !tracing || (!has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed | Kind::Census)) {
         return None;
     }
     Some(Degradation {

@@ -8,6 +8,7 @@ mod btf;
 mod cgroup;
 mod decode;
 mod interface;
+mod lives;
 mod load;
 mod old_netns;
 mod programs;
@@ -15,7 +16,7 @@ mod seed;
 mod seed_procfs;
 mod sock_diag;
 
-use crate::model::{Backend, Batch, Degradation, Health, Loaded, MapHealth, Mono, Unplaced};
+use crate::model::{Backend, Batch, Degradation, Health, Life, Loaded, MapHealth, Mono, Unplaced};
 use crate::source::{Source, SourceError};
 use aya::Ebpf;
 use aya::maps::MapData;
@@ -69,6 +70,7 @@ pub struct EbpfSource {
     active: u32,
     polled: Mono,
     seeds: Vec<abi::SeedRecord>,
+    lives: lives::Lives,
     sight: decode::Sight,
     /// Netns cookies of sockets older than the programs, by socket cookie, for kernels whose packet hooks cannot tell.
     netns: HashMap<u64, u64>,
@@ -127,6 +129,7 @@ impl EbpfSource {
             active: 0,
             polled: now,
             seeds: loaded.seeds,
+            lives: loaded.lives,
             sight,
             netns,
             interfaces: old_netns::Interfaces::if_needed(),
@@ -306,6 +309,12 @@ impl EbpfSource {
             "more processes claimed sockets in one interval than the process table holds",
             &raise,
         );
+        self.degrade(
+            sum(|stats| stats.lives_full) > 0,
+            "some processes that ended at once are not fully named",
+            "more programs were started in a moment than the kernel's buffer holds",
+            "none",
+        );
         Ok(())
     }
 
@@ -365,6 +374,10 @@ impl Source for EbpfSource {
             stats.map_or(0, |stats| stats.inserts) >= u64::from(self.capacity / 2)
         };
         filling(names::STATS) || (self.view.active() && (filling(names::TAP_STATS) || self.view.urgent()))
+    }
+
+    fn lives(&mut self, out: &mut Vec<Life>) {
+        self.lives.take(out);
     }
 
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
