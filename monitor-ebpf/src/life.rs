@@ -187,10 +187,8 @@ unsafe fn file(record: *mut Executed, binprm: *const u8) {
     if offsets.binprm_file != 0 && offsets.file_inode != 0 && offsets.inode_sb != 0 && offsets.sb_dev != 0 {
         // SAFETY: the caller's; the file is open until the tracepoint is over.
         unsafe {
-            let inode = field::<*const u8>(
-                field::<*const u8>(binprm, offsets.binprm_file),
-                offsets.file_inode,
-            );
+            let inode =
+                field::<*const u8>(field::<*const u8>(binprm, offsets.binprm_file), offsets.file_inode);
             ino = field::<u64>(inode, offsets.inode_ino);
             dev = field::<u32>(field::<*const u8>(inode, offsets.inode_sb), offsets.sb_dev);
         }

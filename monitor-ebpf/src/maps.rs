@@ -6,8 +6,8 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use core::ptr;
 use monitor_common::{
     ABI_VERSION, CLAIM_CAPACITY, Claim, ClaimKey, ClaimStats, Counters, DEFAULT_CAPACITY, FlowKey, FlowValue,
-    HalfStats, LIVES_BYTES, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey, TapKey, TapOverflowKey,
-    TapValue, Tuple, WireKey,
+    HalfStats, LIVES_BYTES, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey, TapKey,
+    TapOverflowKey, TapValue, Tuple, WireKey,
 };
 
 /// Half A of the flow table. Written by `account` while active, drained by userspace while retired.

@@ -5,7 +5,7 @@
 //! this thread; 7. the engine's end; 8. only then errors are printed, on a terminal that is a terminal again.
 
 use crate::config::{Cli, Output};
-use crate::engine::{Command, Ending, Engine, EngineOptions};
+use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions};
 use crate::frontend::{self, Frontend};
 use crate::source::{Source, SourceError};
 use anyhow::{Context, Result, anyhow};
@@ -38,8 +38,14 @@ fn run(cli: &Cli) -> Result<Ending> {
     let open = preflight(cli)?;
     restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
-    let options =
-        EngineOptions { interval: cli.interval, duration: cli.stop_after(), eager: output == Output::Screen };
+    let resolve = ResolveOptions {
+        hosts: !cli.no_dns,
+        services: !cli.no_port_names,
+        hash: cli.sha256,
+        root: cli.state_root.clone(),
+    };
+    let eager = output == Output::Screen;
+    let options = EngineOptions { interval: cli.interval, duration: cli.stop_after(), eager, resolve };
     let engine = Engine::start(open, options).context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
     let shown = frontend(cli, output).run(feed, control.clone());

@@ -50,6 +50,18 @@ pub struct Cli {
     #[arg(short = 'p', long, requires = "interface")]
     pub promiscuous: bool,
 
+    /// Do not ask for the names of hosts (reverse DNS, the hosts file)
+    #[arg(short = 'n', long)]
+    pub no_dns: bool,
+
+    /// Show ports as numbers and not by the names of their services
+    #[arg(short = 'N', long)]
+    pub no_port_names: bool,
+
+    /// Hash the executable of every process that moves bytes (SHA-256)
+    #[arg(long)]
+    pub sha256: bool,
+
     /// Flows that one interval can hold, per half of the double buffer; more than that keep their owner, not their flow
     #[arg(long, value_name = "ROWS", default_value_t = DEFAULT_CAPACITY,
           value_parser = clap::value_parser!(u32).range(i64::from(CAPACITY_RANGE.0)..=i64::from(CAPACITY_RANGE.1)))]
@@ -66,6 +78,10 @@ pub struct Cli {
     /// Treat a kernel program as refused (for tests of degraded operation)
     #[arg(long, value_name = "PROGRAM", hide = true)]
     pub refuse: Vec<String>,
+
+    /// Look for the files of users, packages and container runtimes below this directory (for tests)
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub state_root: PathBuf,
 }
 
 const EXIT_CODES: &str = "\

@@ -1,6 +1,6 @@
 //! What crosses between the engine thread and a frontend.
 
-use crate::model::Snapshot;
+use crate::model::{ProcessId, Snapshot};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
+    /// Hash the executable of this process; the sum is in a later snapshot ([`crate::model::Identity::sha256`]).
+    Hash(ProcessId),
 }
 
 /// Snapshots, oldest first, from a channel with room for one: while a frontend has not taken the last one, the engine

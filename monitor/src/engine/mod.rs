@@ -10,6 +10,7 @@ pub use clock::now;
 pub use command::{Command, Control, Snapshots};
 
 use crate::model::{Batch, Mono, Snapshot};
+pub use crate::resolve::ResolveOptions;
 use crate::resolve::Resolver;
 use crate::source::{Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
@@ -29,7 +30,7 @@ const LAST_WITHIN: Duration = Duration::from_secs(2);
 const EAGER_TICK: Duration = Duration::from_millis(80);
 
 /// How the engine runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// Between snapshots.
     pub interval: Duration,
@@ -37,6 +38,8 @@ pub struct EngineOptions {
     pub duration: Option<Duration>,
     /// A snapshot as soon as the source is open, and one soon after, for a person who waits.
     pub eager: bool,
+    /// What is to be named.
+    pub resolve: ResolveOptions,
 }
 
 /// Why the engine ended.
@@ -113,22 +116,30 @@ struct Loop {
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
-        Snapshot { wall: clock::wall(), ..snapshot }
+        Snapshot { wall: clock::wall(), names: self.resolver.names(), ..snapshot }
     }
 
     /// Drains the source into the table.
     fn drain(&mut self) -> Result<(), SourceError> {
         let mut batch = Batch::default();
         let result = self.source.poll(clock::now(), &mut batch);
-        self.take(batch);
+        self.take(batch, false);
         result
     }
 
-    fn take(&mut self, mut batch: Batch) {
+    fn take(&mut self, mut batch: Batch, last: bool) {
         batch.gone = self.resolver.gone(self.table.sharers());
-        self.resolver.complete(&mut batch);
+        self.attend();
+        self.resolver.complete(&mut batch, last);
         self.table.ingest(&batch);
         self.table.advance(batch.to);
+    }
+
+    /// Hands over what happened to processes: between two ticks more can happen than the kernel keeps.
+    fn attend(&mut self) {
+        let mut lives = Vec::new();
+        self.source.lives(&mut lives);
+        self.resolver.note(lives);
     }
 
     /// Drains and shows, unless the last snapshot still waits: then the next one covers this interval, too.
@@ -146,7 +157,7 @@ impl Loop {
     async fn finish(mut self) -> Result<(), SourceError> {
         let mut batch = Batch::default();
         let result = self.source.close(clock::now(), &mut batch);
-        self.take(batch);
+        self.take(batch, true);
         let snapshot = Arc::new(self.snapshot(true));
         let _ = timeout(LAST_WITHIN, self.snapshots.send(snapshot)).await;
         result
@@ -166,8 +177,8 @@ where
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let source = open(clock::now())?;
     let table = FlowTable::new(TableConfig::default(), clock::now());
-    let mut engine =
-        Loop { source, table, resolver: Resolver::new(), snapshots, boot: clock::Boot::default() };
+    let resolver = Resolver::new(options.resolve);
+    let mut engine = Loop { source, table, resolver, snapshots, boot: clock::Boot::default() };
     #[cfg(debug_assertions)]
     test_panic();
 
@@ -191,6 +202,7 @@ where
             signal = signals.next() => break Ending::Signal(signal),
             () = at(deadline) => break Ending::Done,
             command = commands.recv() => match command {
+                Some(Command::Hash(process)) => engine.resolver.hash(process),
                 Some(Command::Stop) | None => break Ending::Done,
             },
             _ = tick.tick() => {
@@ -199,8 +211,11 @@ where
                     tick.reset_at(opened + options.interval);
                 }
             }
-            _ = pressure.tick() => if engine.source.urgent() {
-                engine.drain()?;
+            _ = pressure.tick() => {
+                engine.attend();
+                if engine.source.urgent() {
+                    engine.drain()?;
+                }
             },
         }
     };

@@ -3,6 +3,7 @@
 //! Raw integers and raw names (JSON's own escaping only), UTC times, schema version 1: scripts rely on it, so fields
 //! are added and never renamed. No option changes a number here.
 
+mod identity;
 mod ledger;
 mod object;
 #[cfg(test)]

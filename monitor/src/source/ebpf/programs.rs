@@ -88,7 +88,12 @@ pub(super) const PROGRAMS: &[Spec] = &[
         "5.5",
         "a process whose parent ended before it was seen has init for a parent",
     ),
-    spec("sched_process_exit", Kind::Tracepoint, "5.5", "when a process ended is known to a few seconds only"),
+    spec(
+        "sched_process_exit",
+        Kind::Tracepoint,
+        "5.5",
+        "when a process ended is known to a few seconds only",
+    ),
     spec(
         "sock_send_length",
         Kind::Tracepoint,
@@ -114,7 +119,12 @@ pub(super) const PROGRAMS: &[Spec] = &[
         "the first bytes sent on a passed TCP socket stay with the previous owner",
     ),
     spec("task_file", Kind::Seed, "5.12", "sockets older than monitor are unknown until they are used"),
-    spec("task", Kind::Census, "5.8", "parents of processes older than monitor are known while they live only"),
+    spec(
+        "task",
+        Kind::Census,
+        "5.8",
+        "parents of processes older than monitor are known while they live only",
+    ),
     spec("frames", Kind::Tap, "4.10", "what no socket sees on Ethernet interfaces and lo is not counted"),
     spec("packets", Kind::Tap, "4.10", "what no socket sees on tun and tunnel interfaces is not counted"),
     spec("ingress", Kind::Count, "4.10", "nothing is counted"),
