@@ -16,11 +16,11 @@ pub use life::{
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
-/// Smallest and largest `--capacity`. The upper end is about 3.3 GB of kernel memory for both halves.
+/// Smallest and largest `--capacity`. The upper end is about 4 GB of kernel memory for both halves.
 pub const CAPACITY_RANGE: (u32, u32) = (64, 8_388_608);
 /// Rows of each overflow half: one per process that moved bytes while the flow half was full.
 pub const OVERFLOW_CAPACITY: u32 = 8_192;
@@ -45,6 +45,8 @@ pub mod names {
     pub const STATS: &str = "STATS";
     /// ARRAY of one u32: which half the programs write.
     pub const ACTIVE: &str = "ACTIVE";
+    /// CGROUP_ARRAY of one: the sub-tree that is looked at, where it is not the root.
+    pub const SCOPE: &str = "SCOPE";
     /// SK_STORAGE of `Owner`.
     pub const OWNERS: &str = "OWNERS";
     /// HASH, `ProcessKey` -> `Process`, drained every tick.
@@ -116,13 +118,17 @@ pub struct FlowKey {
     pub generation: u32,
     /// IP protocol number.
     pub protocol: u8,
-    /// 4 or 6: the version of the packet, whatever the family of the socket.
+    /// 4 or 6: the version of the packet, whatever the family of the socket; [`PACKET_SOCKET`].
     pub ip_version: u8,
     /// What the owner was worth when the packet passed: `STANDING_*`.
     pub standing: u8,
     /// Zero.
     pub pad: [u8; 5],
 }
+
+/// In [`FlowKey::ip_version`], which is `AF_PACKET` then: what a packet socket sent, as bytes accepted. Addresses, ports,
+/// protocol and interface are zero; the netns in the row is the socket's.
+pub const PACKET_SOCKET: u8 = 17;
 
 /// The owner claimed this very socket.
 pub const STANDING_FIRM: u8 = 0;
@@ -157,6 +163,29 @@ pub struct FlowValue {
     pub state: u8,
     /// Zero.
     pub pad: u8,
+    /// How the connection fares, where it is TCP.
+    pub tcp: TcpSample,
+}
+
+/// What `bpf_tcp_sock` said of a connection, at most once per 100 ms and row while its state stays the same. Two CPUs may
+/// write it at the same time: then fields are of two moments, microseconds apart.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpSample {
+    /// When, in jiffies; 0: never, for want of a round trip or of a connection.
+    pub sampled: u64,
+    /// Payload bytes acknowledged by the peer.
+    pub acked: u64,
+    /// Payload bytes received in order.
+    pub received: u64,
+    /// Smoothed round-trip time in units of 1/8 us, as the kernel keeps it.
+    pub srtt: u32,
+    /// Congestion window, segments.
+    pub cwnd: u32,
+    /// Segments sent again since the connection began.
+    pub retransmits: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 /// Key of the overflow table: one process and what its bytes were worth.
@@ -522,7 +551,8 @@ macro_rules! layout {
 layout! {
     Counters: 64;
     FlowKey: 64;
-    FlowValue: 88;
+    FlowValue: 128;
+    TcpSample: 40;
     OverflowKey: 16;
     HalfStats: 40;
     Owner: 32;
@@ -547,6 +577,7 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowKey, protocol) == 56);
     assert!(core::mem::offset_of!(FlowValue, netns) == 64);
     assert!(core::mem::offset_of!(FlowValue, uid) == 80);
+    assert!(core::mem::offset_of!(FlowValue, tcp) == 88);
     assert!(core::mem::offset_of!(Owner, method) == 24);
     assert!(core::mem::offset_of!(Claim, method) == 24);
 };

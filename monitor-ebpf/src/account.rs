@@ -7,6 +7,7 @@ use crate::maps::{
     ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAPPED, TOTALS, WIRE, global,
 };
 use crate::owner;
+use crate::tcp;
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
 use aya_ebpf::helpers::generated::{
     bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_cgroup_id, bpf_sk_fullsock,
@@ -45,11 +46,19 @@ pub fn add(counter: *mut u64, value: u64) {
 }
 
 /// What one packet adds.
-struct Amount {
+pub struct Amount {
     len: u64,
     /// Beyond `len` and one packet; zero for all but super-packets.
     gso_bytes: u64,
     gso_packets: u64,
+}
+
+impl Amount {
+    /// One buffer that goes over the wire as it is.
+    #[inline(always)]
+    pub const fn plain(len: u64) -> Self {
+        Self { len, gso_bytes: 0, gso_packets: 0 }
+    }
 }
 
 /// Room for a key or a value, aligned for whole words: the verifier refuses a misaligned store to the stack.
@@ -95,7 +104,7 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     // SAFETY: `skb` is the program's context.
     key.cookie = unsafe { bpf_get_socket_cookie(skb.cast()) };
     let socket = full_socket(skb);
-    let mut amount = Amount { len: u64::from(len), gso_bytes: 0, gso_packets: 0 };
+    let mut amount = Amount::plain(u64::from(len));
     // A connected socket knows its ends, and one plain packet needs no header lengths: nothing of it is read.
     // While interfaces are tapped a sent one is read all the same: what is on the wire can be another tuple.
     let tapped = global(&TAPPED) == 1 && direction == Direction::Egress;
@@ -287,12 +296,13 @@ fn into_row(
     direction: Direction,
     amount: &Amount,
 ) -> bool {
-    // Two lookups in the code, one at run time: with the map known at each, the kernel inlines it.
-    let row = if half == 0 { FLOWS_A.get_ptr_mut(key) } else { FLOWS_B.get_ptr_mut(key) };
-    if let Some(row) = row {
+    if let Some(row) = row(half, key) {
         // Last write wins: the latest state and method are what a reader wants.
         // SAFETY: a live row.
         unsafe {
+            if key.protocol == TCP {
+                tcp::sample(addr_of_mut!((*row).tcp), (*row).state != value.state, socket);
+            }
             (*row).state = value.state;
             (*row).method = value.method;
         }
@@ -300,6 +310,29 @@ fn into_row(
         return true;
     }
     describe(skb, socket, value);
+    if key.protocol == TCP {
+        // SAFETY: the value on the stack.
+        unsafe { tcp::sample(addr_of_mut!(value.tcp), true, socket) };
+    }
+    new_row(half, key, value, direction, amount)
+}
+
+/// The row of a key in this half.
+#[inline(always)]
+pub fn row(half: u32, key: &FlowKey) -> Option<*mut FlowValue> {
+    // Two lookups in the code, one at run time: with the map known at each, the kernel inlines it.
+    if half == 0 { FLOWS_A.get_ptr_mut(key) } else { FLOWS_B.get_ptr_mut(key) }
+}
+
+/// Makes the row of a key that had none, with this amount. False where there is no room for it.
+#[inline(always)]
+pub fn new_row(
+    half: u32,
+    key: &FlowKey,
+    value: &mut FlowValue,
+    direction: Direction,
+    amount: &Amount,
+) -> bool {
     start(&mut value.counters, direction, amount);
     let flows = if half == 0 { &FLOWS_A } else { &FLOWS_B };
     match flows.insert(key, &*value, u64::from(BPF_NOEXIST)) {
@@ -365,8 +398,9 @@ fn start(counters: &mut Counters, direction: Direction, amount: &Amount) {
     }
 }
 
+/// Adds to a row.
 #[inline(always)]
-fn bump(row: *mut FlowValue, direction: Direction, amount: &Amount) {
+pub fn bump(row: *mut FlowValue, direction: Direction, amount: &Amount) {
     // SAFETY: a row that the caller found.
     bump_counters(unsafe { addr_of_mut!((*row).counters) }, direction, amount);
 }
@@ -395,7 +429,7 @@ fn bump_counters(counters: *mut Counters, direction: Direction, amount: &Amount)
 
 /// The flow half is full: the owner still gets the bytes, and if that table is full, too, the totals do.
 #[inline(always)]
-fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Direction, amount: &Amount) {
+pub fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Direction, amount: &Amount) {
     let mut key = Slot::new();
     let key = zero::<OverflowKey>(&mut key);
     key.tgid = flow.tgid;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, CgroupArray, HashMap, PerCpuArray, RingBuf};
 use core::ptr;
 use monitor_common::{
     ABI_VERSION, CLAIM_CAPACITY, Claim, ClaimKey, ClaimStats, Counters, DEFAULT_CAPACITY, FlowKey, FlowValue,
@@ -36,6 +36,10 @@ pub static STATS: PerCpuArray<HalfStats> = PerCpuArray::with_max_entries(2, 0);
 /// Which half is active: 0 or 1. Written by userspace only.
 #[map]
 pub static ACTIVE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The sub-tree that is looked at; empty where that is the root. Written by userspace only.
+#[map]
+pub static SCOPE: CgroupArray = CgroupArray::with_max_entries(1, 0);
 
 /// Half A of the interface table, one row until userspace asks for more at load. Written by `tap` while active, drained
 /// while retired. Full: the bytes go to TAP_OVERFLOW_A.
@@ -172,6 +176,10 @@ pub static SKB_NETNS: u32 = 0;
 /// 1: interfaces are tapped, so `account` keeps the wire tuple of sockets behind NAT.
 #[unsafe(no_mangle)]
 pub static TAPPED: u32 = 0;
+
+/// Jiffies between two samples of a TCP connection.
+#[unsafe(no_mangle)]
+pub static SAMPLE_EVERY: u64 = 100;
 
 /// Reads a global that userspace sets before load. Volatile, or the compiler would fold the initial value in.
 #[inline(always)]

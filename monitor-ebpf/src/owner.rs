@@ -280,6 +280,19 @@ fn describe(claimant: &Claimant, now: u64) -> bool {
     PROCS.insert(&key, &value, 0).is_ok()
 }
 
+/// Tells userspace of a process that owns something without a claim.
+#[inline(always)]
+pub fn introduce(claimant: &Claimant) {
+    // SAFETY: takes no argument.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    if !describe(claimant, now)
+        && let Some(stats) = CLAIM_STATS.get_ptr_mut(0)
+    {
+        // SAFETY: a live map value.
+        add(unsafe { addr_of_mut!((*stats).procs_full) }, 1);
+    }
+}
+
 /// comm of the thread-group leader: a thread's own name is not a process's. Where the task cannot be read it is known
 /// only if the leader itself runs the hook.
 ///

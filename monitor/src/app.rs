@@ -4,18 +4,21 @@
 //! before the screen is taken; 4. the panic hook; 5. the engine thread, which opens the source; 6. the frontend, on
 //! this thread; 7. the engine's end; 8. only then errors are printed, on a terminal that is a terminal again.
 
-use crate::config::{Cli, Output};
+use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
 use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions};
 use crate::frontend::{self, Frontend};
 use crate::source::{Source, SourceError};
 use anyhow::{Context, Result, anyhow};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::fs::OpenOptions;
-use std::io::IsTerminal;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Exit status after a panic, as Rust's own runtime has it.
 const PANICKED: i32 = 101;
+
+/// Flows that are over and stay on the screen until they are cleared; a few megabytes.
+const ENDED_FLOWS: usize = 4096;
 
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
@@ -34,21 +37,49 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Ending> {
+    let caller = Caller::find();
+    if let Some(page) = page(cli, &caller)? {
+        return print(&page).map(|()| Ending::Done);
+    }
+    let file = SettingsFile::find(cli.config.as_deref(), caller.clone());
+    let settings = cli.over(match &file {
+        Ok(file) => file.load()?,
+        Err(_) => Settings::default(),
+    });
     start_log(cli)?;
-    let open = preflight(cli)?;
+    let catalog = catalog(&caller)?;
+    if settings.theme != "auto" {
+        catalog.find(&settings.theme).map_err(|error| anyhow!("{error}"))?;
+    }
+    let open = preflight(cli, &settings)?;
     restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
+    let stop_after = cli.stop_after(settings.interval);
+    let on_screen = output == Output::Screen;
     let resolve = ResolveOptions {
         hosts: !cli.no_dns,
         services: !cli.no_port_names,
         hash: cli.sha256,
         root: cli.state_root.clone(),
     };
-    let eager = output == Output::Screen;
-    let options = EngineOptions { interval: cli.interval, duration: cli.stop_after(), eager, resolve };
+    let options = EngineOptions {
+        interval: settings.interval,
+        duration: stop_after,
+        eager: on_screen,
+        keep_ended: if on_screen { ENDED_FLOWS } else { 0 },
+        resolve,
+    };
     let engine = Engine::start(open, options).context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
-    let shown = frontend(cli, output).run(feed, control.clone());
+    let frontend: Box<dyn Frontend> = match output {
+        Output::Screen => {
+            let options = frontend::TuiOptions { settings, catalog, caller, file: file.ok() };
+            Box::new(frontend::Tui::new(options))
+        }
+        Output::Json => Box::new(frontend::Json::new(false)),
+        Output::Text => Box::new(frontend::Text::new(stop_after.is_some())),
+    };
+    let shown = frontend.run(feed, control.clone());
     // A frontend that returns by itself (closed stdout, an error of its own) ends the engine, too.
     let _ = control.send(Command::Stop);
     drop(control);
@@ -57,15 +88,48 @@ fn run(cli: &Cli) -> Result<Ending> {
     Ok(ending)
 }
 
-fn frontend(cli: &Cli, output: Output) -> Box<dyn Frontend> {
-    match output {
-        Output::Screen => {
-            let mut options = frontend::TuiOptions::from_env();
-            options.color &= !cli.no_color;
-            Box::new(frontend::Tui::new(options))
+/// What is printed instead of watching, where that was asked for.
+fn page(cli: &Cli, caller: &Caller) -> Result<Option<String>> {
+    if let Some(shell) = cli.completions {
+        let mut page = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "monitor", &mut page);
+        return Ok(Some(String::from_utf8_lossy(&page).into_owned()));
+    }
+    if cli.list_colors {
+        return Ok(Some(frontend::swatches(&catalog(caller)?, !cli.no_color)));
+    }
+    let Some(Task::Config { action }) = &cli.task else { return Ok(None) };
+    let file = SettingsFile::find(cli.config.as_deref(), caller.clone())?;
+    Ok(Some(match action {
+        ConfigAction::Path => format!("{}\n", file.path().display()),
+        ConfigAction::Print => cli.over(file.load()?).sample(),
+        ConfigAction::Check => {
+            let settings = file.load()?;
+            let catalog = catalog(caller)?;
+            if settings.theme != "auto" {
+                catalog
+                    .find(&settings.theme)
+                    .map_err(|error| anyhow!("{}: {error}", file.path().display()))?;
+            }
+            format!("{}: nothing wrong\n", file.path().display())
         }
-        Output::Json => Box::new(frontend::Json::new(false)),
-        Output::Text => Box::new(frontend::Text::new(cli.stop_after().is_some())),
+    }))
+}
+
+fn catalog(caller: &Caller) -> Result<Catalog> {
+    match &caller.config {
+        Some(config) => Catalog::with_directory(&config.join("themes")),
+        None => Ok(Catalog::built_in()),
+    }
+}
+
+/// A reader that went away is no error.
+fn print(page: &str) -> Result<()> {
+    match io::stdout().write_all(page.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -84,7 +148,7 @@ fn start_log(cli: &Cli) -> Result<()> {
 type Open = Box<dyn FnOnce(crate::model::Mono) -> Result<Box<dyn Source>, SourceError> + Send>;
 
 #[cfg(target_os = "linux")]
-fn preflight(cli: &Cli) -> Result<Open> {
+fn preflight(cli: &Cli, settings: &Settings) -> Result<Open> {
     use crate::source::ebpf::{EbpfSource, Options, preflight};
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     if let Some(sentence) = crate::privilege::missing(&status, "monitor") {
@@ -93,7 +157,7 @@ fn preflight(cli: &Cli) -> Result<Open> {
     let options = Options {
         cgroup: cli.cgroup.clone(),
         capacity: cli.capacity,
-        interfaces: cli.interface.clone(),
+        interfaces: settings.interface.clone(),
         promiscuous: cli.promiscuous,
         refuse: cli.refuse.clone(),
         tracing: crate::privilege::can_trace(&status),
@@ -103,7 +167,7 @@ fn preflight(cli: &Cli) -> Result<Open> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn preflight(_cli: &Cli) -> Result<Open> {
+fn preflight(_cli: &Cli, _settings: &Settings) -> Result<Open> {
     Err(anyhow!(
         "this build has no source of traffic for this system; counting in the kernel needs Linux 5.10 or newer"
     ))

@@ -6,7 +6,10 @@ use crate::{
     netns::Netns,
     veth::{Pair, Version},
 };
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// A client at end `a`, a server at end `b`, both in one cgroup of their own. Fields drop in this order: the helpers
 /// first, then what they live in.
@@ -63,6 +66,16 @@ impl Scene {
 impl Default for Scene {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Ends what another thread does, even when the test panics: a scope waits for it.
+#[derive(Debug)]
+pub struct StopOnDrop<'s>(pub &'s AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -102,6 +102,14 @@ fn by_cmdline<'o>(object: &'o Object, ending: &str) -> &'o Value {
     row
 }
 
+/// Waits until such a process has moved bytes; gives its row.
+fn moved(monitor: &mut Monitor, is_it: impl Fn(&Value) -> bool) -> Value {
+    wait::until("it moved bytes", || {
+        let objects = monitor.objects_from(1);
+        objects.iter().flat_map(Object::processes).find(|row| is_it(row)).cloned()
+    })
+}
+
 fn pids(row: &Value) -> Vec<u64> {
     let parents = field(row, "parents").as_array().expect("a list");
     parents.iter().map(|parent| field(parent, "pid").as_u64().expect("a pid")).collect()
@@ -177,10 +185,7 @@ fn a_process_older_than_monitor_is_fully_named() {
     BufReader::new(elder.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
     let mut monitor = place.monitor("0.2", &[]);
     writeln!(elder.stdin.as_mut().expect("a pipe"), "go").expect("bash reads");
-    wait::until("it moved bytes", || {
-        let object = monitor.next_object();
-        object.processes().iter().any(|row| field(row, "pid") == elder.id()).then_some(())
-    });
+    moved(&mut monitor, |row| field(row, "pid") == elder.id());
     monitor.next_object();
     let report = monitor.stop();
     let row = report.last().process(elder.id());
@@ -219,10 +224,7 @@ fn an_orphan_keeps_its_chain() {
     finished(top);
     // Opening the fifo lets the orphan go on.
     drop(fs::OpenOptions::new().write(true).open(&fifo).expect("the orphan reads"));
-    let row = wait::until("the orphan moved bytes", || {
-        let object = monitor.next_object();
-        object.processes().iter().find(|row| pids(row).contains(&pid)).cloned()
-    });
+    let row = moved(&mut monitor, |row| pids(row).contains(&pid));
     let chain = pids(&row);
     assert_eq!(chain[1..3], [pid, u64::from(std::process::id())], "{row}");
     assert_ne!(chain[0], pid, "the middle one is between: {row}");
@@ -239,7 +241,7 @@ fn a_recycled_pid_has_an_identity_of_its_own() {
     let send = |stage: &mut Stage, child: stage::Child| {
         let step = |words: &str| format!("child {} {words}", child.id);
         let socket = stage.client.socket(&step("socket 2 2 0"));
-        stage.client.ask(&step(&format!("send-to {} {to} 3 100", socket.id)));
+        stage.client.ask(&step(&format!("send {} 3 100 {to}", socket.id)));
     };
     let first = stage::fork(&mut stage.client, "first");
     send(&mut stage, first);
@@ -247,7 +249,7 @@ fn a_recycled_pid_has_an_identity_of_its_own() {
     let second = stage::fork(&mut stage.client, &format!("second {}", first.pid));
     assert_eq!(second.pid, first.pid);
     send(&mut stage, second);
-    stage.server.ask(&format!("receive-from {} 6", sink.id));
+    stage.server.ask(&format!("take-in {} 6", sink.id));
     monitor.next_object();
     let report = monitor.stop();
     let rows = report.last().processes().iter().filter(|row| field(row, "pid") == first.pid);
@@ -288,10 +290,7 @@ fn an_executable_is_hashed_on_demand() {
     let mut talker = talker.stdin(Stdio::piped()).spawn().expect("bash");
     let output = Command::new("sha256sum").arg(bash()).output().expect("sha256sum");
     let expected = String::from_utf8_lossy(&output.stdout).split(' ').next().expect("a sum").to_owned();
-    wait::until("it moved bytes", || {
-        let object = monitor.next_object();
-        object.processes().iter().any(|row| field(row, "pid") == talker.id()).then_some(())
-    });
+    moved(&mut monitor, |row| field(row, "pid") == talker.id());
     monitor.next_object();
     let report = monitor.stop();
     assert_eq!(field(report.last().process(talker.id()), "sha256"), &json!(expected));

@@ -4,7 +4,7 @@ use monitor_tests::{
     agent::{reconnect, transfer},
     bpf::{Id, Kind, exists, held_by},
     monitor::{Monitor, Report, command_every},
-    scene::Scene,
+    scene::{Scene, StopOnDrop},
     veth::Version,
     wait,
 };
@@ -78,15 +78,6 @@ fn rounds(scene: &mut Scene, count: &AtomicU64, stop: &AtomicBool) {
         scene.client.ask(&format!("reset {}", new.client.id));
         scene.server.ask(&format!("close {}", new.server.id));
         count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Ends the traffic even when the test panics, for the scope waits for it.
-struct StopOnDrop<'s>(&'s AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

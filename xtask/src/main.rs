@@ -35,7 +35,7 @@ enum Command {
     /// Run the tests: what needs root and BPF is counted and explained where it cannot run
     Test(test::Args),
     /// Check what contributors need beyond the tests: the object, its lints, documentation, licences
-    Verify,
+    Verify(verify::Args),
     /// Build the kernel programs and write the object that is committed
     BuildEbpf(build_ebpf::Args),
     /// Run monitor and its tests on other kernels, emulated, and compare with docs/kernels.md
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
-        Command::Verify => verify::main(),
+        Command::Verify(args) => verify::main(&args),
         Command::Vm(args) => vm::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),

@@ -8,6 +8,11 @@ use crate::shell;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Whether the lists of packages are those of the mirror: a machine's image can be older, and then its lists offer what
+/// is gone or too old.
+static UPDATED: OnceLock<()> = OnceLock::new();
 
 /// A Debian package.
 pub(crate) struct Package {
@@ -46,13 +51,6 @@ pub(crate) fn ensure(packages: &[Package]) -> Result<()> {
         println!("missing: {} ({})", package.name, package.why);
     }
     let names: Vec<_> = missing.iter().map(|package| package.name.as_str()).collect();
-    let command = format!("apt-get install -y --no-install-recommends {}", names.join(" "));
-    if shell::find("apt-get").is_none() {
-        bail!("install these with your package manager; on Debian: {command}");
-    }
-    if !is_root() {
-        bail!("missing system packages; install them with: sudo {command}");
-    }
     install(&names)?;
     match missing.iter().find(|package| package.missing()) {
         None => Ok(()),
@@ -60,21 +58,26 @@ pub(crate) fn ensure(packages: &[Package]) -> Result<()> {
     }
 }
 
-fn install(names: &[&str]) -> Result<()> {
-    let attempt = || {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command.args(["install", "-y", "--no-install-recommends"]).args(names);
-        println!("$ {}", shell::line(&command));
-        shell::run(&mut command)
-    };
-    attempt().or_else(|_| {
-        let mut update = Command::new("apt-get");
-        update.arg("update");
-        println!("$ {}", shell::line(&update));
-        shell::run(&mut update)?;
-        attempt()
-    })
+/// Installs packages, or the newest version of those that are there. Fails with the command where this is not root.
+pub(crate) fn install(names: &[&str]) -> Result<()> {
+    let command = format!("apt-get install -y --no-install-recommends {}", names.join(" "));
+    if shell::find("apt-get").is_none() {
+        bail!("install these with your package manager; on Debian: {command}");
+    }
+    if !is_root() {
+        bail!("missing system packages; install them with: sudo {command}");
+    }
+    if UPDATED.set(()).is_ok() {
+        apt_get(&["update"])?;
+    }
+    apt_get(&[&["install", "-y", "--no-install-recommends"], names].concat())
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+    println!("$ {}", shell::line(&command));
+    shell::run(&mut command)
 }
 
 /// Makes sure that the parts of the Rust toolchain are there that a minimal one lacks: pairs of a cargo sub-command and

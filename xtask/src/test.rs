@@ -45,15 +45,16 @@ const CLIPPY: [&str; 8] =
     ["clippy", "--workspace", "--exclude", "monitor-ebpf", "--all-targets", "--", "-D", "warnings"];
 
 /// What the integration tests start.
-fn system_packages() -> [Package; 3] {
+fn system_packages() -> Vec<Package> {
     let package = |name: &str, program, why| Package {
         name: name.to_owned(),
         evidence: Evidence::Program(program),
         why,
     };
-    [
+    vec![
         package("iproute2", "ip", "network namespaces and veth pairs for the integration tests"),
         package("ethtool", "ethtool", "turns GSO, TSO and GRO off in the integration tests"),
+        package("nftables", "nft", "NAT and dropped packets in the integration tests"),
         package("tmux", "tmux", "a terminal for the integration tests"),
     ]
 }

@@ -15,6 +15,9 @@ use std::process::Command;
 /// The version of bpf-linker that is installed when there is none.
 const LINKER_VERSION: &str = "0.13.0";
 
+/// The oldest LLVM that this version of bpf-linker can be built with.
+const LEAST_LLVM: u32 = 21;
+
 /// The target of the kernel programs.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
 
@@ -119,7 +122,9 @@ impl Toolchain {
 /// The usable compilers of this machine, in order of preference.
 fn installed() -> Vec<Compiler> {
     let debian = Compiler::probe(DEBIAN_RUSTC.as_ref(), DEBIAN_CARGO.as_ref());
-    nightly().into_iter().chain(debian).collect()
+    let linkable =
+        |compiler: &Compiler| compiler.llvm_major().parse().is_ok_and(|llvm: u32| llvm >= LEAST_LLVM);
+    nightly().into_iter().chain(debian).filter(linkable).collect()
 }
 
 fn nightly() -> Option<Compiler> {
@@ -171,18 +176,14 @@ fn debian(name: &str, file: &Path, why: &'static str) -> Package {
 }
 
 fn install_compiler() -> Result<Compiler> {
-    packages::ensure(&[
-        debian("rustc-web", DEBIAN_RUSTC.as_ref(), "a compiler that can build `core` for the kernel target"),
-        debian("cargo-web", DEBIAN_CARGO.as_ref(), "its cargo"),
-        debian(
-            "rust-web-src",
-            "/usr/lib/rustlib/src/rust/library/core/Cargo.toml".as_ref(),
-            "the sources of `core`",
-        ),
-    ])?;
-    installed().into_iter().next().context(
-        "no compiler with the sources of `core`; install one: rustup toolchain install nightly --component rust-src",
-    )
+    println!("missing: a compiler with the sources of `core` and LLVM {LEAST_LLVM} or newer");
+    packages::install(&["rustc-web", "cargo-web", "rust-web-src"])?;
+    installed().into_iter().next().with_context(|| {
+        format!(
+            "no compiler with the sources of `core` and LLVM {LEAST_LLVM} or newer; install one: \
+             rustup toolchain install nightly --component rust-src"
+        )
+    })
 }
 
 /// Makes sure of llvm-strip and of what bpf-linker is built against, and returns llvm-strip.

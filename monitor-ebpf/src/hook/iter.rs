@@ -84,8 +84,11 @@ pub extern "C" fn task(ctx: *const Task) -> i32 {
 
 /// The netns cookie of a socket, where it lies: tracing programs have no helper for it (Linux 5.12 made it a number that
 /// is there from the start).
+///
+/// # Safety
+/// `sk` must be a socket that the verifier knows.
 #[inline(always)]
-unsafe fn netns(sk: *const u8) -> u64 {
+pub unsafe fn netns(sk: *const u8) -> u64 {
     let offsets = global(&OFFSETS);
     if offsets.skc_net == 0 || offsets.net_cookie == 0 {
         return 0;

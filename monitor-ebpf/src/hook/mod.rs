@@ -6,3 +6,5 @@ mod iter;
 mod sock;
 mod sock_addr;
 mod tracing;
+
+pub use iter::netns;

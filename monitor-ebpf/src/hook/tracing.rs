@@ -3,6 +3,7 @@
 use crate::life;
 use crate::maps::{OFFSETS, SCOPED, TRACING, global};
 use crate::owner::{Reader, claim, claim_without_storage, field};
+use crate::packet;
 use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
@@ -10,6 +11,7 @@ use monitor_common::{CLAIM_READ, CLAIM_SEND, CLAIM_TRANSFER};
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const AF_PACKET: u16 = 17;
 const MSG_PEEK: i32 = 0x2;
 const MSG_ERRQUEUE: i32 = 0x2000;
 
@@ -20,8 +22,18 @@ const MSG_ERRQUEUE: i32 = 0x2000;
 #[inline(always)]
 pub unsafe fn is_inet(sk: *const u8) -> bool {
     // SAFETY: the caller's.
-    let family = unsafe { field::<u16>(sk, global(&OFFSETS).skc_family) };
+    let family = unsafe { family(sk) };
     family == AF_INET || family == AF_INET6
+}
+
+/// The address family.
+///
+/// # Safety
+/// As [`is_inet`].
+#[inline(always)]
+unsafe fn family(sk: *const u8) -> u16 {
+    // SAFETY: the caller's.
+    unsafe { field::<u16>(sk, global(&OFFSETS).skc_family) }
 }
 
 #[inline(always)]
@@ -50,8 +62,16 @@ fn claim_traced(sk: *const u8, method: u8) {
 /// include/trace/events/sock.h: `sock_send_length(struct sock *sk, int ret, int flags)`, after the bytes were accepted.
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
-    if ctx.arg::<i32>(1) > 0 {
-        claim_traced(ctx.arg(0), CLAIM_TRANSFER);
+    let (sk, sent) = (ctx.arg(0), ctx.arg::<i32>(1));
+    if sent > 0 {
+        // SAFETY: the tracepoint's own socket argument, in the sender's context.
+        unsafe {
+            if family(sk) == AF_PACKET {
+                packet::sent(sk, u64::from(sent.cast_unsigned()));
+            } else {
+                claim_traced(sk, CLAIM_TRANSFER);
+            }
+        }
     }
     0
 }

@@ -1,8 +1,23 @@
-//! What the user asked for: the command line, checked, with one clear sentence for what is wrong.
+//! What the user asked for: the command line, the settings file and themes, each with one clear sentence for what is
+//! wrong.
 //!
-//! It reads no file and asks nothing of the system. clap answers usage errors with exit status 2.
+//! clap answers usage errors with exit status 2. What is wrong in a file is an error at run time (1): the command may
+//! be right where the file is not.
 
-use clap::Parser;
+mod caller;
+mod field;
+mod file;
+mod reading;
+mod settings;
+mod themes;
+
+pub use caller::Caller;
+pub use file::SettingsFile;
+pub use settings::{Background, BarStyle, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
+pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
+
+use crate::query::SortKey;
+use clap::{Parser, Subcommand};
 use monitor_common::{CAPACITY_RANGE, DEFAULT_CAPACITY};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,10 +48,9 @@ pub struct Cli {
     #[arg(long, conflicts_with = "duration")]
     pub once: bool,
 
-    /// Seconds between ticks, at least 0.1
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval,
-          allow_negative_numbers = true)]
-    pub interval: Duration,
+    /// Seconds between ticks, at least 0.1 [default: 1]
+    #[arg(long, value_name = "SECONDS", value_parser = interval, allow_negative_numbers = true)]
+    pub interval: Option<Duration>,
 
     /// Count only what this cgroup2 sub-tree (a container, a unit) moves: a path below the cgroup2 root, or its directory
     #[arg(long, value_name = "PATH")]
@@ -67,9 +81,49 @@ pub struct Cli {
           value_parser = clap::value_parser!(u32).range(i64::from(CAPACITY_RANGE.0)..=i64::from(CAPACITY_RANGE.1)))]
     pub capacity: u32,
 
+    /// Open with this order: 2s, 10s, 40s (the rate of both directions), source, destination, or a column
+    #[arg(short = 'o', long, value_name = "ORDER", value_parser = field::sort_key)]
+    pub sort: Option<SortKey>,
+
+    /// Draw no bars
+    #[arg(short = 'b', long)]
+    pub no_bars: bool,
+
+    /// Rate of a full bar in bits/s, such as 100M; automatic without
+    #[arg(short = 'm', long = "max", value_name = "RATE", value_parser = parse_rate)]
+    pub bar_max: Option<u64>,
+
+    /// Show rates in bytes/s
+    #[arg(short = 'B', long)]
+    pub bytes: bool,
+
+    /// Draw with this theme
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+
+    /// The background to be read on; auto asks the terminal
+    #[arg(long, value_name = "GROUND")]
+    pub background: Option<Background>,
+
     /// Draw without colour (NO_COLOR does the same)
     #[arg(long)]
     pub no_color: bool,
+
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+
+    /// Read the settings from this file
+    #[arg(short = 'c', long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Print the themes, name and colours, one a line
+    #[arg(long)]
+    pub list_colors: bool,
+
+    /// Print the completions for a shell
+    #[arg(long, value_name = "SHELL")]
+    pub completions: Option<clap_complete::Shell>,
 
     /// Write a log here; RUST_LOG sets how much (warn by default)
     #[arg(long, value_name = "FILE")]
@@ -82,6 +136,32 @@ pub struct Cli {
     /// Look for the files of users, packages and container runtimes below this directory (for tests)
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     pub state_root: PathBuf,
+
+    /// Something else than watching
+    #[command(subcommand)]
+    pub task: Option<Task>,
+}
+
+/// Something else than watching.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Task {
+    /// The settings file
+    Config {
+        /// What to do with it
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+}
+
+/// What to do with the settings file.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Print the settings in effect as a file with comments
+    Print,
+    /// Print where the file is
+    Path,
+    /// Say what is wrong in it
+    Check,
 }
 
 const EXIT_CODES: &str = "\
@@ -101,8 +181,26 @@ pub enum Output {
 
 impl Cli {
     /// How long to run: `--duration`, or one interval for `--once`, whose only object is then the last.
-    pub fn stop_after(&self) -> Option<Duration> {
-        if self.once { Some(self.interval) } else { self.duration }
+    pub fn stop_after(&self, interval: Duration) -> Option<Duration> {
+        if self.once { Some(interval) } else { self.duration }
+    }
+
+    /// The settings with what the command line says instead.
+    pub fn over(&self, file: Settings) -> Settings {
+        let either = |flag: bool, yes, no| if flag { yes } else { no };
+        Settings {
+            interface: if self.interface.is_empty() { file.interface } else { self.interface.clone() },
+            interval: self.interval.unwrap_or(file.interval),
+            sort: self.sort.unwrap_or(file.sort),
+            bars: either(self.no_bars, BarStyle::Off, file.bars),
+            bar_max: self.bar_max.or(file.bar_max),
+            unit: if self.bytes { Unit::Bytes } else { file.unit },
+            theme: self.theme.clone().unwrap_or(file.theme),
+            background: self.background.unwrap_or(file.background),
+            color: file.color && !self.no_color,
+            mouse: file.mouse && !self.no_mouse,
+            ..file
+        }
     }
 
     /// How the result is shown, given whether stdout is a terminal.
@@ -125,10 +223,33 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 fn parse_seconds(text: &str, least: f64) -> Result<Duration, String> {
     let value: f64 = text.parse().map_err(|_| "give a number of seconds, such as 1 or 0.5".to_owned())?;
+    checked_seconds(value, least)
+}
+
+fn checked_seconds(value: f64, least: f64) -> Result<Duration, String> {
     if !value.is_finite() || value < least || value > MAX_SECONDS {
         return Err(format!("give from {least} to {MAX_SECONDS} seconds"));
     }
     Ok(Duration::from_secs_f64(value))
+}
+
+/// A rate in bits/s: a number with `k`, `M` or `G` behind it, in steps of 1000.
+fn parse_rate(text: &str) -> Result<u64, String> {
+    let wanted = || "give bits/s, such as 100M or 2.5G".to_owned();
+    let (number, step) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
+        Some((at, 'M' | 'm')) => (&text[..at], 1e6),
+        Some((at, 'G' | 'g')) => (&text[..at], 1e9),
+        _ => (text, 1.0),
+    };
+    let rate = number.parse::<f64>().map_err(|_| wanted())? * step;
+    // Beyond a petabit there is no wire.
+    if !(1.0..=1e15).contains(&rate) {
+        return Err(wanted());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 1e15")]
+    let rate = rate.round() as u64;
+    Ok(rate)
 }
 
 #[cfg(test)]
@@ -149,7 +270,7 @@ mod tests {
     #[test]
     fn defaults() {
         let cli = parse("").unwrap();
-        assert_eq!(cli.interval, Duration::from_secs(1));
+        assert_eq!(cli.over(Settings::default()), Settings::default());
         assert_eq!(cli.capacity, DEFAULT_CAPACITY);
         assert_eq!(cli.output(true), Output::Screen);
         assert_eq!(cli.output(false), Output::Text);
@@ -182,6 +303,50 @@ mod tests {
             let message = parse(line).unwrap_err();
             assert!(message.contains("64..=8388608"), "{line}: {message}");
         }
-        assert_eq!(parse("--interval 0.1").unwrap().interval, Duration::from_millis(100));
+        assert_eq!(parse("--interval 0.1").unwrap().interval, Some(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn rates_have_suffixes() {
+        for (text, rate) in [("1", 1), ("10k", 10_000), ("100M", 100_000_000), ("2.5G", 2_500_000_000)] {
+            assert_eq!(parse_rate(text), Ok(rate));
+        }
+        for text in ["", "k", "0", "-1", "1T", "1e99", "nan"] {
+            assert!(parse_rate(text).unwrap_err().contains("100M"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let line =
+            "-i lo --interval 2 -o source -b -m 1G -B --theme x --background light --no-color --no-mouse";
+        let settings =
+            parse(line).unwrap().over(Settings { interface: vec!["eth0".into()], ..Settings::default() });
+        let said = Settings {
+            interface: vec!["lo".into()],
+            interval: Duration::from_secs(2),
+            sort: SortKey::Column(crate::query::ColumnId::Local),
+            bars: BarStyle::Off,
+            bar_max: Some(1_000_000_000),
+            unit: Unit::Bytes,
+            theme: "x".into(),
+            background: Background::Light,
+            color: false,
+            mouse: false,
+            ..Settings::default()
+        };
+        assert_eq!(settings, said);
+        let file = Settings { border: true, mouse: false, bars: BarStyle::Thin, ..said };
+        assert_eq!(parse("").unwrap().over(file.clone()), file);
+        assert!(parse("-o speed").unwrap_err().contains("there are: 2s"));
+    }
+
+    #[test]
+    fn the_settings_file_has_its_commands() {
+        let cli = parse("config check -c f.toml").unwrap();
+        assert!(matches!(cli.task, Some(Task::Config { action: ConfigAction::Check })));
+        assert_eq!(cli.config, Some("f.toml".into()));
+        assert!(parse("config").is_err());
+        assert!(parse("conf print").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::model::{ProcessId, Snapshot};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// What a frontend can ask of the engine. Pausing is not among it: a paused frontend keeps its `Arc<Snapshot>` and
@@ -12,6 +13,13 @@ pub enum Command {
     Stop,
     /// Hash the executable of this process; the sum is in a later snapshot ([`crate::model::Identity::sha256`]).
     Hash(ProcessId),
+    /// Let go of what is over: closed and idle flows, processes that have ended. Their bytes stay counted.
+    Clear,
+    /// From now on, a snapshot this often.
+    Interval(Duration),
+    /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
+    /// first, because the counting costs, too.
+    Measure(bool),
 }
 
 /// Snapshots, oldest first, from a channel with room for one: while a frontend has not taken the last one, the engine

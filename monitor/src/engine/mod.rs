@@ -5,6 +5,7 @@
 
 mod clock;
 mod command;
+mod own;
 
 pub use clock::now;
 pub use command::{Command, Control, Snapshots};
@@ -40,6 +41,8 @@ pub struct EngineOptions {
     pub eager: bool,
     /// What is to be named.
     pub resolve: ResolveOptions,
+    /// Flows that are held after their time, at most, for a person who wants to see what was.
+    pub keep_ended: usize,
 }
 
 /// Why the engine ended.
@@ -111,12 +114,13 @@ struct Loop {
     resolver: Resolver,
     snapshots: mpsc::Sender<Arc<Snapshot>>,
     boot: clock::Boot,
+    own: own::Own,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
-        Snapshot { wall: clock::wall(), names: self.resolver.names(), ..snapshot }
+        Snapshot { wall: clock::wall(), names: self.resolver.names(), own: self.own.read(), ..snapshot }
     }
 
     /// Drains the source into the table.
@@ -149,6 +153,8 @@ impl Loop {
             let snapshot = self.snapshot(false);
             // Fails only when the frontend is gone; its Stop is already on its way.
             let _ = self.snapshots.try_send(Arc::new(snapshot));
+        } else {
+            self.own.merge();
         }
         Ok(())
     }
@@ -176,9 +182,11 @@ where
     let mut signals = Signals::new()
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let source = open(clock::now())?;
-    let table = FlowTable::new(TableConfig::default(), clock::now());
+    let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
+    let table = FlowTable::new(config, clock::now());
     let resolver = Resolver::new(options.resolve);
-    let mut engine = Loop { source, table, resolver, snapshots, boot: clock::Boot::default() };
+    let boot = clock::Boot::default();
+    let mut engine = Loop { source, table, resolver, snapshots, boot, own: own::Own::default() };
     #[cfg(debug_assertions)]
     test_panic();
 
@@ -204,8 +212,22 @@ where
             command = commands.recv() => match command {
                 Some(Command::Hash(process)) => engine.resolver.hash(process),
                 Some(Command::Stop) | None => break Ending::Done,
+                Some(Command::Clear) => {
+                    engine.table.clear();
+                    engine.tick()?;
+                }
+                Some(Command::Interval(interval)) => {
+                    tick = interval_at(Instant::now() + interval, interval);
+                    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    eager = false;
+                }
+                Some(Command::Measure(on)) => {
+                    engine.source.measure(on);
+                    engine.own.look_closer(on);
+                }
             },
-            _ = tick.tick() => {
+            due = tick.tick() => {
+                engine.own.tick(due.elapsed(), tick.period());
                 engine.tick()?;
                 if std::mem::take(&mut eager) {
                     tick.reset_at(opened + options.interval);

@@ -1,6 +1,8 @@
 //! What a source saw since it was last asked.
 
-use super::{Counters, FlowId, Health, Identity, InterfaceReport, Method, Mono, ProcessId, SocketId, Unseen};
+use super::{
+    Counters, FlowId, Health, Identity, InterfaceReport, Method, Mono, ProcessId, SocketId, TcpHealth, Unseen,
+};
 use std::sync::Arc;
 
 /// What the owner of a delta was worth when the bytes moved.
@@ -41,6 +43,8 @@ pub struct Delta {
     pub uid: Option<u32>,
     /// cgroup2 id of the socket, 0 where unknown.
     pub cgroup: u64,
+    /// How its TCP connection fares, where it is one and was sampled.
+    pub tcp: Option<TcpHealth>,
 }
 
 /// A socket that changed hands, or was closed, in the batch's interval.
@@ -71,6 +75,8 @@ pub struct ProcessSeen {
     pub exe: Option<Arc<str>>,
     /// Start, where known.
     pub start: Option<Mono>,
+    /// When it was alive for certain: its latest claim or exec.
+    pub alive: Option<Mono>,
     /// Real uid in the initial user namespace, where known.
     pub uid: Option<u32>,
     /// cgroup2 id, 0 where unknown.

@@ -37,6 +37,8 @@ impl Protocol {
     pub const SCTP: Self = Self::Ip(132);
     /// UDP-Lite.
     pub const UDPLITE: Self = Self::Ip(136);
+    /// What a packet socket sent, whatever is in it (`ETH_P_ALL`).
+    pub const PACKET: Self = Self::Link(0x0003);
     /// ARP.
     pub const ARP: Self = Self::Link(0x0806);
 
@@ -83,6 +85,7 @@ fn ip_name(number: u8) -> Option<&'static str> {
 
 fn link_name(kind: u16) -> Option<&'static str> {
     Some(match kind {
+        0x0003 => "packet",
         0x0004 => "llc",
         0x0806 => "arp",
         0x8035 => "rarp",

@@ -25,6 +25,24 @@ impl Backend {
     }
 }
 
+/// How exact the owners are, by the kernel programs that run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Its name in [`Health::tier`].
+    pub name: &'static str,
+    /// What it gives beyond the one before.
+    pub gives: &'static str,
+}
+
+/// Every tier of counting in the kernel, the least first.
+pub const TIERS: [Tier; 5] = [
+    Tier { name: "T0", gives: "bytes of every flow, without owners" },
+    Tier { name: "T1", gives: "owners of sockets that are made, bound, connected or accepted from now on" },
+    Tier { name: "T2", gives: "owners of sockets that are older than monitor" },
+    Tier { name: "T3", gives: "the process that moves the bytes, where a socket was passed on or inherited" },
+    Tier { name: "T4", gives: "the same from the first byte that it sends over TCP" },
+];
+
 /// Something that a user would miss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Degradation {
@@ -47,6 +65,19 @@ pub enum Loaded {
     Skipped(String),
 }
 
+/// How often a program ran and how long that took, since somebody asked for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgramRuns {
+    /// Runs.
+    pub runs: u64,
+    /// Time in them, with the two readings of the clock around each.
+    pub time: Duration,
+    /// Runs in `recent`.
+    pub recent_runs: u64,
+    /// The latest interval.
+    pub recent: Duration,
+}
+
 /// One kernel program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramHealth {
@@ -56,6 +87,12 @@ pub struct ProgramHealth {
     pub id: Option<u32>,
     /// Whether it runs.
     pub loaded: Loaded,
+    /// What is lost where it does not run.
+    pub loss: &'static str,
+    /// What to do where it was refused.
+    pub fix: String,
+    /// Its runs; `None` while nobody asks, for counting them costs each run some time.
+    pub runs: Option<ProgramRuns>,
 }
 
 /// One kernel map.
@@ -94,4 +131,6 @@ pub struct Health {
     pub overflowed_packets: u64,
     /// How long the latest drain took, the RCU wait included.
     pub drain: Duration,
+    /// Why the runs of programs cannot be counted, where somebody asked and the kernel refused.
+    pub uncounted_runs: Option<String>,
 }

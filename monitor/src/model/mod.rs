@@ -4,6 +4,7 @@
 //! bytes are L3 bytes, rates are bits/s, instants are nanoseconds since boot.
 
 mod batch;
+mod cost;
 mod counters;
 mod flow;
 mod health;
@@ -17,9 +18,10 @@ mod snapshot;
 mod tcp;
 
 pub use batch::{Batch, Claim, Delta, InterfaceSeen, ProcessSeen, Standing, Unplaced};
+pub use cost::OwnCost;
 pub use counters::Counters;
 pub use flow::{Endpoint, FlowId, Protocol, SocketId};
-pub use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth};
+pub use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS, Tier};
 pub use identity::{Ancestor, Container, Identity, Pod};
 pub use interface::{
     DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unit, Unseen, socket_parts,

@@ -1,8 +1,8 @@
 //! What a frontend gets: one consistent picture, never changed after it is made.
 
 use super::{
-    Attribution, Confidence, Counters, FlowId, Health, Identity, InterfaceLedger, Mono, Names, ProcessId,
-    TcpHealth,
+    Attribution, Confidence, Counters, FlowId, Health, Identity, InterfaceLedger, Mono, Names, OwnCost,
+    ProcessId, TcpHealth,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub struct FlowRow {
     pub peak: Peak,
     /// How its TCP connection fares, where it is one and was sampled.
     pub tcp: Option<TcpHealth>,
+    /// When the last descriptor of its socket was seen to be closed.
+    pub closed: Option<Mono>,
     /// First traffic.
     pub first: Mono,
     /// Latest traffic.
@@ -128,6 +130,8 @@ pub struct LedgerSide {
     pub unknown: u64,
     /// Of all the above, what has no flow detail because the flow table was full.
     pub overflow: u64,
+    /// Of all the above, what packet sockets sent: it passes no socket hook, so devices count it beside what they saw.
+    pub injected: u64,
     /// What the devices counted is never summed: [`Ledger::interfaces`] has it per device.
     pub device: Option<u64>,
     /// What tapped interfaces carried and no socket saw, whatever the reason.
@@ -174,6 +178,8 @@ pub struct Snapshot {
     pub names: Arc<Names>,
     /// State of the source.
     pub health: Arc<Health>,
+    /// What `monitor` itself costs.
+    pub own: OwnCost,
     /// The last one before exit.
     pub last: bool,
 }

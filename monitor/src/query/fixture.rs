@@ -1,8 +1,10 @@
 //! Made-up snapshots for the tests of query and frontend: a busy server, and pieces to vary it with.
 
 use crate::model::{
-    Attribution, Backend, Confidence, Counters, Degradation, Endpoint, FlowId, FlowRow, Health, Ledger,
-    LedgerSide, Method, Mono, Peak, ProcessId, ProcessRow, Protocol, Snapshot, SocketId, TotalsRow, Windows,
+    Attribution, Backend, Confidence, Counters, Degradation, Endpoint, FlowId, FlowRow, Health,
+    InterfaceLedger, InterfaceSide, Ledger, LedgerSide, Loaded, MapHealth, Method, Mono, OwnCost, Peak,
+    ProcessId, ProcessRow, ProgramHealth, ProgramRuns, Protocol, Snapshot, SocketId, TapSide, TotalsRow,
+    Windows,
 };
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -99,9 +101,24 @@ pub(crate) fn flow(socket: u64, owner: &ProcessRow, local: Endpoint, remote: End
         windows: owner.windows,
         peak: owner.peak,
         tcp: None,
+        closed: None,
         first: Mono(50),
         last: Mono(100),
     }
+}
+
+/// The ledger of a tapped interface, one direction.
+pub(crate) fn side(device: u64) -> InterfaceSide {
+    let tap = TapSide { link: 340_784, forwarded: 12_000, ..TapSide::default() };
+    let attributed = device - 88_120 - 340_784 - 12_000;
+    InterfaceSide {
+        device: Some(device),
+        attributed,
+        kernel: 88_120,
+        tap: Some(tap),
+        ..InterfaceSide::default()
+    }
+    .closed()
 }
 
 pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snapshot {
@@ -116,6 +133,13 @@ pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snaps
     };
     let windows = Windows { rx: sum(|w| w.rx), tx: sum(|w| w.tx) };
     let total: Counters = processes.iter().map(|row| row.total).sum();
+    let interfaces = vec![InterfaceLedger {
+        netns: 4_026_531_840,
+        ifindex: 2,
+        name: "eth0".into(),
+        rx: self::side(4_812_331_020),
+        tx: self::side(1_640_212_116),
+    }];
     let side = |counted: u64| LedgerSide { counted, attributed: counted, ..LedgerSide::default() };
     Snapshot {
         sequence: 9,
@@ -130,17 +154,65 @@ pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snaps
             windows,
             peak: Peak { rx: windows.rx[0] * 2, tx: windows.tx[0] * 2, total: windows.rx[0] * 3 },
         },
-        ledger: Ledger { rx: side(total.rx_bytes), tx: side(total.tx_bytes), interfaces: Vec::new() },
+        ledger: Ledger { rx: side(total.rx_bytes), tx: side(total.tx_bytes), interfaces },
         processes: processes.into_iter().map(Arc::new).collect(),
         flows: flows.into_iter().map(Arc::new).collect(),
         names: Arc::default(),
         health: Arc::new(health()),
+        own: own(),
         last: false,
     }
 }
 
+/// What a quiet `monitor` costs.
+pub(crate) fn own() -> OwnCost {
+    OwnCost {
+        cpu: Duration::from_millis(2310),
+        recent_cpu: Duration::from_millis(31),
+        recent: Duration::from_secs(10),
+        memory: Some(14_200_000),
+        wakeups: None,
+        ticks: 751,
+        late: 2,
+        latest: Duration::from_millis(131),
+        merged: 0,
+    }
+}
+
 pub(crate) fn health() -> Health {
-    Health { backend: Backend::Ebpf, tier: "T4".into(), scope: "all sockets".into(), ..Health::default() }
+    let programs = PROGRAMS.map(|(name, runs)| program(name, Loaded::Yes, runs)).into();
+    let map =
+        |(name, capacity, fill)| MapHealth { name, id: 1, capacity, fill, memory: u64::from(capacity) * 144 };
+    Health {
+        backend: Backend::Ebpf,
+        tier: "T4".into(),
+        scope: "all sockets".into(),
+        programs,
+        maps: [("FLOWS_A", 65_536, 1204), ("FLOWS_B", 65_536, 1198), ("CLAIMS", 16_384, 42)].map(map).into(),
+        drain: Duration::from_micros(8240),
+        ..Health::default()
+    }
+}
+
+/// Some of the kernel programs, and how often they ran.
+const PROGRAMS: [(&str, u64); 4] =
+    [("sock_create", 12), ("tcp_sendmsg_locked", 2_400), ("ingress", 41_000), ("egress", 38_200)];
+
+fn program(name: &'static str, loaded: Loaded, runs: u64) -> ProgramHealth {
+    let counted = ProgramRuns {
+        runs: runs * 10,
+        time: Duration::from_nanos(runs * 10 * 320),
+        recent_runs: runs,
+        recent: Duration::from_secs(1),
+    };
+    ProgramHealth {
+        name,
+        id: (loaded == Loaded::Yes).then_some(1),
+        runs: (loaded == Loaded::Yes).then_some(counted),
+        loaded,
+        loss: "the first bytes sent on a passed TCP socket stay with the previous owner",
+        fix: "use Linux 6.16 or newer, as root".into(),
+    }
 }
 
 /// A source with `missing` things missing.
@@ -150,7 +222,13 @@ pub(crate) fn degraded(missing: usize) -> Health {
         why: "tcp_sendmsg_locked: Operation not permitted (os error 1)".into(),
         fix: "sudo sysctl kernel.perf_event_paranoid=2".into(),
     };
-    Health { tier: "T2".into(), degraded: (1..=missing).map(one).collect(), ..health() }
+    let refused = || Loaded::Refused("the kernel refused it: Operation not permitted (os error 1)".into());
+    let programs = PROGRAMS.map(|(name, runs)| match name {
+        "tcp_sendmsg_locked" if missing > 0 => program(name, refused(), runs),
+        _ => program(name, Loaded::Yes, runs),
+    });
+    let programs = programs.into();
+    Health { tier: "T2".into(), programs, degraded: (1..=missing).map(one).collect(), ..health() }
 }
 
 /// A server with a few processes of every kind, hostile names among them.

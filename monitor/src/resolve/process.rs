@@ -65,7 +65,11 @@ pub(super) fn look(seen: &ProcessSeen) -> Option<Look> {
     let fits = match seen.start {
         // start_boottime in clock ticks, as fs/proc/array.c prints it.
         Some(start) => start.0 / (1_000_000_000 / USER_HZ) == start_ticks,
-        None => is_of(seen.id, start_ticks),
+        // It must not have begun after the one that is meant was seen.
+        None => {
+            let began_before = |alive: Mono| alive.0 / (1_000_000_000 / USER_HZ) >= start_ticks;
+            is_of(seen.id, start_ticks) && seen.alive.is_none_or(began_before)
+        }
     };
     if !fits {
         return None;
@@ -199,6 +203,14 @@ mod tests {
         let nobody = ProcessId { pid: u32::MAX, generation: 1 };
         let all = BTreeSet::from([ProcessId::KERNEL, own, recycled, nobody]);
         assert_eq!(BTreeSet::from_iter(gone(&all)), BTreeSet::from([recycled, nobody]));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_younger_than_the_claim_is_left_alone() {
+        let unknown = |alive| ProcessSeen { alive, ..seen(std::process::id(), None) };
+        assert_eq!(look(&unknown(Some(Mono(1)))), None);
+        assert!(look(&unknown(Some(Mono(u64::MAX)))).is_some_and(|look| look.exe.is_some()));
     }
 
     #[test]

@@ -308,6 +308,7 @@ fn merge(known: &mut ProcessSeen, seen: ProcessSeen) {
         known.comm = seen.comm;
     }
     known.start = seen.start.or(known.start);
+    known.alive = known.alive.or(seen.alive);
     known.uid = seen.uid.or(known.uid);
     if seen.cgroup != 0 {
         known.cgroup = seen.cgroup;

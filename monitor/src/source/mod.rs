@@ -24,6 +24,12 @@ pub trait Source: Send {
         let _ = out;
     }
 
+    /// Whether to count what observing itself costs in the kernel, which may make it cost a little more. Says it in the
+    /// health of the batches that follow. A source that has nothing to count does nothing.
+    fn measure(&mut self, on: bool) {
+        let _ = on;
+    }
+
     /// Stops observing and appends all that is left, so that nothing counted is lost.
     ///
     /// # Errors

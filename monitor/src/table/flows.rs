@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Attribution, Confidence, FlowId, FlowRow, Identity, Method, Mono, ProcessId};
+use crate::model::{
+    Attribution, Confidence, FlowId, FlowRow, Identity, Method, Mono, ProcessId, SocketId, TcpHealth,
+};
 
 use super::meter::{Amount, Clock, Meter};
 use super::ordered::Ordered;
@@ -46,6 +48,9 @@ pub(super) struct Labels {
     pub(super) uid: Option<u32>,
     pub(super) identity: Arc<Identity>,
     pub(super) interface: Arc<str>,
+    /// When its socket was closed.
+    pub(super) closed: Option<Mono>,
+    pub(super) tcp: Option<TcpHealth>,
 }
 
 /// All flow rows held.
@@ -53,14 +58,16 @@ pub(super) struct Labels {
 pub(super) struct Flows {
     map: Ordered<FlowKey, Flow>,
     retire_after: Duration,
+    /// Idle rows that are held all the same, those with the latest traffic.
+    keep: usize,
     /// No row falls idle before this.
     next_idle: Mono,
 }
 
 impl Flows {
-    /// None yet; a row is idle after `retire_after` without traffic.
-    pub(super) fn new(retire_after: Duration) -> Self {
-        Self { map: Ordered::default(), retire_after, next_idle: Mono(0) }
+    /// None yet; a row is idle after `retire_after` without traffic, and `keep` of these are held.
+    pub(super) fn new(retire_after: Duration, keep: usize) -> Self {
+        Self { map: Ordered::default(), retire_after, keep, next_idle: Mono(0) }
     }
 
     /// Adds to a row. True where it is new.
@@ -96,7 +103,7 @@ impl Flows {
         self.map.remove(key).is_some()
     }
 
-    /// Rows that are idle. One that no snapshot has shown since its latest traffic stays, and so does
+    /// Rows to let go: those that are idle, but for the latest of them. One that no snapshot has shown since its latest traffic stays, and so does
     /// a pending one: it goes when its bytes settle.
     pub(super) fn idle(&mut self, now: Mono, cut: u64) -> Vec<FlowKey> {
         if now < self.next_idle {
@@ -107,13 +114,29 @@ impl Flows {
         for (key, flow) in self.map.iter().filter(|(key, _)| key.confidence != Confidence::Pending) {
             let until = flow.meter.last.plus(self.retire_after);
             if until <= now && flow.meter.interval(cut).is_zero() {
-                idle.push(*key);
+                idle.push((flow.meter.last, *key));
             } else {
                 next = next.min(until);
             }
         }
         self.next_idle = next;
-        idle
+        let excess = idle.len().saturating_sub(self.keep);
+        if 0 < excess && excess < idle.len() {
+            idle.select_nth_unstable(excess);
+        }
+        idle.truncate(excess);
+        idle.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Rows of what is over: whose socket `is_closed`, or whose rates have fallen to nothing. Those that no snapshot has
+    /// shown since their latest traffic stay, and so do pending ones.
+    pub(super) fn over(&self, cut: u64, is_closed: impl Fn(SocketId) -> bool) -> Vec<FlowKey> {
+        let over = self.map.iter().filter(|(key, flow)| {
+            key.confidence != Confidence::Pending
+                && flow.meter.interval(cut).is_zero()
+                && (is_closed(key.id.socket) || !flow.meter.decays())
+        });
+        over.map(|(key, _)| *key).collect()
     }
 
     /// The rows over `max`, those longest without traffic first. Pending ones are bounded where they are parked.
@@ -189,7 +212,8 @@ impl Flow {
             interval: self.meter.interval(cut),
             windows,
             peak: self.meter.peak,
-            tcp: None,
+            closed: labels.closed,
+            tcp: labels.tcp,
             first: self.meter.first,
             last: self.meter.last,
         }

@@ -22,13 +22,13 @@ mod sockets;
 mod tests;
 mod window;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
     Attribution, Batch, Claim, Counters, Delta, FlowId, Health, Identity, InterfaceSeen, Ledger, Method,
-    Mono, ProcessId, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+    Mono, OwnCost, ProcessId, Protocol, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
 };
 
 use claims::{Claims, Verdict, judge};
@@ -47,6 +47,8 @@ pub struct TableConfig {
     pub settle_after: Duration,
     /// How long a flow without traffic is held.
     pub retire_after: Duration,
+    /// Flows beyond that which are held all the same, those with the latest traffic, at most.
+    pub keep_ended: usize,
     /// Flow rows held, at most. At most half as many entries wait for their owner; beyond that the oldest settle early.
     pub max_flows: usize,
     /// Process rows kept, at most, as long as so many hold no flow.
@@ -62,6 +64,7 @@ impl Default for TableConfig {
         Self {
             settle_after: Duration::from_secs(5),
             retire_after: Duration::from_mins(1),
+            keep_ended: 0,
             max_flows: 65_536,
             max_processes: 65_536,
             max_names: 16_384,
@@ -84,6 +87,8 @@ pub struct FlowTable {
     ticks: Ticks,
     totals: Meter,
     overflow: Counters,
+    /// What packet sockets sent.
+    injected: Counters,
     flows: Flows,
     processes: Processes,
     sockets: Sockets,
@@ -92,6 +97,8 @@ pub struct FlowTable {
     interfaces: HashMap<(u64, u32), Arc<str>>,
     /// An interface was named or renamed since the last snapshot.
     relabel: bool,
+    /// Sockets that were closed since the last snapshot.
+    closing: HashSet<SocketId>,
     health: Arc<Health>,
     no_claims: Claims,
     no_name: Arc<str>,
@@ -109,13 +116,15 @@ impl FlowTable {
             ticks: Ticks::default(),
             totals: Meter::default(),
             overflow: Counters::default(),
-            flows: Flows::new(config.retire_after),
+            flows: Flows::new(config.retire_after, config.keep_ended),
+            injected: Counters::default(),
             processes: Processes::default(),
             sockets: Sockets::default(),
             parking: Parking::default(),
             carried: Interfaces::default(),
             interfaces: HashMap::new(),
             relabel: false,
+            closing: HashSet::new(),
             health: Arc::default(),
             no_claims: Claims::default(),
             no_name: Arc::default(),
@@ -147,6 +156,9 @@ impl FlowTable {
             batch.deltas.iter().partition(|delta| delta.standing == Standing::Listener);
         for delta in handshakes.into_iter().chain(others) {
             self.count(delta);
+            if let Some(tcp) = delta.tcp {
+                self.sockets.sample(delta.flow.socket, tcp);
+            }
         }
         for unplaced in &batch.unplaced {
             self.count_unplaced(unplaced);
@@ -185,16 +197,29 @@ impl FlowTable {
         self.bound();
     }
 
+    /// Lets go of what is over: flows that are closed or no longer move anything, and processes that have ended, whose
+    /// bytes fold into "(retired)".
+    pub fn clear(&mut self) {
+        let closed = |id| self.sockets.get(id).is_some_and(|socket| socket.closed);
+        for key in self.flows.over(self.clock.cut, closed) {
+            self.drop_flow(&key);
+        }
+        self.processes.retire_exited(&self.clock);
+    }
+
     /// One consistent picture, and the start of the next interval. `boot_wall` is the wall-clock time of boot, ns since
     /// the Unix epoch. What waits for its owner stays pending in the last one, too.
     pub fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
         let (processes, interfaces) = (&mut self.processes, &self.interfaces);
-        let (no_name, no_identity) = (&self.no_name, &self.no_identity);
+        let (no_name, no_identity, sockets) = (&self.no_name, &self.no_identity, &self.sockets);
         let rows = processes.rows(cut, &view);
-        let stale =
-            |key: &FlowKey| self.relabel || key.owner.is_some_and(|id| processes.renamed.contains(&id));
+        let stale = |key: &FlowKey| {
+            self.relabel
+                || key.owner.is_some_and(|id| processes.renamed.contains(&id))
+                || self.closing.contains(&key.id.socket)
+        };
         let labels = |key: &FlowKey| {
             let facts = key.owner.and_then(|id| processes.facts(Slot::Process(id)));
             let interface = interfaces.get(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
@@ -203,11 +228,14 @@ impl FlowTable {
                 uid: facts.and_then(|facts| facts.uid),
                 identity: Arc::clone(facts.map_or(no_identity, |facts| &facts.identity)),
                 interface: Arc::clone(interface),
+                closed: sockets.get(key.id.socket).and_then(|socket| socket.closed_at),
+                tcp: sockets.tcp(key.id.socket),
             }
         };
         let flows = self.flows.rows(cut, &view, stale, labels);
         processes.renamed.clear();
         self.relabel = false;
+        self.closing.clear();
         let windows = self.totals.rates(&view);
         let snapshot = Snapshot {
             sequence: cut + 1,
@@ -227,6 +255,7 @@ impl FlowTable {
             flows,
             names: Arc::default(),
             health: Arc::clone(&self.health),
+            own: OwnCost::default(),
             last,
         };
         self.clock.cut += 1;
@@ -237,6 +266,7 @@ impl FlowTable {
     /// Where every byte went. What no socket saw is in the row of the unknown, and a line of its own here.
     fn ledger(&self) -> Ledger {
         let mut ledger = self.processes.ledger(&self.totals.total, &self.overflow);
+        (ledger.rx.injected, ledger.tx.injected) = (self.injected.rx_bytes, self.injected.tx_bytes);
         let unseen = &self.carried.unseen;
         for (side, bytes) in [(&mut ledger.rx, unseen.rx_bytes), (&mut ledger.tx, unseen.tx_bytes)] {
             side.unknown -= bytes;
@@ -301,10 +331,9 @@ impl FlowTable {
         let slot = match (standing, owner) {
             (Standing::Kernel, _) => Slot::Process(ProcessId::KERNEL),
             (Standing::Ambiguous, _) => Slot::Ambiguous,
-            (Standing::Unclaimed | Standing::Unseen(_), _) | (_, None) => Slot::Unknown,
-            (Standing::Firm | Standing::Made | Standing::Inherited | Standing::Listener, Some(owner)) => {
-                Slot::Process(*owner)
-            }
+            // A worker may yet use what the listener's process has accepted, and nobody could tell these bytes then.
+            (Standing::Unclaimed | Standing::Inherited | Standing::Unseen(_), _) | (_, None) => Slot::Unknown,
+            (Standing::Firm | Standing::Made | Standing::Listener, Some(owner)) => Slot::Process(*owner),
         };
         self.totals.add(Amount::Fresh(counters), &self.clock);
         self.overflow += *counters;
@@ -327,7 +356,12 @@ impl FlowTable {
             Amount::Fresh(counters) => counters,
             Amount::Settled(meter) => &meter.total,
         };
-        self.carried.add(&flow, Slot::of_attribution(&attribution), moved);
+        if flow.protocol == Protocol::PACKET {
+            // It passed no socket hook, and no device is known: it stays in what devices carried beside the sockets.
+            self.injected += *moved;
+        } else {
+            self.carried.add(&flow, Slot::of_attribution(&attribution), moved);
+        }
         self.place(flow, attribution, uid, amount);
     }
 
@@ -404,6 +438,8 @@ impl FlowTable {
     fn close(&mut self, claim: &Claim) {
         if let Some(socket) = self.sockets.get_mut(claim.socket) {
             socket.closed = true;
+            socket.closed_at.get_or_insert(self.clock.at);
+            self.closing.insert(claim.socket);
             self.settle_socket(claim.socket, true);
         }
     }

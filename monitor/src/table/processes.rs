@@ -207,6 +207,23 @@ impl Processes {
         }
     }
 
+    /// Folds the processes that have ended and hold no flow into "(retired)", once a snapshot has shown their last bytes.
+    pub(super) fn retire_exited(&mut self, clock: &Clock) {
+        let is_over = |process: &Process| {
+            process.facts.exited.is_some()
+                && process.flows == 0
+                && process.meter.interval(clock.cut).is_zero()
+                && !process.meter.total.is_zero()
+        };
+        let over: Vec<Slot> =
+            self.map.iter().filter(|(_, process)| is_over(process)).map(|(slot, _)| *slot).collect();
+        for slot in over {
+            if let Some(gone) = self.map.remove(&slot) {
+                self.retire(&gone.meter, clock);
+            }
+        }
+    }
+
     /// The interval of "(retired)" gains only what its rows gained in it.
     fn retire(&mut self, gone: &Meter, clock: &Clock) {
         let facts = || Process { facts: Facts::named("(retired)"), ..Process::default() };

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::model::{Claim, Mono, ProcessId, SocketId};
+use crate::model::{Claim, Mono, ProcessId, SocketId, TcpHealth};
 
 use super::claims::Claims;
 use super::parking::ParkKey;
@@ -17,11 +17,15 @@ pub(super) struct Socket {
     pub(super) claims: Claims,
     /// The last descriptor was closed: no claim will come.
     pub(super) closed: bool,
+    /// When that was heard of.
+    pub(super) closed_at: Option<Mono>,
     /// Parked bytes ran into their deadline once: nobody claims this socket, so later bytes need not wait.
     pub(super) expired: bool,
     /// Keys of parked bytes, and when they must settle.
     pub(super) parked: Vec<ParkKey>,
     pub(super) deadline: Mono,
+    /// The latest sample of its connection.
+    tcp: Option<TcpHealth>,
     /// Flow rows held.
     flows: usize,
     touched: Mono,
@@ -81,6 +85,21 @@ impl Sockets {
         let socket = self.map.entry(id).or_default();
         socket.touched = at;
         socket
+    }
+
+    /// Remembers a sample of a socket's connection. Of two in one batch the one that has moved on further is the later.
+    pub(super) fn sample(&mut self, id: SocketId, tcp: TcpHealth) {
+        let moved = |tcp: &TcpHealth| tcp.acked_bytes.saturating_add(tcp.received_bytes);
+        if let Some(socket) = self.map.get_mut(&id)
+            && socket.tcp.is_none_or(|before| moved(&before) <= moved(&tcp))
+        {
+            socket.tcp = Some(tcp);
+        }
+    }
+
+    /// The latest sample of a socket's connection.
+    pub(super) fn tcp(&self, id: SocketId) -> Option<TcpHealth> {
+        self.map.get(&id).and_then(|socket| socket.tcp)
     }
 
     /// A flow row of the socket was made.

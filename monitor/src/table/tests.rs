@@ -4,7 +4,7 @@ mod properties;
 
 use super::*;
 use crate::model::{
-    Confidence, Endpoint, FlowRow, ProcessRow, ProcessSeen, Protocol, WINDOW_SECONDS, Windows,
+    Confidence, Endpoint, FlowRow, ProcessRow, ProcessSeen, TcpHealth, TcpState, WINDOW_SECONDS, Windows,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -38,7 +38,7 @@ fn rx(bytes: u64) -> Counters {
 
 fn delta(flow: FlowId, standing: Standing, owner: Option<ProcessId>, bytes: u64) -> Delta {
     let method = if standing == Standing::Firm { Method::Transfer } else { Method::None };
-    Delta { flow, owner, standing, method, counters: rx(bytes), uid: Some(1000), cgroup: 0 }
+    Delta { flow, owner, standing, method, counters: rx(bytes), uid: Some(1000), cgroup: 0, tcp: None }
 }
 
 fn claim(socket: u64, process: ProcessId, method: Method, first: f64, last: f64) -> Claim {
@@ -475,8 +475,45 @@ fn unplaced_bytes_settle_at_once_and_have_no_flow() {
     assert_eq!(snapshot.ledger.rx.overflow, 40);
     assert_eq!(
         (snapshot.ledger.rx.attributed, snapshot.ledger.rx.kernel, snapshot.ledger.rx.unknown),
-        (20, 10, 10)
+        (10, 10, 20)
     );
+}
+
+#[test]
+fn the_latest_sample_of_a_connection_is_in_every_row_of_its_socket() {
+    let health = |state, acked_bytes| TcpHealth {
+        state,
+        srtt: Duration::from_micros(250),
+        cwnd: 10,
+        retransmits: 0,
+        acked_bytes,
+        received_bytes: 0,
+    };
+    let sampled = |owner, tcp| Delta { tcp, ..delta(flow(1, 1), Standing::Firm, Some(owner), 1) };
+    let mut lab = Lab::new();
+    lab.deltas(vec![sampled(WORKER, None)]);
+    assert_eq!(lab.only_flow().tcp, None);
+    let late = Some(health(TcpState::FinWait1, 20));
+    // Rows of one drain come in any order.
+    lab.deltas(vec![sampled(WORKER, late), sampled(OTHER, Some(health(TcpState::Established, 10)))]);
+    let of = |snapshot: &Snapshot| snapshot.flows.iter().map(|row| row.tcp).collect::<Vec<_>>();
+    assert_eq!(of(&lab.shot()), [late, late]);
+    lab.deltas(vec![sampled(WORKER, None)]);
+    assert_eq!(of(&lab.shot()), [late, late], "no sample is no news");
+}
+
+#[test]
+fn what_packet_sockets_send_is_nobody_elses_and_on_no_interface() {
+    let mut lab = Lab::new();
+    let id = FlowId { protocol: Protocol::PACKET, ifindex: 0, ..flow(9, 0) };
+    let counters =
+        Counters { tx_bytes: 60, tx_packets: 1, tx_skb_bytes: 60, tx_skbs: 1, ..Counters::default() };
+    let sent = Delta { counters, ..delta(id, Standing::Firm, Some(WORKER), 0) };
+    let snapshot = lab.deltas(vec![sent, delta(flow(1, 1), Standing::Firm, Some(OTHER), 10)]).shot();
+    let tx = snapshot.ledger.tx;
+    assert_eq!((tx.counted, tx.attributed, tx.injected), (60, 60, 60));
+    assert_eq!((snapshot.ledger.rx.injected, snapshot.ledger.interfaces.len()), (0, 1));
+    assert_eq!(snapshot.ledger.interfaces[0].ifindex, 2);
 }
 
 #[test]
@@ -532,6 +569,45 @@ fn idle_flows_leave_and_their_bytes_stay() {
     let snapshot = lab.wait(1).shot();
     assert!(snapshot.flows.is_empty());
     assert_eq!((snapshot.processes[0].flows, snapshot.processes[0].total), (0, rx(100)));
+}
+
+#[test]
+fn the_latest_of_the_idle_flows_are_kept_where_asked_for() {
+    let mut lab = Lab::with(TableConfig { keep_ended: 2, ..TableConfig::default() });
+    for socket in 1..=4 {
+        lab.deltas(vec![delta(flow(socket, 1), Standing::Firm, Some(WORKER), 100)]);
+    }
+    lab.shot();
+    let sockets =
+        |lab: &mut Lab| -> Vec<u64> { lab.shot().flows.iter().map(|row| row.id.socket.0).collect() };
+    lab.wait(300);
+    assert_eq!(sockets(&mut lab), [3, 4]);
+    lab.deltas(vec![delta(flow(3, 1), Standing::Firm, Some(WORKER), 100)]);
+    assert_eq!(lab.shot().flows[0].total.rx_bytes, 200, "one that goes on is still itself");
+}
+
+#[test]
+fn a_closed_socket_shows_on_its_idle_flows_until_they_are_cleared() {
+    let mut lab = Lab::with(TableConfig { keep_ended: 100, ..TableConfig::default() });
+    let bytes = |socket| delta(flow(socket, 1), Standing::Firm, Some(WORKER), 100);
+    lab.step(Batch { processes: vec![named(WORKER, "worker")], ..Batch::default() });
+    lab.deltas(vec![bytes(1), bytes(2)]);
+    assert!(lab.shot().flows.iter().all(|row| row.closed.is_none()));
+    let closed = Claim { closed: true, ..claim(1, WORKER, Method::Release, 1.0, 2.0) };
+    lab.claims(vec![closed]);
+    let snapshot = lab.shot();
+    assert_eq!(snapshot.flows.iter().map(|row| row.closed).collect::<Vec<_>>(), [Some(at(3.0)), None]);
+    lab.table.clear();
+    let left = lab.shot().flows;
+    assert_eq!(left.iter().map(|row| row.id.socket.0).collect::<Vec<_>>(), [2], "2 still has rates");
+    lab.wait(50).shot();
+    let ended = ProcessSeen { exited: Some(at(40.0)), ..named(WORKER, "worker") };
+    lab.step(Batch { processes: vec![ended], ..Batch::default() });
+    assert_eq!(lab.shot().processes[0].exited, Some(at(40.0)), "shown until cleared");
+    lab.table.clear();
+    let snapshot = lab.shot();
+    assert!(snapshot.flows.is_empty());
+    assert_eq!((&*snapshot.processes[0].process, snapshot.processes[0].total.rx_bytes), ("(retired)", 200));
 }
 
 #[test]

@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("attribution", &["model"]),
     ("resolve", &["model"]),
     ("engine", &["model", "table", "query", "source", "attribution", "resolve"]),
-    ("frontend", &["model", "query", "engine::Command", "engine::Control", "engine::Snapshots"]),
+    ("frontend", &["model", "query", "config", "engine::Command", "engine::Control", "engine::Snapshots"]),
     ("config", &["model", "query"]),
     ("privilege", &["model"]),
     (

@@ -2,6 +2,7 @@
 //! and what may not stand in any tracked file. Each rule is a function from text to complaints, and each has a test that
 //! feeds it something bad.
 
+mod cases;
 mod files;
 mod imports;
 mod purity;
@@ -35,6 +36,12 @@ fn the_middle_is_pure() {
 #[test]
 fn every_source_file_says_what_it_is() {
     holds(text::opens_with_prose);
+}
+
+#[test]
+fn every_case_has_the_test_that_its_page_names() {
+    let complaints = cases::check(&files::tracked());
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ struct Side {
     ambiguous: u64,
     unknown: u64,
     overflow: u64,
+    injected: u64,
     device: Option<u64>,
     forwarded: Option<u64>,
     remainder: Option<i64>,
@@ -72,7 +73,7 @@ impl<'s> Ledger<'s> {
 impl Side {
     fn new(side: &LedgerSide) -> Self {
         let LedgerSide { counted, attributed, kernel, pending, ambiguous, .. } = *side;
-        let LedgerSide { unknown, overflow, device, forwarded, remainder, .. } = *side;
+        let LedgerSide { unknown, overflow, injected, device, forwarded, remainder, .. } = *side;
         Self {
             counted,
             attributed,
@@ -81,6 +82,7 @@ impl Side {
             ambiguous,
             unknown,
             overflow,
+            injected,
             device,
             forwarded,
             remainder,

@@ -3,7 +3,7 @@
 use super::{identity, ledger};
 use crate::model::{
     Attribution, Confidence, Counters, Endpoint, FlowRow, Mono, Names, ProcessId, ProcessRow, Protocol,
-    Snapshot,
+    Snapshot, TcpHealth,
 };
 use crate::query::default_reason;
 use jiff::Timestamp;
@@ -80,9 +80,21 @@ struct Flow<'s> {
     interface: Option<&'s str>,
     netns: Option<u64>,
     socket: Option<u64>,
+    tcp: Option<Tcp>,
     #[serde(flatten)]
     counted: Counted,
     attribution: Evidence<'s>,
+}
+
+/// How a TCP connection fares.
+#[derive(Serialize)]
+struct Tcp {
+    state: &'static str,
+    srtt_us: u64,
+    cwnd: u32,
+    retransmits: u32,
+    acked_bytes: u64,
+    received_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -191,8 +203,22 @@ impl<'s> Flow<'s> {
             interface: Some(&*row.interface).filter(|name| !name.is_empty()),
             netns: Some(row.id.netns).filter(|cookie| *cookie != 0),
             socket: Some(row.id.socket.0).filter(|cookie| *cookie != 0),
+            tcp: row.tcp.as_ref().map(Tcp::new),
             counted: Counted::new(&row.total, &row.interval, interval),
             attribution: Evidence { method: Some(method.name()), confidence: confidence.name(), reason },
+        }
+    }
+}
+
+impl Tcp {
+    fn new(tcp: &TcpHealth) -> Self {
+        Self {
+            state: tcp.state.name(),
+            srtt_us: u64::try_from(tcp.srtt.as_micros()).unwrap_or(u64::MAX),
+            cwnd: tcp.cwnd,
+            retransmits: tcp.retransmits,
+            acked_bytes: tcp.acked_bytes,
+            received_bytes: tcp.received_bytes,
         }
     }
 }

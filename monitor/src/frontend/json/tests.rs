@@ -4,7 +4,7 @@ use super::object::bits_per_second;
 use super::*;
 use crate::model::{
     Ancestor, Backend, Confidence, Container, Degradation, Endpoint, Health, Identity, Ledger, LedgerSide,
-    Names, Pod, ProcessId, Protocol,
+    Names, Pod, ProcessId, Protocol, TcpHealth, TcpState,
 };
 use crate::query::fixture::{busy, endpoint, flow, kernel, nobody, process, snapshot};
 use serde_json::{Value, json};
@@ -79,7 +79,16 @@ fn small() -> Snapshot {
     (ping.id.protocol, ping.id.netns, ping.interface) = (Protocol::ICMPV6, 0, "".into());
     let mut raw = flow(7, &unknown, endpoint("10.0.0.5", 9), endpoint("10.0.0.6", 10));
     (raw.id.protocol, raw.attribution.reason) = (Protocol::Ip(200), None);
-    let flows = vec![flow(1, &nginx, endpoint("10.0.0.5", 443), endpoint("93.184.216.34", 52211)), ping, raw];
+    let mut web = flow(1, &nginx, endpoint("10.0.0.5", 443), endpoint("93.184.216.34", 52211));
+    web.tcp = Some(TcpHealth {
+        state: TcpState::CloseWait,
+        srtt: Duration::from_micros(1500),
+        cwnd: 10,
+        retransmits: 3,
+        acked_bytes: 4,
+        received_bytes: 5,
+    });
+    let flows = vec![web, ping, raw];
     let mut small = snapshot(vec![nginx, system, unknown], flows);
     let degraded = vec![Degradation { what: "a \"b\"".into(), why: "c\nd".into(), fix: "none".into() }];
     small.health = Arc::new(Health { degraded, ..(*small.health).clone() });
@@ -97,6 +106,7 @@ fn small() -> Snapshot {
             ambiguous: 2,
             unknown: 3,
             overflow: 4,
+            injected: 5,
             forwarded: Some(6),
             ..LedgerSide::default()
         },
@@ -160,11 +170,11 @@ fn golden_object() {
         "ledger": {
             "rx": {
                 "counted": 3, "attributed": 1, "kernel": 2, "pending": 0, "ambiguous": 0, "unknown": 0,
-                "overflow": 0, "device": 5, "forwarded": null, "remainder": -2,
+                "overflow": 0, "injected": 0, "device": 5, "forwarded": null, "remainder": -2,
             },
             "tx": {
                 "counted": 0, "attributed": 0, "kernel": 0, "pending": 1, "ambiguous": 2, "unknown": 3,
-                "overflow": 4, "device": null, "forwarded": 6, "remainder": null,
+                "overflow": 4, "injected": 5, "device": null, "forwarded": 6, "remainder": null,
             },
             "interfaces": [],
         },
@@ -195,6 +205,10 @@ fn golden_object() {
                 "remote": {"addr": "93.184.216.34", "port": 52211, "name": "example.org", "service": null},
                 "pid": 2817, "process": "nginx", "uid": 817, "interface": "eth0",
                 "netns": 4_026_531_840_u64, "socket": 1,
+                "tcp": {
+                    "state": "close-wait", "srtt_us": 1500, "cwnd": 10, "retransmits": 3,
+                    "acked_bytes": 4, "received_bytes": 5,
+                },
                 "attribution": {"method": "connect", "confidence": "exact"},
             }), counted(8_000_000, 80_000)),
             with(json!({
@@ -202,7 +216,7 @@ fn golden_object() {
                 "local": {"addr": "::1", "port": null, "name": null, "service": null},
                 "remote": {"addr": "fe80::1", "port": null, "name": null, "service": null},
                 "pid": 0, "process": "kernel", "uid": null, "interface": null,
-                "netns": null, "socket": null,
+                "netns": null, "socket": null, "tcp": null,
                 "attribution": {"method": "connect", "confidence": "exact"},
             }), counted(16_000, 0)),
             with(json!({
@@ -210,7 +224,7 @@ fn golden_object() {
                 "local": {"addr": "10.0.0.5", "port": 9, "name": null, "service": null},
                 "remote": {"addr": "10.0.0.6", "port": 10, "name": null, "service": null},
                 "pid": null, "process": null, "uid": null, "interface": "eth0",
-                "netns": 4_026_531_840_u64, "socket": 7,
+                "netns": 4_026_531_840_u64, "socket": 7, "tcp": null,
                 "attribution": {"method": "none", "confidence": "unknown", "reason": "no owner seen"},
             }), counted(0, 8000)),
         ],

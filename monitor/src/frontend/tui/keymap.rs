@@ -10,6 +10,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 pub(super) enum Action {
     NextView,
     PreviousView,
+    /// The view at that place, from 0.
+    View(u8),
     Up,
     Down,
     PageUp,
@@ -17,13 +19,35 @@ pub(super) enum Action {
     First,
     Last,
     Sort(Window),
+    PreviousColumn,
+    NextColumn,
     Reverse,
     Freeze,
     Pause,
+    Refresh,
     LineMode,
     Bars,
+    Scale,
+    BarWindow,
+    Unit,
+    Prefix,
+    Header,
+    Totals,
+    Graph,
+    Border,
+    Tooltips,
+    Open,
+    Mouse,
+    Themes,
+    Interfaces,
+    Pin,
+    Copy,
+    Export,
+    Save,
     Redraw,
+    Suspend,
     Help,
+    Health,
     Back,
     Quit,
 }
@@ -78,30 +102,67 @@ const fn hinted(
 pub(super) static BINDINGS: &[Binding] = &[
     hinted(&[key(KeyCode::Tab)], Action::NextView, "next view", ("Tab", "view")),
     bind(&[key(KeyCode::BackTab)], Action::PreviousView, "previous view"),
+    bind(FUNCTION, Action::View(0), "a view, by its place"),
     bind(&[letter('k'), key(KeyCode::Up)], Action::Up, "up"),
     bind(&[letter('j'), key(KeyCode::Down)], Action::Down, "down"),
     bind(&[key(KeyCode::PageUp), control('u')], Action::PageUp, "page up"),
     bind(&[key(KeyCode::PageDown), control('d')], Action::PageDown, "page down"),
-    bind(&[letter('g'), key(KeyCode::Home)], Action::First, "first row, and stay there"),
+    bind(&[key(KeyCode::Home)], Action::First, "first row, and stay there"),
     bind(&[letter('G'), key(KeyCode::End)], Action::Last, "last row"),
     hinted(&[letter('1')], Action::Sort(Window::Two), "sort by the 2 s rate", ("1-3", "sort")),
     bind(&[letter('2')], Action::Sort(Window::Ten), "sort by the 10 s rate"),
     bind(&[letter('3')], Action::Sort(Window::Forty), "sort by the 40 s rate"),
+    bind(&[letter('<'), key(KeyCode::Left)], Action::PreviousColumn, "sort by the column to the left"),
+    bind(&[letter('>'), key(KeyCode::Right)], Action::NextColumn, "sort by the column to the right"),
     hinted(&[letter('r')], Action::Reverse, "reverse the order", ("r", "rev")),
     hinted(&[letter('o')], Action::Freeze, "freeze the order", ("o", "freeze")),
     hinted(&[letter('P'), letter(' ')], Action::Pause, "pause the screen; counting goes on", ("P", "pause")),
+    bind(&[letter('f')], Action::Refresh, "refresh every 0.5, 1, 2, 5, 10 s"),
     Binding {
         keys: &[letter('t')],
         action: Action::LineMode,
-        help: "flows on two lines or one",
+        help: "flows: two lines, one, sent, received",
         hint: Some(("t", "lines")),
         only: Some(ViewKind::Flows),
     },
-    hinted(&[letter('b')], Action::Bars, "bars on or off", ("b", "bars")),
+    hinted(&[letter('b')], Action::Bars, "bar style, or no bars", ("b", "bars")),
+    bind(&[letter('L')], Action::Scale, "bars: logarithmic or linear"),
+    bind(&[letter('w')], Action::BarWindow, "bars: average of 2, 10, 40 s"),
+    bind(&[letter('B')], Action::Unit, "rates in bits or bytes"),
+    bind(&[letter('u')], Action::Prefix, "units in steps of 1000 or 1024"),
+    bind(&[letter('g')], Action::Header, "first line on or off"),
+    bind(&[letter('U')], Action::Totals, "totals on or off"),
+    bind(&[letter('v')], Action::Graph, "graph on or off"),
+    bind(&[letter('x')], Action::Border, "border on or off"),
+    bind(&[key(KeyCode::Enter)], Action::Open, "more about the row"),
+    bind(&[letter('T')], Action::Tooltips, "tooltips of the mouse on or off"),
+    bind(&[letter('M')], Action::Mouse, "mouse: ours or the terminal's"),
+    bind(&[letter('F')], Action::Pin, "pin the row to the top"),
+    bind(&[letter('y')], Action::Copy, "copy the row to the clipboard"),
+    bind(&[letter('e')], Action::Export, "write what is shown to a file"),
+    bind(&[letter('i')], Action::Interfaces, "choose an interface"),
+    bind(&[letter('c')], Action::Themes, "choose a theme"),
+    bind(&[letter('W')], Action::Save, "write the settings file"),
     bind(&[control('l')], Action::Redraw, "redraw the screen"),
-    hinted(&[letter('?'), letter('h')], Action::Help, "this help", ("?", "help")),
-    bind(&[key(KeyCode::Esc)], Action::Back, "close the help"),
+    bind(&[control('z')], Action::Suspend, "back to the shell; fg returns"),
+    hinted(&[letter('?'), letter('h')], Action::Help, "this help; / searches in it", ("?", "help")),
+    bind(&[letter('H')], Action::Health, "health: programs, ledger, own cost"),
+    bind(&[key(KeyCode::Esc)], Action::Back, "close, or clear"),
     hinted(&[letter('q'), control('c')], Action::Quit, "quit", ("q", "quit")),
+];
+
+/// The keys of the views.
+const FUNCTION: &[Key] = &[
+    key(KeyCode::F(1)),
+    key(KeyCode::F(2)),
+    key(KeyCode::F(3)),
+    key(KeyCode::F(4)),
+    key(KeyCode::F(5)),
+    key(KeyCode::F(6)),
+    key(KeyCode::F(7)),
+    key(KeyCode::F(8)),
+    key(KeyCode::F(9)),
+    key(KeyCode::F(10)),
 ];
 
 /// What a key asks for, if anything.
@@ -111,12 +172,19 @@ pub(super) fn action(event: &KeyEvent) -> Option<Action> {
         return None;
     }
     let pressed = Key { code: event.code, control: event.modifiers.contains(KeyModifiers::CONTROL) };
-    BINDINGS.iter().find(|binding| binding.keys.contains(&pressed)).map(|binding| binding.action)
+    let binding = BINDINGS.iter().find(|binding| binding.keys.contains(&pressed))?;
+    Some(match (binding.action, event.code) {
+        (Action::View(_), KeyCode::F(number)) => Action::View(number.saturating_sub(1)),
+        (action, _) => action,
+    })
 }
 
 impl Binding {
     /// The keys as the help spells them.
     pub(super) fn spelled(&self) -> String {
+        if self.keys == FUNCTION {
+            return "F1-F10".into();
+        }
         self.keys.iter().map(|key| key.spelled()).collect::<Vec<_>>().join(" ")
     }
 
@@ -134,6 +202,7 @@ impl Key {
             KeyCode::BackTab => "Shift-Tab".into(),
             KeyCode::PageUp => "PgUp".into(),
             KeyCode::PageDown => "PgDn".into(),
+            KeyCode::F(number) => format!("F{number}"),
             other => format!("{other:?}"),
         };
         if self.control { format!("Ctrl-{}", name.to_uppercase()) } else { name }

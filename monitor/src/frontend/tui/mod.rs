@@ -4,50 +4,62 @@
 //! the state, [`view::draw`] reads it; neither waits for anything. The first frame is drawn before there is anything to
 //! show. Pausing keeps the snapshot that is shown; newer ones are still taken, so that the engine never waits for us.
 
+mod export;
+mod history;
 mod keymap;
+mod keys_page;
+mod line;
+mod mouse;
+mod pins;
+mod popup;
+mod reply;
 mod state;
 mod style;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod theme;
 mod view;
 
+pub use keys_page::keys_page;
 pub use terminal::restore;
+pub use theme::Depth;
 
 use super::Frontend;
+use crate::config::{Background, Caller, Catalog, Ground, Settings, SettingsFile};
 use crate::engine::{Command, Control, Snapshots};
 use crate::model::Snapshot;
 use anyhow::Context;
-use crossterm::event::{Event, EventStream};
+use crossterm::event::{Event, EventStream, KeyEvent};
 use futures_util::{FutureExt, Stream, StreamExt};
+use mouse::Mouse;
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
-use state::{Effect, Phase, State, update};
+use reply::{Heard, Replies};
+use state::{Effect, Phase, State};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
-use style::{Glyphs, Theme};
+use std::time::{Duration, Instant};
+use style::Glyphs;
+use theme::Theme;
 use view::Ctx;
 
 /// How long the engine may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long keys are held that may be the beginning of an answer of the terminal.
+const HOLD: Duration = Duration::from_millis(100);
 
 /// What the terminal can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TuiOptions {
-    /// Use colour.
-    pub color: bool,
-    /// Use ASCII only.
-    pub ascii: bool,
+struct Abilities {
+    depth: Depth,
+    /// ASCII only.
+    ascii: bool,
 }
 
-impl TuiOptions {
-    /// As the environment says: `NO_COLOR` and `TERM=dumb` forbid colour; only a UTF-8 locale allows more than ASCII.
-    pub fn from_env() -> Self {
-        Self::detect(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
-    }
-
+impl Abilities {
+    /// As the environment says: only a UTF-8 locale allows more than ASCII.
     fn detect(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_some_and(|term| term == "dumb");
@@ -55,8 +67,31 @@ impl TuiOptions {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
         let locale = locale.to_ascii_lowercase();
         let utf8 = locale.contains("utf-8") || locale.contains("utf8");
-        Self { color: set("NO_COLOR").is_none() && !dumb, ascii: dumb || !utf8 }
+        Self { depth: Depth::detect(&variable), ascii: dumb || !utf8 }
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// The themes for `--list-colors`, as this terminal shows them.
+pub fn swatches(catalog: &Catalog, colour: bool) -> String {
+    let depth = if colour { Depth::detect(variable) } else { Depth::Mono };
+    theme::swatches(catalog, depth)
+}
+
+/// What the screen begins with.
+#[derive(Clone, Debug)]
+pub struct TuiOptions {
+    /// What the user has set.
+    pub settings: Settings,
+    /// All themes.
+    pub catalog: Catalog,
+    /// Who files belong to.
+    pub caller: Caller,
+    /// Where settings are kept.
+    pub file: Option<SettingsFile>,
 }
 
 /// The screen frontend.
@@ -75,14 +110,30 @@ impl Tui {
 impl Frontend for Tui {
     fn run(self: Box<Self>, feed: Snapshots, control: Control) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
             .context("cannot start the runtime of the screen")?;
+        let mut abilities = Abilities::detect(variable);
+        if !self.options.settings.color {
+            abilities.depth = Depth::Mono;
+        }
+        let asks = self.options.settings.background == Background::Auto && answers(abilities);
+        let mouse = self.options.settings.mouse;
         let taken = terminal::Taken::take().context("cannot take the terminal")?;
         let screen = Terminal::new(CrosstermBackend::new(io::BufWriter::new(io::stdout())))
             .context("cannot read the size of the terminal")?;
-        let session = Session::new(screen, self.options, control, terminal::is_taken);
-        let result = runtime.block_on(session.run(feed, EventStream::new));
+        let session = Session::new(screen, self.options, abilities, control, terminal::is_taken);
+        let result = runtime.block_on(async {
+            let continued = continued().context("cannot listen for SIGCONT")?;
+            let listen = || {
+                terminal::mouse(mouse);
+                if asks {
+                    terminal::send(reply::QUESTION);
+                }
+                futures_util::stream::select(EventStream::new(), continued)
+            };
+            session.run(feed, listen).await
+        });
         drop(taken);
         result
     }
@@ -97,13 +148,37 @@ fn test_panic() {
     );
 }
 
+/// Whether the terminal may be asked for its background: the Linux console and simpler ones show the question.
+fn answers(abilities: Abilities) -> bool {
+    let term = variable("TERM").unwrap_or_default();
+    abilities.depth > Depth::Mono && !["", "dumb", "linux", "vt100", "vt220", "ansi"].contains(&&*term)
+}
+
+/// An event whenever the process goes on after a stop. The terminal is not asked to report the focus, so that event is
+/// free to stand for it.
+fn continued() -> io::Result<impl Stream<Item = io::Result<Event>> + Unpin> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
+    Ok(Box::pin(futures_util::stream::unfold(signals, async |mut signals| {
+        signals.recv().await.map(|()| (Ok(Event::FocusGained), signals))
+    })))
+}
+
 /// The screen while it runs.
 struct Session<B: Backend> {
     terminal: Terminal<B>,
     control: Control,
     state: State,
-    theme: Theme,
+    abilities: Abilities,
     glyphs: Glyphs,
+    /// The styles of the theme that is shown, and what they were made for.
+    theme: Theme,
+    themed: (String, Option<Ground>),
+    caller: Caller,
+    file: Option<SettingsFile>,
+    mouse: Mouse,
+    replies: Replies,
+    started: Instant,
     /// Whether the terminal may be drawn on.
     is_ours: fn() -> bool,
     /// How long the engine may take to end.
@@ -118,14 +193,34 @@ impl<B: Backend> Session<B>
 where
     B::Error: Send + Sync + 'static,
 {
-    fn new(terminal: Terminal<B>, options: TuiOptions, control: Control, is_ours: fn() -> bool) -> Self {
+    fn new(
+        terminal: Terminal<B>,
+        options: TuiOptions,
+        abilities: Abilities,
+        control: Control,
+        is_ours: fn() -> bool,
+    ) -> Self {
         let nothing = Arc::new(Snapshot::default());
+        let mut state = State::new(options.settings, Arc::new(options.catalog));
+        state.ground = match state.settings.background {
+            Background::Auto => None,
+            Background::Light => Some(Ground::Light),
+            Background::Dark => Some(Ground::Dark),
+        };
+        let (theme, themed) = themed(&state, abilities.depth);
         Self {
             terminal,
             control,
-            state: State::default(),
-            theme: Theme::new(options.color),
-            glyphs: Glyphs::new(options.ascii),
+            state,
+            abilities,
+            glyphs: Glyphs::new(abilities.ascii),
+            theme,
+            themed,
+            caller: options.caller,
+            file: options.file,
+            mouse: Mouse::default(),
+            replies: Replies::default(),
+            started: Instant::now(),
             is_ours,
             patience: PATIENCE,
             shown: Arc::clone(&nothing),
@@ -159,6 +254,13 @@ where
                     }
                 }
                 () = sleep_until(deadline) => return Ok(()),
+                () = tokio::time::sleep(HOLD), if self.replies.holds() => {
+                    for key in self.replies.give_up() {
+                        if self.press(&key) {
+                            deadline = Some(tokio::time::Instant::now() + self.patience);
+                        }
+                    }
+                }
             }
             self.draw()?;
         }
@@ -167,7 +269,14 @@ where
     fn receive(&mut self, snapshot: Arc<Snapshot>) {
         #[cfg(debug_assertions)]
         test_panic();
+        let rows = self.state.looked_at(&snapshot);
+        self.state.history.take(&snapshot, rows.into_iter());
         self.latest = snapshot;
+        self.follow();
+    }
+
+    /// Shows the latest there is, unless the user asked for a pause.
+    fn follow(&mut self) {
         if self.state.phase != Phase::Paused {
             self.shown = Arc::clone(&self.latest);
         }
@@ -175,31 +284,100 @@ where
 
     /// Handles an event; `true` when it is time to go.
     fn take(&mut self, event: Option<&io::Result<Event>>) -> bool {
-        let action = match event {
-            Some(Ok(Event::Key(key))) => keymap::action(key),
+        let effect = match event {
+            Some(Ok(Event::Key(key))) => match self.replies.take(*key) {
+                Heard::Keys(keys) => return keys.iter().any(|key| self.press(key)),
+                Heard::Nothing => None,
+                Heard::Background(ground) => {
+                    self.state.ground = Some(ground);
+                    None
+                }
+            },
+            Some(Ok(Event::Mouse(event))) => {
+                let area = self.area();
+                self.mouse.take(&mut self.state, *event, self.started.elapsed(), area, &self.shown)
+            }
+            // We were stopped and go on.
+            Some(Ok(Event::FocusGained)) if (self.is_ours)() => {
+                terminal::retake(self.state.settings.mouse);
+                Some(Effect::Repaint)
+            }
             Some(Ok(_)) => None,
             // The terminal is gone, and with it every other way to end.
-            Some(Err(_)) | None => Some(keymap::Action::Quit),
+            Some(Err(_)) | None => Some(Effect::Quit),
         };
-        let Some(action) = action else { return false };
-        let effect = update(&mut self.state, action, &self.shown);
-        if self.state.phase != Phase::Paused {
-            self.shown = Arc::clone(&self.latest);
-        }
+        self.follow();
+        effect.is_some_and(|effect| self.cause(effect))
+    }
+
+    fn press(&mut self, key: &KeyEvent) -> bool {
+        let effect = popup::press(&mut self.state, key, &self.shown);
+        self.follow();
+        effect.is_some_and(|effect| self.cause(effect))
+    }
+
+    /// Does what the state cannot; `true` when it is time to go.
+    fn cause(&mut self, effect: Effect) -> bool {
         match effect {
-            Some(Effect::Quit) => {
+            Effect::Quit => {
                 // Fails only when the engine has ended; then so does the feed.
                 let _ = self.control.send(Command::Stop);
                 self.state.phase = Phase::Stopping;
-                true
+                return true;
             }
-            Some(Effect::Repaint) => {
-                // A terminal that cannot be cleared fails the next draw, which says so.
+            // Fails only when the engine has ended; then so does the feed.
+            Effect::Measure(on) => {
+                let _ = self.control.send(Command::Measure(on));
+            }
+            // A terminal that cannot be cleared fails the next draw, which says so.
+            Effect::Repaint => {
                 let _ = self.terminal.clear();
-                false
             }
-            None => false,
+            Effect::Suspend => {
+                terminal::suspend(self.state.settings.mouse);
+                let _ = self.terminal.clear();
+            }
+            Effect::Interval(interval) => {
+                let _ = self.control.send(Command::Interval(interval));
+            }
+            Effect::Mouse(ours) => terminal::mouse(ours),
+            Effect::Copy(text) => {
+                terminal::send(&export::clipboard(&text));
+                self.state.say("copied, where the terminal lets programs copy (OSC 52)");
+            }
+            Effect::Save => self.save(),
+            Effect::Export => self.export(),
         }
+        false
+    }
+
+    fn save(&mut self) {
+        let Some(file) = &self.file else {
+            return self.state.complain("no settings file: set HOME, or name one with -c FILE");
+        };
+        match file.save(&self.state.kept()) {
+            Ok(()) => self.state.say(format!("settings written to {}", file.path().display())),
+            Err(error) => self.state.complain(format!("{error:#}")),
+        }
+    }
+
+    fn export(&mut self) {
+        let page = export::page(&self.state, &self.shown);
+        match export::write(self.state.view, &self.shown, &page, &self.caller) {
+            Ok(path) => {
+                self.state.say(format!("{} rows written to {}", page.lines().count() - 1, path.display()));
+            }
+            Err(error) => {
+                self.state.complain(format!("cannot write here: {error}; start it in a directory of yours"));
+            }
+        }
+    }
+
+    fn area(&self) -> Rect {
+        self.terminal
+            .size()
+            .map(|size| Rect::from((ratatui::layout::Position::ORIGIN, size)))
+            .unwrap_or_default()
     }
 
     fn draw(&mut self) -> anyhow::Result<()> {
@@ -207,14 +385,35 @@ where
         if !(self.is_ours)() {
             return Ok(());
         }
+        if (self.state.theme(), self.state.ground) != (self.themed.0.as_str(), self.themed.1) {
+            (self.theme, self.themed) = themed(&self.state, self.abilities.depth);
+        }
         let Self { terminal, state, shown, theme, glyphs, .. } = self;
         let draw = |frame: &mut ratatui::Frame<'_>| {
             let area: Rect = frame.area();
-            state.settle(shown, view::page(area, state, shown));
+            let page = view::page(area, state, shown);
+            state.settle(shown, page);
+            let lines = view::text_lines(area, &Ctx { state, snapshot: shown, theme, glyphs });
+            state.settle_text(lines, page);
             view::draw(frame, area, &Ctx { state, snapshot: shown, theme, glyphs });
         };
         terminal.draw(draw).map(|_| ()).context("cannot draw on the terminal")
     }
+}
+
+/// The styles of the theme that is shown. `auto` is the default for the background, and the terminal's own sixteen
+/// colours where it is not known.
+fn themed(state: &State, depth: Depth) -> (Theme, (String, Option<Ground>)) {
+    let name = match (state.theme(), state.ground) {
+        (popup::AUTO, Some(Ground::Light)) => "default-light",
+        (popup::AUTO, Some(Ground::Dark)) => "default-dark",
+        (popup::AUTO, _) => "terminal",
+        (name, _) => name,
+    };
+    let palette = state.catalog.find(name).or_else(|_| state.catalog.find("terminal"));
+    let theme =
+        palette.map_or_else(|_| Theme::without_colour(), |palette| Theme::new(palette, depth, state.ground));
+    (theme, (state.theme().to_owned(), state.ground))
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

@@ -2,17 +2,39 @@
 //!
 //! Pure: no terminal, no clock, no channel. What must happen outside comes back as an [`Effect`].
 
-use super::keymap::{Action, BINDINGS};
+use super::history::History;
+use super::keymap::Action;
+use super::pins::Pins;
+use super::popup::{self, Popup};
+use crate::config::{BarStyle, Catalog, Ground, Lines, Prefix, Scale, Settings, Unit};
 use crate::model::Snapshot;
-use crate::query::{Query, RowId, SortKey, View, ViewKind, len, rank, select, select_frozen};
+use crate::query::{
+    Query, Row, RowId, SortKey, View, ViewKind, Window, columns, len, rank, select, select_frozen,
+};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What `update` cannot do itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Stop the engine and leave.
     Quit,
     /// Paint every cell again.
     Repaint,
+    /// Leave the terminal to the shell for a while.
+    Suspend,
+    /// Tick this often.
+    Interval(Duration),
+    /// Take the mouse or leave it.
+    Mouse(bool),
+    /// Write the settings file.
+    Save,
+    /// Put this on the clipboard.
+    Copy(String),
+    /// Write what is shown to a file.
+    Export,
+    /// Have the engine count what counting costs, or no longer.
+    Measure(bool),
 }
 
 /// What the screen follows.
@@ -27,14 +49,11 @@ pub(super) enum Phase {
     Stopping,
 }
 
-/// How a flow is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Lines {
-    /// iftop's two lines: sent over received.
-    #[default]
-    Two,
-    /// One line of columns.
-    One,
+/// A sentence for the user, until the next key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) text: String,
+    pub(super) is_error: bool,
 }
 
 /// Where the user is in a list.
@@ -52,14 +71,23 @@ pub(super) struct Cursor {
 /// The state of the screen.
 #[derive(Clone, Debug)]
 pub(super) struct State {
+    /// What can be kept; view, order and direction are below.
+    pub(super) settings: Settings,
     pub(super) view: ViewKind,
     pub(super) sort: SortKey,
     pub(super) descending: bool,
-    pub(super) lines: Lines,
-    pub(super) bars: bool,
     pub(super) phase: Phase,
-    /// The help is open: how many of its lines are above the first that is shown. Drawing stops at its end.
-    pub(super) help: Option<u16>,
+    /// What is over the table.
+    pub(super) popup: Option<Popup>,
+    pub(super) message: Option<Message>,
+    /// All themes.
+    pub(super) catalog: Arc<Catalog>,
+    /// The terminal's background, once it is known.
+    pub(super) ground: Option<Ground>,
+    pub(super) history: History,
+    pub(super) pins: Pins,
+    /// The health page is open: how many of its lines are above the first that is shown.
+    pub(super) health: Option<usize>,
     /// The order of the rows of each view since it was frozen.
     frozen: Option<[Vec<RowId>; ViewKind::ALL.len()]>,
     cursors: [Cursor; ViewKind::ALL.len()],
@@ -69,23 +97,55 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        let Query { view, sort, descending, .. } = Query::default();
+        Self::new(Settings::default(), Arc::new(Catalog::built_in()))
+    }
+}
+
+impl State {
+    /// Begins with these settings.
+    pub(super) fn new(settings: Settings, catalog: Arc<Catalog>) -> Self {
         Self {
-            view,
-            sort,
-            descending,
-            lines: Lines::default(),
-            bars: true,
+            view: settings.view,
+            sort: settings.sort,
+            descending: !settings.reverse,
+            settings,
             phase: Phase::default(),
-            help: None,
+            popup: None,
+            message: None,
+            catalog,
+            ground: None,
+            history: History::default(),
+            pins: Pins::default(),
+            health: None,
             frozen: None,
             cursors: <[Cursor; ViewKind::ALL.len()]>::default(),
             page: 1,
         }
     }
-}
 
-impl State {
+    /// What would be kept if it were asked for now.
+    pub(super) fn kept(&self) -> Settings {
+        Settings { view: self.view, sort: self.sort, reverse: !self.descending, ..self.settings.clone() }
+    }
+
+    /// The name of the theme that is shown: the chosen one, or the one that is looked at in the chooser.
+    pub(super) fn theme(&self) -> &str {
+        match &self.popup {
+            Some(Popup::Themes(list)) => popup::theme_at(&self.catalog, list.index),
+            _ => &self.settings.theme,
+        }
+    }
+
+    /// Tells the user something.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), is_error: false });
+    }
+
+    /// Tells the user what went wrong.
+    pub(super) fn complain(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), is_error: true });
+    }
+
     /// Where the user is in the view that is shown.
     pub(super) fn cursor(&self) -> Cursor {
         self.cursors[self.view as usize]
@@ -96,18 +156,40 @@ impl State {
         self.frozen.is_some()
     }
 
-    /// Terminal lines a row takes.
-    pub(super) fn row_height(&self) -> u16 {
-        if self.view == ViewKind::Flows && self.lines == Lines::Two { 2 } else { 1 }
+    /// Flows are drawn as iftop does.
+    pub(super) fn is_paired(&self) -> bool {
+        self.view == ViewKind::Flows && self.settings.lines != Lines::One
     }
 
-    /// The first `limit` rows of the view that is shown.
+    /// Terminal lines a row takes.
+    pub(super) fn row_height(&self) -> u16 {
+        if self.view == ViewKind::Flows && self.settings.lines == Lines::Two { 2 } else { 1 }
+    }
+
+    /// The first `limit` rows of the view that is shown, the pinned ones before the others.
     pub(super) fn select<'s>(&self, snapshot: &'s Snapshot, limit: usize) -> View<'s> {
-        let query = Query { limit: Some(limit), ..self.query(self.view) };
-        match &self.frozen {
+        // A pinned row may come from below the limit.
+        let limit_of_all = if self.pins.is_empty() { limit } else { usize::MAX };
+        let query = Query { limit: Some(limit_of_all), ..self.query(self.view) };
+        let mut view = match &self.frozen {
             Some(orders) => select_frozen(snapshot, &query, &orders[self.view as usize]),
             None => select(snapshot, &query),
-        }
+        };
+        self.pins.lift(&mut view.rows);
+        view.rows.truncate(limit);
+        view
+    }
+
+    /// The row that is selected.
+    pub(super) fn selected<'s>(&self, snapshot: &'s Snapshot) -> Option<Row<'s>> {
+        let index = self.cursor().index;
+        self.select(snapshot, index.saturating_add(1)).rows.get(index).copied()
+    }
+
+    /// The rows that are on the screen.
+    pub(super) fn looked_at<'s>(&self, snapshot: &'s Snapshot) -> Vec<Row<'s>> {
+        let offset = self.cursor().offset;
+        self.select(snapshot, offset.saturating_add(self.page)).rows.into_iter().skip(offset).collect()
     }
 
     /// Makes the cursor fit the rows that there are and the `page` of rows that the screen has room for. To be called
@@ -131,13 +213,14 @@ impl State {
     }
 
     fn place(&self, snapshot: &Snapshot, row: RowId) -> Option<usize> {
-        match &self.frozen {
-            Some(_) => self.select(snapshot, usize::MAX).rows.iter().position(|other| other.id() == row),
-            None => rank(snapshot, &self.query(self.view), row),
+        if self.frozen.is_some() || !self.pins.is_empty() {
+            return self.select(snapshot, usize::MAX).rows.iter().position(|other| other.id() == row);
         }
+        rank(snapshot, &self.query(self.view), row)
     }
 
-    fn go_to(&mut self, snapshot: &Snapshot, index: usize) {
+    /// Selects the row at a place.
+    pub(super) fn go_to(&mut self, snapshot: &Snapshot, index: usize) {
         let index = index.min(len(snapshot, self.view).saturating_sub(1));
         let row = match index {
             0 => None,
@@ -161,40 +244,95 @@ impl State {
         };
     }
 
-    fn scroll_help(&mut self, offset: u16, action: Action) {
-        let last = u16::try_from(BINDINGS.len()).unwrap_or(u16::MAX);
-        let offset = match action {
+    fn scroll_health(&mut self, offset: usize, action: Action) {
+        let page = self.page;
+        // Drawing stops at the end, and `settle` brings the offset back to where it stopped.
+        self.health = Some(match action {
             Action::Up => offset.saturating_sub(1),
             Action::Down => offset.saturating_add(1),
-            Action::PageUp => offset.saturating_sub(5),
-            Action::PageDown => offset.saturating_add(5),
+            Action::PageUp => offset.saturating_sub(page),
+            Action::PageDown => offset.saturating_add(page),
             Action::First => 0,
-            Action::Last => last,
+            Action::Last => usize::MAX,
             _ => offset,
-        };
-        self.help = Some(offset.min(last));
+        });
+    }
+
+    /// Keeps the scrolled page within its `lines`, of which the screen has room for `page`.
+    pub(super) fn settle_text(&mut self, lines: usize, page: usize) {
+        if let Some(offset) = &mut self.health {
+            *offset = (*offset).min(lines.saturating_sub(page));
+        }
     }
 
     /// An order that was asked for must show, so it thaws a frozen one.
-    fn order_by(&mut self, sort: SortKey, descending: bool) {
+    pub(super) fn order_by(&mut self, sort: SortKey, descending: bool) {
         (self.sort, self.descending) = (sort, descending);
         self.frozen = None;
+    }
+
+    /// The order by a column; asked for again, the other way round. Numbers begin with the greatest, words with A.
+    pub(super) fn order_by_column(&mut self, sort: SortKey) {
+        let descending = match sort {
+            _ if sort == self.sort => !self.descending,
+            SortKey::Rate(_) => true,
+            SortKey::Column(id) => columns(self.view)
+                .iter()
+                .find(|column| column.id == id)
+                .is_none_or(|column| column.align == crate::query::Align::Right),
+        };
+        self.order_by(sort, descending);
+    }
+
+    /// The order by the column beside the one that rows are ordered by.
+    fn order_beside(&mut self, right: bool) {
+        let every = columns(self.view);
+        let here = every.iter().position(|column| SortKey::Column(column.id) == self.sort);
+        let next = match (here, right) {
+            (None, true) => 0,
+            (None, false) => every.len() - 1,
+            (Some(here), true) => (here + 1) % every.len(),
+            (Some(here), false) => (here + every.len() - 1) % every.len(),
+        };
+        self.order_by_column(SortKey::Column(every[next].id));
+    }
+
+    /// How often the screen is refreshed, next.
+    fn refresh(&mut self) -> Effect {
+        const STEPS: [u64; 5] = [500, 1000, 2000, 5000, 10_000];
+        let next = STEPS.into_iter().map(Duration::from_millis).find(|step| *step > self.settings.interval);
+        self.settings.interval = next.unwrap_or(Duration::from_millis(STEPS[0]));
+        self.say(format!("refresh every {} s", self.settings.interval.as_secs_f64()));
+        Effect::Interval(self.settings.interval)
     }
 }
 
 /// Does what the user asked for, given what the screen shows.
 pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> Option<Effect> {
-    if let (Some(offset), false) =
-        (state.help, matches!(action, Action::Help | Action::Back | Action::Quit | Action::Redraw))
-    {
-        // What cannot be seen must not change: keys that move move the help.
-        state.scroll_help(offset, action);
-        return None;
+    if let Some(offset) = state.health {
+        match action {
+            Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::First | Action::Last => {
+                state.scroll_health(offset, action);
+                return None;
+            }
+            Action::Back | Action::Health => {
+                state.health = None;
+                return Some(Effect::Measure(false));
+            }
+            Action::Pause | Action::Help | Action::Redraw | Action::Quit => {}
+            // What cannot be seen must not change.
+            _ => return None,
+        }
     }
     let (index, page) = (state.cursor().index, state.page);
     match action {
         Action::NextView => state.turn(1),
         Action::PreviousView => state.turn(ViewKind::ALL.len() - 1),
+        Action::View(place) => {
+            if let Some(view) = ViewKind::ALL.get(usize::from(place)) {
+                state.view = *view;
+            }
+        }
         Action::Up => state.go_to(snapshot, index.saturating_sub(1)),
         Action::Down => state.go_to(snapshot, index + 1),
         Action::PageUp => state.go_to(snapshot, index.saturating_sub(page)),
@@ -202,21 +340,100 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> 
         Action::First => state.go_to(snapshot, 0),
         Action::Last => state.go_to(snapshot, usize::MAX),
         Action::Sort(window) => state.order_by(SortKey::Rate(window), true),
+        Action::PreviousColumn => state.order_beside(false),
+        Action::NextColumn => state.order_beside(true),
         Action::Reverse => state.order_by(state.sort, !state.descending),
         Action::Freeze => state.freeze(snapshot),
         Action::Pause => {
             state.phase = if state.phase == Phase::Paused { Phase::Live } else { Phase::Paused };
         }
-        Action::LineMode if state.view == ViewKind::Flows => {
-            state.lines = if state.lines == Lines::Two { Lines::One } else { Lines::Two };
+        Action::Refresh => return Some(state.refresh()),
+        Action::Themes => popup::open_themes(state),
+        Action::Interfaces => popup::open_interfaces(state, snapshot),
+        Action::Open => popup::open_tooltip(state, snapshot, None),
+        Action::Help => popup::open_help(state),
+        Action::Pin => {
+            if let Some(row) = state.selected(snapshot) {
+                state.pins.toggle(row.id());
+            }
         }
-        // It says so in the help; in other views a row is one line anyway.
-        Action::LineMode => {}
-        Action::Bars => state.bars = !state.bars,
+        Action::Copy => {
+            return state.selected(snapshot).map(|row| Effect::Copy(super::export::line(state.view, row)));
+        }
+        Action::Export => return Some(Effect::Export),
+        Action::Save => return Some(Effect::Save),
         Action::Redraw => return Some(Effect::Repaint),
-        Action::Help => state.help = if state.help.is_some() { None } else { Some(0) },
-        Action::Back => state.help = None,
+        Action::Suspend => return Some(Effect::Suspend),
+        Action::Health => {
+            state.health = Some(0);
+            return Some(Effect::Measure(true));
+        }
+        Action::Back => state.popup = None,
         Action::Quit => return Some(Effect::Quit),
+        Action::Mouse => {
+            state.settings.mouse = !state.settings.mouse;
+            state.say(if state.settings.mouse {
+                "the mouse clicks here; M gives it back to the terminal"
+            } else {
+                "the mouse selects text; M takes it back"
+            });
+            return Some(Effect::Mouse(state.settings.mouse));
+        }
+        look => change_look(state, look),
     }
     None
+}
+
+/// What only changes how things look.
+fn change_look(state: &mut State, action: Action) {
+    let settings = &mut state.settings;
+    match action {
+        Action::LineMode if state.view == ViewKind::Flows => {
+            settings.lines = match settings.lines {
+                Lines::Two => Lines::One,
+                Lines::One => Lines::Sent,
+                Lines::Sent => Lines::Received,
+                Lines::Received => Lines::Two,
+            };
+        }
+        Action::Bars => {
+            settings.bars = match settings.bars {
+                BarStyle::Gradient => BarStyle::Solid,
+                BarStyle::Solid => BarStyle::Thin,
+                BarStyle::Thin => BarStyle::Ascii,
+                BarStyle::Ascii => BarStyle::Off,
+                BarStyle::Off => BarStyle::Gradient,
+            };
+            state.say(format!("bars: {}", format!("{:?}", state.settings.bars).to_lowercase()));
+        }
+        Action::Scale => {
+            settings.bar_scale = if settings.bar_scale == Scale::Log { Scale::Linear } else { Scale::Log };
+            state.say(if state.settings.bar_scale == Scale::Log {
+                "bars: logarithmic"
+            } else {
+                "bars: linear"
+            });
+        }
+        Action::BarWindow => {
+            let next = (settings.bar_window.index() + 1) % Window::ALL.len();
+            settings.bar_window = Window::ALL[next];
+            state.say(format!("bars: average of {} s", state.settings.bar_window.seconds()));
+        }
+        Action::Unit => settings.unit = if settings.unit == Unit::Bits { Unit::Bytes } else { Unit::Bits },
+        Action::Prefix => {
+            settings.prefix = if settings.prefix == Prefix::Si { Prefix::Iec } else { Prefix::Si };
+            state.say(if state.settings.prefix == Prefix::Si { "1 k is 1000" } else { "1 k is 1024" });
+        }
+        Action::Header => settings.header = !settings.header,
+        Action::Totals => settings.totals = !settings.totals,
+        Action::Graph => settings.graph = !settings.graph,
+        Action::Border => settings.border = !settings.border,
+        Action::Tooltips => {
+            settings.tooltips = !settings.tooltips;
+            let tooltips = if settings.tooltips { "tooltips: right click" } else { "tooltips: off" };
+            state.say(tooltips);
+        }
+        // It says so in the help; in other views a row is one line anyway.
+        _ => {}
+    }
 }

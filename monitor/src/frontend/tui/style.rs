@@ -1,64 +1,15 @@
-//! What things look like: one accent a role, and a look without any colour; glyphs, and their ASCII stand-ins.
-//!
-//! Every role that carries meaning also shows without colour: a marker, brackets, an arrow, a word.
+//! Glyphs and their ASCII stand-ins, and text that fits. Colours are `theme`'s.
 
 use crate::frontend::{escape, escape_ascii};
-use ratatui::style::{Color, Modifier, Style};
 use std::borrow::Cow;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-/// A style for each role.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Theme {
-    pub(super) plain: Style,
-    pub(super) strong: Style,
-    pub(super) dim: Style,
-    pub(super) rx: Style,
-    pub(super) tx: Style,
-    pub(super) warning: Style,
-    pub(super) selected: Style,
-    pub(super) bar: Style,
-    pub(super) titles: Style,
-    pub(super) key: Style,
-}
-
-impl Theme {
-    /// The look for this terminal. The sixteen colours only: they are the user's own choice.
-    pub(super) fn new(colour: bool) -> Self {
-        let plain = Style::new();
-        let strong = plain.add_modifier(Modifier::BOLD);
-        let without = Self {
-            plain,
-            strong,
-            dim: plain.add_modifier(Modifier::DIM),
-            rx: plain,
-            tx: plain,
-            warning: strong,
-            selected: strong,
-            bar: plain.add_modifier(Modifier::REVERSED),
-            titles: plain.add_modifier(Modifier::UNDERLINED),
-            key: strong,
-        };
-        if !colour {
-            return without;
-        }
-        Self {
-            rx: plain.fg(Color::Green),
-            tx: plain.fg(Color::Magenta),
-            warning: strong.fg(Color::Yellow),
-            selected: strong,
-            bar: plain.bg(Color::Blue).fg(Color::White),
-            key: strong.fg(Color::Cyan),
-            ..without
-        }
-    }
-}
 
 /// The signs that not every terminal has, and whether it has them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Glyphs {
-    ascii: bool,
+    pub(super) ascii: bool,
     pub(super) selected: &'static str,
+    pub(super) pinned: &'static str,
     pub(super) live: &'static str,
     pub(super) paused: &'static str,
     pub(super) descending: &'static str,
@@ -74,6 +25,7 @@ impl Glyphs {
             return Self {
                 ascii,
                 selected: ">",
+                pinned: "+",
                 live: "*",
                 paused: "=",
                 descending: "v",
@@ -85,6 +37,7 @@ impl Glyphs {
         Self {
             ascii,
             selected: "▸",
+            pinned: "◆",
             live: "●",
             paused: "‖",
             descending: "▼",

@@ -1,11 +1,12 @@
 //! Taking the terminal and giving it back, on every way out.
 //!
-//! The only module that changes the terminal's modes. It draws nothing. The mouse stays the terminal's own.
+//! The only module that changes the terminal's modes. It draws nothing.
 
 use crossterm::cursor::{Hide, Show};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{Command, execute};
+use rustix::process::{Signal, getpid, kill_process};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,19 +39,63 @@ pub(super) fn is_taken() -> bool {
     TAKEN.load(Ordering::SeqCst)
 }
 
+/// Reports of clicks and the wheel, with places beyond column 223 (SGR). Not of every motion: that would be a report a
+/// cell, over ssh too.
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+
+/// Takes the mouse, or leaves it to the terminal.
+pub(super) fn mouse(ours: bool) {
+    send(if ours { MOUSE_ON } else { MOUSE_OFF });
+}
+
+/// Sends something that is not drawn, while the terminal is ours.
+pub(super) fn send(sequence: &str) {
+    if is_taken() {
+        write(sequence);
+    }
+}
+
+/// Leaves the terminal to the shell and stops, as Ctrl-Z does elsewhere; returns when the shell lets us go on.
+pub(super) fn suspend(mouse_is_ours: bool) {
+    if !is_taken() {
+        return;
+    }
+    restore();
+    // In an orphaned process group nothing stops; then we are back at once.
+    let _ = kill_process(getpid(), Signal::TSTP);
+    retake(mouse_is_ours);
+}
+
+/// Takes the terminal again after others had it: after a stop the shell has set its own modes.
+pub(super) fn retake(mouse_is_ours: bool) {
+    let _ = disable_raw_mode();
+    // Where this fails the terminal is gone, and the next read or draw says so.
+    if enable_raw_mode().is_ok() {
+        TAKEN.store(true, Ordering::SeqCst);
+        let _ = execute!(io::stdout(), EnterAlternateScreen, Hide);
+        mouse(mouse_is_ours);
+    }
+}
+
 /// Gives the terminal back as it was: for a panic hook and for the way out on a signal. From any thread, any number of
 /// times, also when the terminal was never taken; it cannot fail, because there would be nobody to tell.
 pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut end = String::new();
+    let mut end = String::from(MOUSE_OFF);
     // Writing to a String cannot fail.
     let _ = ResetColor.write_ansi(&mut end);
     let _ = LeaveAlternateScreen.write_ansi(&mut end);
     let _ = Show.write_ansi(&mut end);
-    // Straight to the descriptor: the thread that panicked elsewhere may hold the lock of `stdout()`.
-    let mut rest = end.as_bytes();
+    write(&end);
+    let _ = disable_raw_mode();
+}
+
+/// Straight to the descriptor: a thread that panicked elsewhere may hold the lock of `stdout()`.
+fn write(text: &str) {
+    let mut rest = text.as_bytes();
     while !rest.is_empty() {
         match rustix::io::write(io::stdout().as_fd(), rest) {
             Ok(0) => break,
@@ -59,5 +104,4 @@ pub fn restore() {
             Err(_) => break,
         }
     }
-    let _ = disable_raw_mode();
 }

@@ -1,10 +1,13 @@
 //! The screen, drawn into a buffer and driven by key events.
 
 use super::keymap::{Action, BINDINGS, Key, action};
-use super::state::{Effect, Lines, Phase, State, update};
-use super::style::{Glyphs, Theme};
-use super::view::{Ctx, draw, page};
+use super::popup::Popup;
+use super::state::{Effect, Phase, State};
+use super::style::Glyphs;
+use super::theme::Theme;
+use super::view::{Ctx, draw, page, text_lines};
 use super::*;
+use crate::config::{BarStyle, Lines};
 use crate::model::Health;
 use crate::query::fixture::{busy, degraded, process, snapshot};
 use crate::query::{SortKey, ViewKind, Window};
@@ -14,14 +17,14 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use std::collections::HashSet;
 
-const PLAIN: TuiOptions = TuiOptions { color: false, ascii: true };
-const RICH: TuiOptions = TuiOptions { color: true, ascii: false };
+const PLAIN: Abilities = Abilities { depth: Depth::Mono, ascii: true };
+const RICH: Abilities = Abilities { depth: Depth::Sixteen, ascii: false };
 
 /// A screen without a terminal.
 struct Screen {
     state: State,
     snapshot: Snapshot,
-    options: TuiOptions,
+    options: Abilities,
     size: (u16, u16),
 }
 
@@ -39,6 +42,11 @@ impl Screen {
     fn settle(&mut self) {
         let page = page(self.area(), &self.state, &self.snapshot);
         self.state.settle(&self.snapshot, page);
+        let glyphs = Glyphs::new(self.options.ascii);
+        let (theme, _) = themed(&self.state, self.options.depth);
+        let ctx = Ctx { state: &self.state, snapshot: &self.snapshot, theme: &theme, glyphs: &glyphs };
+        let lines = text_lines(self.area(), &ctx);
+        self.state.settle_text(lines, page);
     }
 
     fn show(&mut self, snapshot: Snapshot) {
@@ -51,7 +59,7 @@ impl Screen {
     }
 
     fn event(&mut self, event: KeyEvent) -> Option<Effect> {
-        let effect = update(&mut self.state, action(&event)?, &self.snapshot);
+        let effect = popup::press(&mut self.state, &event, &self.snapshot);
         self.settle();
         effect
     }
@@ -65,7 +73,8 @@ impl Screen {
 
     fn draw(&self) -> Buffer {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).unwrap();
-        let (theme, glyphs) = (Theme::new(self.options.color), Glyphs::new(self.options.ascii));
+        let glyphs = Glyphs::new(self.options.ascii);
+        let (theme, _): (Theme, _) = themed(&self.state, self.options.depth);
         let ctx = Ctx { state: &self.state, snapshot: &self.snapshot, theme: &theme, glyphs: &glyphs };
         terminal.draw(|frame| draw(frame, frame.area(), &ctx)).unwrap();
         terminal.backend().buffer().clone()
@@ -110,6 +119,60 @@ fn busy_screens() {
 }
 
 #[test]
+fn health_screens() {
+    for (name, missing) in [("busy", 0), ("degraded", 2)] {
+        for (width, height) in [(80, 24), (120, 40)] {
+            let screen = Screen::new(with_health(degraded_or_not(missing)), (width, height)).type_in("H");
+            insta::assert_debug_snapshot!(format!("health_{name}_{width}x{height}"), screen.draw());
+        }
+    }
+}
+
+fn degraded_or_not(missing: usize) -> Health {
+    if missing == 0 { busy().health.as_ref().clone() } else { degraded(missing) }
+}
+
+#[test]
+fn the_health_page_tells_everything_and_asks_for_measuring_only_while_it_is_open() {
+    let mut screen = Screen::new(with_health(degraded(2)), (120, 80));
+    assert_eq!(screen.press(KeyCode::Char('H')), Some(Effect::Measure(true)));
+    let text = screen.text();
+    for part in [
+        "tier T2",
+        "missing: the process that moves the bytes",
+        "owners by receive only, kind 2",
+        "0.31 % of one core in the last 10 s",
+        "2 late, the worst by 131.0 ms",
+        "counting",
+        "eth0 rx",
+        "device 4,812,331,020 = attributed 4,811,890,116 + kernel 88,120 + forwarded 12,000 + arp/l2",
+        "unexplained 0",
+        "refused: the kernel refused it: Operation not permitted",
+        "use Linux 6.16 or newer",
+        "41.0k runs/s    320 ns/run",
+        "1.20k of  65.5k rows",
+        "0 packets counted without their flow",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert_eq!(screen.press(KeyCode::Tab), None);
+    assert_eq!(screen.press(KeyCode::Esc), Some(Effect::Measure(false)));
+    assert!(screen.text().contains("[Processes"));
+}
+
+#[test]
+fn the_health_page_scrolls_to_its_end_and_back() {
+    let mut screen = Screen::new(busy(), (80, 24)).type_in("H");
+    assert!(screen.text().contains("more"));
+    screen.press(KeyCode::End);
+    assert!(screen.text().contains("overflow") && !screen.text().contains(" more "));
+    screen.press(KeyCode::Up);
+    assert!(screen.text().contains("▼ 1 more"));
+    screen.press(KeyCode::Home);
+    assert!(screen.text().contains("Where the numbers come from"));
+}
+
+#[test]
 fn special_screens() {
     let size = (80, 24);
     let show = |name: &str, screen: &Screen| insta::assert_debug_snapshot!(name, screen.draw());
@@ -120,7 +183,7 @@ fn special_screens() {
     show("degraded_5", &Screen::new(with_health(degraded(5)), size));
     show("paused", &Screen::new(busy(), size).type_in("P"));
     show("frozen_ascending", &Screen::new(busy(), size).type_in("2ro"));
-    show("no_bars_scrolled", &Screen::new(busy(), size).type_in("bGkk"));
+    show("no_bars_scrolled", &Screen::new(busy(), size).type_in("bbbGkk"));
     show("help", &Screen::new(busy(), size).type_in("?"));
     show("help_40x12", &Screen::new(busy(), (40, 12)).type_in("?"));
     show("too_small", &Screen::new(busy(), (20, 4)));
@@ -206,33 +269,10 @@ fn hostile_names_do_not_reach_the_screen() {
 }
 
 #[test]
-fn every_action_has_a_key_and_stands_in_the_help() {
-    let every = [
-        Action::NextView,
-        Action::PreviousView,
-        Action::Up,
-        Action::Down,
-        Action::PageUp,
-        Action::PageDown,
-        Action::First,
-        Action::Last,
-        Action::Sort(Window::Two),
-        Action::Sort(Window::Ten),
-        Action::Sort(Window::Forty),
-        Action::Reverse,
-        Action::Freeze,
-        Action::Pause,
-        Action::LineMode,
-        Action::Bars,
-        Action::Redraw,
-        Action::Help,
-        Action::Back,
-        Action::Quit,
-    ];
+fn every_action_has_one_line_in_the_table_and_stands_in_the_help() {
     let bound: HashSet<Action> = BINDINGS.iter().map(|binding| binding.action).collect();
-    assert_eq!(bound, every.into_iter().collect());
-    assert_eq!(BINDINGS.len(), every.len());
-    let help = Screen::new(busy(), (80, 24)).type_in("?").text();
+    assert_eq!(bound.len(), BINDINGS.len(), "an action has two lines");
+    let help = Screen::new(busy(), (120, 60)).type_in("?").text();
     for binding in BINDINGS {
         assert!(help.contains(&binding.spelled()), "{}", binding.spelled());
         assert!(help.contains(binding.help), "{}", binding.help);
@@ -246,15 +286,19 @@ fn no_key_does_two_things() {
     for binding in BINDINGS {
         for key in binding.keys {
             let modifiers = if key.control { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
+            if let (Action::View(_), KeyCode::F(number)) = (binding.action, key.code) {
+                assert_eq!(action(&KeyEvent::new(key.code, modifiers)), Some(Action::View(number - 1)));
+                continue;
+            }
             assert_eq!(action(&KeyEvent::new(key.code, modifiers)), Some(binding.action));
             // Terminals report Shift with a capital or a sign, or do not.
             let shifted = KeyEvent::new(key.code, modifiers | KeyModifiers::SHIFT);
             assert_eq!(action(&shifted), Some(binding.action));
         }
     }
-    assert_eq!(action(&KeyEvent::new(KeyCode::Char('x'), KeyModifiers::NONE)), None);
+    assert_eq!(action(&KeyEvent::new(KeyCode::Char('z'), KeyModifiers::NONE)), None);
     assert_eq!(action(&KeyEvent::new(KeyCode::Char('q'), KeyModifiers::ALT)), None);
-    assert_eq!(action(&KeyEvent::new(KeyCode::Char('l'), KeyModifiers::NONE)), None);
+    assert_eq!(action(&KeyEvent::new(KeyCode::Char('Q'), KeyModifiers::NONE)), None);
 }
 
 #[test]
@@ -359,21 +403,24 @@ fn a_frozen_order_stays_and_a_sort_thaws_it() {
 #[test]
 fn lines_bars_and_help_toggle() {
     let mut screen = Screen::new(busy(), (80, 24)).type_in("t");
-    assert_eq!(screen.state.lines, Lines::Two, "t does nothing where rows have one line");
+    assert_eq!(screen.state.settings.lines, Lines::Two, "t does nothing where rows have one line");
     screen = screen.type_in("\tt");
-    assert_eq!(screen.state.lines, Lines::One);
+    assert_eq!(screen.state.settings.lines, Lines::One);
     assert_eq!(screen.state.row_height(), 1);
     let blue =
         |screen: &Screen| screen.draw().content.iter().any(|cell| cell.bg == ratatui::style::Color::Blue);
     assert!(blue(&screen));
-    screen.press(KeyCode::Char('b'));
-    assert!(!blue(&screen));
+    for style in [BarStyle::Thin, BarStyle::Ascii, BarStyle::Off] {
+        screen.press(KeyCode::Char('b'));
+        assert_eq!(screen.state.settings.bars, style);
+        assert!(!blue(&screen), "{style:?}");
+    }
     screen.press(KeyCode::Char('h'));
-    assert!(screen.state.help.is_some());
+    assert!(matches!(screen.state.popup, Some(Popup::Help(_))));
     screen.press(KeyCode::Char('b'));
-    assert!(!screen.state.bars, "what is under the help does not change");
+    assert_eq!(screen.state.settings.bars, BarStyle::Off, "what is under the help does not change");
     screen.press(KeyCode::Esc);
-    assert!(screen.state.help.is_none());
+    assert!(screen.state.popup.is_none());
 }
 
 #[test]
@@ -383,7 +430,7 @@ fn long_help_scrolls_on_a_small_screen() {
     for _ in 0..100 {
         screen.press(KeyCode::Down);
     }
-    assert!(screen.text().contains("q Ctrl-C"));
+    assert!(screen.text().contains("- unknown"));
     assert_eq!(screen.state.cursor().index, 0);
     for _ in 0..100 {
         screen.press(KeyCode::Up);
@@ -394,18 +441,18 @@ fn long_help_scrolls_on_a_small_screen() {
 #[test]
 fn the_environment_decides_on_colour_and_glyphs() {
     let detect = |variables: &[(&str, &str)]| {
-        TuiOptions::detect(|name| {
+        Abilities::detect(|name| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         })
     };
-    let options = |color, ascii| TuiOptions { color, ascii };
-    assert_eq!(detect(&[("LANG", "en_GB.UTF-8")]), options(true, false));
-    assert_eq!(detect(&[("LANG", "C.utf8"), ("NO_COLOR", "")]), options(true, false));
-    assert_eq!(detect(&[("LANG", "C.utf8"), ("NO_COLOR", "1")]), options(false, false));
-    assert_eq!(detect(&[("LANG", "C.utf8"), ("LC_ALL", "C")]), options(true, true));
-    assert_eq!(detect(&[("LC_CTYPE", "C.UTF-8"), ("LC_ALL", "")]), options(true, false));
-    assert_eq!(detect(&[("TERM", "dumb"), ("LANG", "C.UTF-8")]), options(false, true));
-    assert_eq!(detect(&[]), options(true, true));
+    let abilities = |depth, ascii| Abilities { depth, ascii };
+    assert_eq!(detect(&[("LANG", "en_GB.UTF-8")]), abilities(Depth::Sixteen, false));
+    assert_eq!(detect(&[("LANG", "C.utf8"), ("NO_COLOR", "")]), abilities(Depth::Sixteen, false));
+    assert_eq!(detect(&[("LANG", "C.utf8"), ("NO_COLOR", "1")]), abilities(Depth::Mono, false));
+    assert_eq!(detect(&[("LANG", "C.utf8"), ("LC_ALL", "C")]), abilities(Depth::Sixteen, true));
+    assert_eq!(detect(&[("LC_CTYPE", "C.UTF-8"), ("LC_ALL", "")]), abilities(Depth::Sixteen, false));
+    assert_eq!(detect(&[("TERM", "dumb"), ("LANG", "C.UTF-8")]), abilities(Depth::Mono, true));
+    assert_eq!(detect(&[]), abilities(Depth::Sixteen, true));
 }
 
 #[test]
@@ -421,7 +468,7 @@ proptest! {
     fn no_size_panics_and_drawing_twice_gives_the_same(
         width in 0u16..=300,
         height in 0u16..=100,
-        keys in "[\tjkGgro123tbP?h]{0,8}",
+        keys in "[\tjkGgro123tbBP?h<>LwuUvxFciyT/]{0,10}",
         missing in 0usize..4,
         plain in any::<bool>(),
     ) {
@@ -431,7 +478,7 @@ proptest! {
     }
 
     #[test]
-    fn small_sizes_do_not_panic(width in 0u16..=60, height in 0u16..=14, keys in "[\tjGt?]{0,4}") {
+    fn small_sizes_do_not_panic(width in 0u16..=60, height in 0u16..=14, keys in "[\tjGt?xcFU]{0,5}") {
         Screen::new(busy(), (width, height)).type_in(&keys).draw();
         Screen::new(Snapshot::default(), (width, height)).type_in(&keys).draw();
     }
@@ -443,6 +490,11 @@ mod session {
     use super::*;
     use futures_util::stream;
     use tokio::sync::mpsc;
+
+    fn options() -> TuiOptions {
+        let (settings, catalog) = (Settings::default(), Catalog::built_in());
+        TuiOptions { settings, catalog, caller: Caller::default(), file: None }
+    }
 
     fn key(code: KeyCode) -> Event {
         Event::Key(KeyEvent::new(code, KeyModifiers::NONE))
@@ -456,7 +508,7 @@ mod session {
         let (sender, feed) = mpsc::channel(1);
         let (control, commands) = mpsc::unbounded_channel();
         let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        let mut session = Session::new(terminal, RICH, control, || true);
+        let mut session = Session::new(terminal, options(), RICH, control, || true);
         session.patience = Duration::from_millis(20);
         let events = stream::iter(events).chain(stream::pending());
         let both = async { tokio::join!(session.run(feed, || events), engine(sender, commands)) };
@@ -513,7 +565,7 @@ mod session {
     fn pausing_keeps_what_is_shown_until_it_ends() {
         let (control, _commands) = mpsc::unbounded_channel();
         let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        let mut session = Session::new(terminal, RICH, control, || true);
+        let mut session = Session::new(terminal, options(), RICH, control, || true);
         let numbered = |sequence| Arc::new(Snapshot { sequence, ..busy() });
         session.receive(numbered(1));
         session.take(Some(&Ok(key(KeyCode::Char(' ')))));
@@ -528,7 +580,7 @@ mod session {
     fn a_terminal_that_was_given_back_is_not_drawn_on() {
         let (control, _commands) = mpsc::unbounded_channel();
         let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        let mut session = Session::new(terminal, RICH, control, || false);
+        let mut session = Session::new(terminal, options(), RICH, control, || false);
         session.draw().unwrap();
         assert!(session.terminal.backend().buffer().content.iter().all(|cell| cell.symbol() == " "));
     }

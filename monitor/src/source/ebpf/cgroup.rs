@@ -23,6 +23,16 @@ pub struct Target {
     pub scoped: bool,
 }
 
+impl Target {
+    /// Whether the sub-tree was removed (rmdir(2)): nothing can be opened in it any more. The root never is.
+    pub fn removed(&self) -> bool {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        self.scoped
+            && rustix::fs::openat(&self.fd, "cgroup.procs", flags, Mode::empty())
+                .is_err_and(|error| matches!(error, rustix::io::Errno::NOENT | rustix::io::Errno::NODEV))
+    }
+}
+
 /// Opens the sub-tree at `path`, or the root where there is none.
 ///
 /// # Errors

@@ -2,11 +2,12 @@
 
 use crate::model::{
     Claim, Counters, Delta, Endpoint, FlowId, Method, Mono, ProcessId, ProcessSeen, Protocol, SocketId,
-    Standing, Unplaced,
+    Standing, TcpHealth, TcpState, Unplaced,
 };
 use monitor_common as abi;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// SOCK_STREAM. A stream that connects is in use: its handshake is its maker's.
 const SOCK_STREAM: u8 = 1;
@@ -66,7 +67,10 @@ pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, sight: Sight) ->
         standing = Standing::Made;
     }
     let method = if standing == Standing::Kernel { Method::Kernel } else { method(value.method) };
-    let (protocol, local, remote) = tuple(&tuple_of(key));
+    let (mut protocol, local, remote) = tuple(&tuple_of(key));
+    if key.ip_version == abi::PACKET_SOCKET {
+        protocol = Protocol::PACKET;
+    }
     Delta {
         flow: FlowId {
             socket: SocketId(key.cookie),
@@ -83,7 +87,22 @@ pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, sight: Sight) ->
         // The kernel's own sockets say 0, which is root's.
         uid: (standing != Standing::Kernel).then_some(value.uid),
         cgroup: value.cgroup,
+        tcp: tcp(value),
     }
+}
+
+/// The sample of a connection, with its state as of the latest packet.
+fn tcp(value: &abi::FlowValue) -> Option<TcpHealth> {
+    let abi::TcpSample { sampled, acked, received, srtt, cwnd, retransmits, .. } = value.tcp;
+    let state = TcpState::from_kernel(value.state)?;
+    (sampled != 0).then(|| TcpHealth {
+        state,
+        srtt: Duration::from_micros(u64::from(srtt >> 3)),
+        cwnd,
+        retransmits,
+        acked_bytes: acked,
+        received_bytes: received,
+    })
 }
 
 /// Protocol and ends of a tuple.
@@ -147,6 +166,7 @@ pub(super) fn process_seen(key: abi::ProcessKey, value: &abi::Process) -> Proces
         id: ProcessId { pid: key.tgid, generation: key.generation },
         comm: comm(&value.comm),
         start: (value.start != 0).then_some(Mono(value.start)),
+        alive: (value.at != 0).then_some(Mono(value.at)),
         uid: Some(value.uid),
         cgroup: value.cgroup,
         ..ProcessSeen::default()
@@ -234,6 +254,34 @@ mod tests {
         assert_eq!(delta(&key, &value, SEEING).standing, Standing::Firm);
         (value.socket_type, value.method) = (1, abi::CLAIM_CONNECT);
         assert_eq!(delta(&key, &value, SEEING).standing, Standing::Firm, "connecting is use");
+    }
+
+    #[test]
+    fn a_connection_is_healthy_only_once_it_was_sampled() {
+        let (key, mut value) = row();
+        value.state = 1;
+        assert_eq!(delta(&key, &value, SEEING).tcp, None);
+        value.tcp = abi::TcpSample { sampled: 9, srtt: 8 * 250 + 7, cwnd: 10, ..abi::TcpSample::default() };
+        let health = delta(&key, &value, SEEING).tcp.unwrap();
+        assert_eq!((health.state, health.srtt), (TcpState::Established, Duration::from_micros(250)));
+        value.state = 200;
+        assert_eq!(delta(&key, &value, SEEING).tcp, None, "a state that nobody knows");
+    }
+
+    #[test]
+    fn what_a_packet_socket_sends_has_no_ends() {
+        let (key, value) = row();
+        let key = abi::FlowKey {
+            cookie: 7,
+            tgid: 42,
+            ip_version: abi::PACKET_SOCKET,
+            ..abi::FlowKey { local_addr: [0; 16], remote_addr: [0; 16], local_port: 0, remote_port: 0, ..key }
+        };
+        let key = abi::FlowKey { protocol: 0, ifindex: 0, ..key };
+        let delta = delta(&key, &value, SEEING);
+        assert_eq!(delta.flow.protocol.to_string(), "packet");
+        assert_eq!((delta.flow.local_end(), delta.flow.remote_end()), (None, None));
+        assert_eq!(delta.owner, Some(ProcessId { pid: 42, generation: 3 }));
     }
 
     #[test]

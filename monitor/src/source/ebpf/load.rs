@@ -12,7 +12,7 @@ use super::programs::{Kind, PROGRAMS, Spec};
 use super::{in_initial_pid_namespace, seed, sock_diag};
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
-use aya::maps::{Map, MapData};
+use aya::maps::{CgroupArray, Map, MapData};
 use aya::programs::{CgroupAttachMode, Program, ProgramError, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
@@ -25,6 +25,9 @@ use std::path::Path;
 
 /// The committed object: `cargo xtask build-ebpf` makes it, `--check` proves it.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
+
+/// Between two samples of a TCP connection, ns.
+const SAMPLE_EVERY: u64 = 100_000_000;
 
 /// `net.core.optmem_max` below which a clone of the owner could fail and drop a connection, bytes.
 const OPTMEM_FLOOR: u64 = 8192;
@@ -69,6 +72,7 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
             degraded.push(no_perfmon());
         }
         let mut ebpf = object(&kernel, target, options, &mut degraded)?;
+        narrow(&mut ebpf, target)?;
         let kernel_btf = match kernel_btf.join() {
             Ok(Ok(btf)) if offsets.is_some() => Some(btf),
             Ok(parsed) => {
@@ -120,8 +124,8 @@ fn object(
         .override_global("TRACING", &tracing, true)
         .override_global("SKB_NETNS", &skb_netns, true)
         .override_global("AYA_LOG_LEVEL", &log_level, true);
-    let tapped = u32::from(!options.interfaces.is_empty());
-    loader.override_global("TAPPED", &tapped, true);
+    let (tapped, sample_every) = (u32::from(!options.interfaces.is_empty()), sample_every());
+    loader.override_global("TAPPED", &tapped, true).override_global("SAMPLE_EVERY", &sample_every, true);
     for name in names::FLOWS {
         loader.map_max_entries(name, options.capacity);
     }
@@ -136,6 +140,23 @@ fn object(
         loader.map_max_entries(names::WIRE, WIRE_CAPACITY);
     }
     loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))
+}
+
+/// Jiffies between two samples of a TCP connection, of at least 100 ms: the coarse clock moves once a jiffy.
+fn sample_every() -> u64 {
+    let jiffy = rustix::time::clock_getres(rustix::time::ClockId::MonotonicCoarse).tv_nsec;
+    SAMPLE_EVERY.div_ceil(u64::try_from(jiffy).unwrap_or(0).max(1)) + 1
+}
+
+/// Tells the programs which sub-tree they look at; a packet socket itself belongs to none.
+fn narrow(ebpf: &mut Ebpf, target: &Target) -> Result<(), SourceError> {
+    if !target.scoped {
+        return Ok(());
+    }
+    let failed = |why: String| SourceError::new(format!("cannot set up counting in the kernel: {why}"));
+    let map = ebpf.map_mut(names::SCOPE).ok_or_else(|| failed("the object has no map SCOPE".to_owned()))?;
+    let mut scope = CgroupArray::try_from(map).map_err(|error| failed(chain(&error)))?;
+    scope.set(0, target.fd.as_fd(), 0).map_err(|error| failed(chain(&error)))
 }
 
 /// Kernels below 5.11 charge maps to RLIMIT_MEMLOCK. Failing to raise it shows as a map that cannot be made.
@@ -234,7 +255,7 @@ fn attach_all(
         }
         if spec.kind == Kind::Tap && options.interfaces.is_empty() {
             let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
-            loaders.programs.push(ProgramHealth { name: spec.name, id: None, loaded });
+            loaders.programs.push(health(spec, None, loaded));
             continue;
         }
         let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
@@ -253,12 +274,20 @@ fn attach_all(
             }
         };
         let id = program_id(&loaders.ebpf, spec.name);
-        loaders.programs.push(ProgramHealth { name: spec.name, id, loaded });
+        loaders.programs.push(health(spec, id, loaded));
     }
     passes += usize::from(seed::run(loaders, by_procfs));
     loaders.seeded = passes == 2;
     loaders.lives.count(&mut loaders.ebpf);
     Ok(())
+}
+
+fn health(spec: &Spec, id: Option<u32>, loaded: Loaded) -> ProgramHealth {
+    ProgramHealth { name: spec.name, id, loaded, loss: spec.loss, fix: fix(spec), runs: None }
+}
+
+fn fix(spec: &Spec) -> String {
+    format!("use Linux {} or newer, as root", spec.since)
 }
 
 fn program_id(ebpf: &Ebpf, name: &str) -> Option<u32> {
@@ -349,7 +378,7 @@ fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> 
     Some(Degradation {
         what: spec.loss.to_owned(),
         why: format!("{}: {}", spec.name, refusal.why),
-        fix: format!("use Linux {} or newer, as root", spec.since),
+        fix: fix(spec),
     })
 }
 

@@ -12,6 +12,7 @@ mod lives;
 mod load;
 mod old_netns;
 mod programs;
+mod runs;
 mod seed;
 mod seed_procfs;
 mod sock_diag;
@@ -83,6 +84,9 @@ pub struct EbpfSource {
     /// What the view said last.
     noticed: Vec<Degradation>,
     drained: interface::Drained,
+    target: cgroup::Target,
+    /// Runs of the programs, while somebody asks.
+    runs: Option<runs::Runs>,
 }
 
 impl EbpfSource {
@@ -108,15 +112,16 @@ impl EbpfSource {
         let mut health = Health {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
-            scope: scope(target.scope, &options.interfaces),
+            scope: scope(&target.scope, &options.interfaces),
             degraded: loaded.degraded,
             programs: loaded.programs,
             maps: map_health(&maps),
             ..Health::default()
         };
         health.degraded.extend(pid_namespace());
+        let scoped = target.scoped;
         let taps = load::tap_programs(&mut loaded.ebpf);
-        let view = interface::View::open(&options.interfaces, options.promiscuous, target.scoped, taps);
+        let view = interface::View::open(&options.interfaces, options.promiscuous, scoped, taps);
         let known = loaded.seeds.iter().filter(|seed| seed.netns != 0);
         let netns = known.map(|seed| (seed.cookie, seed.netns)).collect();
         Ok(Self {
@@ -139,6 +144,8 @@ impl EbpfSource {
             view,
             noticed: Vec::new(),
             drained: interface::Drained::default(),
+            target,
+            runs: None,
         })
     }
 
@@ -345,7 +352,16 @@ impl EbpfSource {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
+        self.degrade(
+            self.target.removed(),
+            "no new socket is counted, only those that the cgroup has left behind",
+            "the cgroup that --cgroup names was removed",
+            "start monitor again once it is back",
+        );
         self.health.drain = started.elapsed();
+        if let (Some(runs), Some(ebpf)) = (&mut self.runs, &self.ebpf) {
+            runs.read(ebpf, &mut self.health.programs);
+        }
         self.health.degraded.retain(|degradation| !self.noticed.contains(degradation));
         self.noticed = self.view.notices().to_vec();
         self.health.degraded.extend_from_slice(&self.noticed);
@@ -380,6 +396,20 @@ impl Source for EbpfSource {
         self.lives.take(out);
     }
 
+    fn measure(&mut self, on: bool) {
+        self.runs = None;
+        self.health.uncounted_runs = None;
+        for program in &mut self.health.programs {
+            program.runs = None;
+        }
+        if let (true, Some(ebpf)) = (on, &self.ebpf) {
+            match runs::Runs::start(ebpf) {
+                Ok(runs) => self.runs = Some(runs),
+                Err(why) => self.health.uncounted_runs = Some(why),
+            }
+        }
+    }
+
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
         // Detach first: what passes after this is not ours to count, and nothing is written any more once the wait
@@ -401,8 +431,8 @@ impl Source for EbpfSource {
 }
 
 /// What is covered, for the header.
-fn scope(sockets: String, interfaces: &[String]) -> String {
-    if interfaces.is_empty() { sockets } else { format!("{sockets} on {}", interfaces.join(", ")) }
+fn scope(sockets: &str, interfaces: &[String]) -> String {
+    if interfaces.is_empty() { sockets.to_owned() } else { format!("{sockets} on {}", interfaces.join(", ")) }
 }
 
 fn map<'a>(

@@ -98,7 +98,7 @@ pub(super) const PROGRAMS: &[Spec] = &[
         "sock_send_length",
         Kind::Tracepoint,
         "6.3",
-        "bytes sent on passed or inherited sockets stay with the previous owner",
+        "bytes sent on passed or inherited sockets stay with the previous owner, and packet sockets' are not counted",
     ),
     spec(
         "sock_recv_length",

@@ -1,6 +1,7 @@
 //! The last line: keys that do something here, from the table of bindings.
 
 use super::super::keymap::{Action, BINDINGS, Binding};
+use super::super::state::State;
 use super::{Ctx, Pen};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,31 +11,61 @@ use ratatui::layout::Rect;
 /// Where width runs short the later ones leave, but for help and quit: they are the way to everything else.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let mut pen = Pen::new(buffer, area, 0);
-    let mut spare = usize::from(area.width);
-    for binding in hints(ctx).filter(|binding| is_fixed(binding)) {
-        spare = spare.saturating_sub(room(binding));
+    if let Some(message) = &ctx.state.message {
+        let style = if message.is_error { ctx.theme.error } else { ctx.theme.strong };
+        let text = ctx.glyphs.escape(&message.text);
+        pen.skip(1);
+        pen.put(&ctx.glyphs.fit(&text, area.width.saturating_sub(2)), style);
+        return;
     }
-    let mut full = false;
-    for binding in hints(ctx) {
+    for binding in shown(area.width, ctx.state) {
         let Some((keys, word)) = binding.hint else { continue };
-        if !is_fixed(binding) {
-            // The space after the last hint may fall off the edge.
-            full = full || room(binding) > spare + 1;
-            if full {
-                continue;
-            }
-            spare = spare.saturating_sub(room(binding));
-        }
         pen.skip(1);
         pen.put_whole(&[(keys, ctx.theme.key), (" ", ctx.theme.plain), (word, ctx.theme.dim)]);
         pen.skip(1);
     }
 }
 
-fn hints<'c>(ctx: &'c Ctx<'_>) -> impl Iterator<Item = &'static Binding> + use<'c> {
-    let (view, help) = (ctx.state.view, ctx.state.help.is_some());
+/// What the hint at a column of the screen does.
+pub(super) fn hint_at(area: Rect, state: &State, x: u16) -> Option<Action> {
+    if state.message.is_some() {
+        return None;
+    }
+    let mut end = usize::from(area.x);
+    let found = shown(area.width, state).into_iter().find(|binding| {
+        let start = end;
+        end += room(binding);
+        (start..end).contains(&usize::from(x))
+    });
+    found.map(|binding| binding.action)
+}
+
+/// The hints that there is room for.
+fn shown(width: u16, state: &State) -> Vec<&'static Binding> {
+    let mut spare = usize::from(width);
+    for binding in hints(state).filter(|binding| is_fixed(binding)) {
+        spare = spare.saturating_sub(room(binding));
+    }
+    let mut full = false;
+    hints(state)
+        .filter(|binding| {
+            if is_fixed(binding) {
+                return true;
+            }
+            // The space after the last hint may fall off the edge.
+            full = full || room(binding) > spare + 1;
+            if !full {
+                spare = spare.saturating_sub(room(binding));
+            }
+            !full
+        })
+        .collect()
+}
+
+fn hints(state: &State) -> impl Iterator<Item = &'static Binding> + use<> {
+    let (view, covered) = (state.view, state.popup.is_some());
     BINDINGS.iter().filter(move |binding| {
-        binding.hint.is_some() && binding.works_in(view) && (!help || is_fixed(binding))
+        binding.hint.is_some() && binding.works_in(view) && (!covered || is_fixed(binding))
     })
 }
 

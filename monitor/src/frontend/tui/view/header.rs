@@ -1,8 +1,9 @@
 //! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
 
 use super::super::state::Phase;
+use super::health::hundredths;
 use super::{Ctx, Pen};
-use crate::model::{Ledger, LedgerSide};
+use crate::model::{Ledger, LedgerSide, Snapshot};
 use crate::query::{RATE_WIDTH, TOTAL_WIDTH, ViewKind, bytes, clock, count, rate};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -21,7 +22,7 @@ pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     // One column stays free on either side of it.
     let corner = pen.reserve(width.saturating_add(2));
     pen.skip(1);
-    pen.put("monitor", theme.strong);
+    pen.put("monitor", theme.header);
     if ctx.is_loading() {
         let text = format!("  loading kernel programs{}", if ctx.glyphs.more == "…" { "…" } else { "..." });
         pen.put_whole(&[(&text, theme.warning)]);
@@ -34,7 +35,8 @@ pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         let _ = pen.put_whole(&[("  ", theme.plain), (&source, theme.key)])
             && pen.put_whole(&[("  ", theme.plain), (&ctx.glyphs.escape(&health.scope), theme.plain)])
             && pen.put_whole(&[("  up ", theme.dim), (&clock(snapshot.elapsed), theme.plain)])
-            && coverage(&mut pen, ctx);
+            && coverage(&mut pen, ctx)
+            && own_cost(&mut pen, ctx);
     }
     let mut pen = Pen::new(buffer, corner, 0);
     pen.skip(1);
@@ -66,6 +68,14 @@ fn coverage(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let lost = ctx.snapshot.health.overflowed_packets;
     pen.put_whole(&[("  owner known ", theme.dim), (&known, theme.plain)])
         && (lost == 0 || pen.put_whole(&[(&format!("  {} without detail", count(lost)), theme.warning)]))
+}
+
+/// `own cost 0.31 % cpu 14.2MB`, where there is room.
+fn own_cost(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
+    let (theme, own) = (ctx.theme, &ctx.snapshot.own);
+    let (Some(share), Some(memory)) = (own.cpu_share(), own.memory) else { return true };
+    let cost = format!("{} cpu {}", hundredths(share), bytes(memory));
+    pen.put_whole(&[("  own cost ", theme.dim), (&cost, theme.plain)])
 }
 
 /// What the devices carried and we can name; nothing where the devices were not asked.
@@ -145,8 +155,7 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let style = if state.is_frozen() { theme.warning } else { theme.plain };
     let corner = pen.reserve(u16::try_from(order.width()).unwrap_or(u16::MAX));
     for view in ViewKind::ALL {
-        let rows = crate::query::len(ctx.snapshot, view);
-        let title = format!("{} {}", view.title(), count(rows as u64));
+        let title = tab(view, ctx.snapshot);
         let (open, close, style) =
             if view == state.view { (" [", "]", theme.strong) } else { ("  ", " ", theme.dim) };
         if !pen.put_whole(&[(open, style), (&title, style), (close, style)]) {
@@ -154,4 +163,19 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         }
     }
     Pen::new(buffer, corner, 0).put(&order, style);
+}
+
+fn tab(view: ViewKind, snapshot: &Snapshot) -> String {
+    format!("{} {}", view.title(), count(crate::query::len(snapshot, view) as u64))
+}
+
+/// The view whose tab is at a column of the screen.
+pub(super) fn tab_at(area: Rect, snapshot: &Snapshot, x: u16) -> Option<ViewKind> {
+    let mut end = usize::from(area.x);
+    ViewKind::ALL.into_iter().find(|view| {
+        let start = end;
+        // A sign or a space on either side, and a space before that.
+        end += tab(*view, snapshot).width() + 3;
+        (start..end).contains(&usize::from(x))
+    })
 }

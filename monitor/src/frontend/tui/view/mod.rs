@@ -1,19 +1,31 @@
 //! Drawing. It reads the state and the snapshot and writes cells; it changes neither, formats only what is on the
 //! screen, and cannot fail at any size.
 
+mod bar;
 mod footer;
+mod graph;
 mod header;
+mod health;
 mod help;
+mod page;
 mod pairs;
 mod pen;
+mod popup;
 mod table;
+mod tooltip;
 
+pub(super) use help::LEGEND;
+
+use super::keymap::Action;
 use super::state::State;
-use super::style::{Glyphs, Theme};
+use super::style::Glyphs;
+use super::theme::Theme;
 use crate::model::Snapshot;
+use crate::query::{ColumnId, ViewKind};
 use pen::Pen;
 use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::layout::{Margin, Position, Rect};
+use ratatui::widgets::Widget;
 
 /// Narrower than this there is no room for a name and two rates.
 const LEAST_WIDTH: u16 = 28;
@@ -21,6 +33,8 @@ const LEAST_WIDTH: u16 = 28;
 const LEAST_HEIGHT: u16 = 5;
 /// Lines that degradations may take.
 const MOST_WARNINGS: u16 = 2;
+/// Lower than this there is no graph.
+const GRAPH_FROM: u16 = 30;
 
 /// What a frame is drawn from.
 pub(super) struct Ctx<'c> {
@@ -54,57 +68,121 @@ struct Arranged {
     header: Rect,
     warnings: Rect,
     totals: Rect,
+    graph: Rect,
     tabs: Rect,
+    /// The border around titles and rows.
+    frame: Option<Rect>,
     titles: Rect,
     rows: Rect,
     footer: Rect,
 }
 
-/// Divides the screen; `None` where it is too small. When height runs short the totals leave first, then the warnings,
-/// then the tabs.
-fn arrange(area: Rect, degradations: usize) -> Option<Arranged> {
+/// Divides the screen; `None` where it is too small. When height runs short the graph leaves first, then the totals,
+/// then the warnings, then the tabs, then the border.
+fn arrange(area: Rect, state: &State, snapshot: &Snapshot) -> Option<Arranged> {
+    let settings = &state.settings;
     if area.width < LEAST_WIDTH || area.height < LEAST_HEIGHT {
         return None;
     }
+    let header = u16::from(settings.header);
     // Header, titles, two rows and footer are always there.
-    let mut spare = area.height - LEAST_HEIGHT;
+    let mut spare = area.height - LEAST_HEIGHT + 1 - header;
     let mut grant = |wanted: u16| {
         let granted = if wanted <= spare { wanted } else { 0 };
         spare -= granted;
         granted
     };
+    let border = grant(if settings.border && area.width > LEAST_WIDTH + 2 { 2 } else { 0 });
     let tabs = grant(1);
-    let warnings = grant(u16::try_from(degradations).unwrap_or(u16::MAX).min(MOST_WARNINGS));
-    let totals = grant(2);
-    let rows = area.height - 3 - tabs - warnings - totals;
+    let degradations = u16::try_from(snapshot.health.degraded.len()).unwrap_or(u16::MAX);
+    let warnings = grant(degradations.min(MOST_WARNINGS));
+    let totals = grant(if settings.totals { 2 } else { 0 });
+    let graph = match area.height {
+        _ if !settings.graph => 0,
+        45.. => grant(6),
+        GRAPH_FROM.. => grant(4),
+        _ => 0,
+    };
+    let rows = area.height - 2 - header - tabs - warnings - totals - graph - border;
     let mut y = area.y;
     let mut next = |height: u16| {
         let rect = Rect { y, height, ..area };
         y += height;
         rect
     };
+    let (header, warnings, totals, graph, tabs) =
+        (next(header), next(warnings), next(totals), next(graph), next(tabs));
+    let frame = next(rows + 1 + border);
+    let inner = if border > 0 { frame.inner(Margin::new(1, 1)) } else { frame };
     Some(Arranged {
-        header: next(1),
-        warnings: next(warnings),
-        totals: next(totals),
-        tabs: next(tabs),
-        titles: next(1),
-        rows: next(rows),
+        header,
+        warnings,
+        totals,
+        graph,
+        tabs,
+        frame: (border > 0).then_some(frame),
+        titles: Rect { height: 1, ..inner },
+        rows: Rect { y: inner.y + 1, height: rows, ..inner },
         footer: next(1),
     })
 }
 
 /// How many rows of the table the screen has room for, at least one.
 pub(super) fn page(area: Rect, state: &State, snapshot: &Snapshot) -> usize {
-    arrange(area, snapshot.health.degraded.len())
+    arrange(area, state, snapshot)
         .map_or(1, |arranged| usize::from(arranged.rows.height / state.row_height()).max(1))
+}
+
+/// What is at a place on the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spot {
+    /// A row, counted from the top of the list.
+    Row(usize),
+    /// The title of a column.
+    Title(ColumnId),
+    /// A tab.
+    Tab(ViewKind),
+    /// A hint in the footer.
+    Hint(Action),
+    /// A line of what is open, counted from the top of its list.
+    Line(usize),
+}
+
+/// What is at a place on the screen.
+pub(super) fn spot(area: Rect, state: &State, snapshot: &Snapshot, place: (u16, u16)) -> Option<Spot> {
+    let at = arrange(area, state, snapshot)?;
+    let place = Position::from(place);
+    if state.popup.is_some() {
+        // Nothing under it may be clicked.
+        return popup::line_at(area, state, place);
+    }
+    if state.health.is_none() && at.rows.contains(place) {
+        let index = state.cursor().offset + usize::from((place.y - at.rows.y) / state.row_height());
+        return (index < crate::query::len(snapshot, state.view)).then_some(Spot::Row(index));
+    }
+    if state.health.is_none() && at.titles.contains(place) && !state.is_paired() {
+        return table::title_at(at.titles, state, place.x).map(Spot::Title);
+    }
+    if at.tabs.contains(place) {
+        return header::tab_at(at.tabs, snapshot, place.x).map(Spot::Tab);
+    }
+    if at.footer.contains(place) {
+        return footer::hint_at(at.footer, state, place.x).map(Spot::Hint);
+    }
+    None
+}
+
+/// How many lines the page of text has that is shown in place of the table, 0 where there is none.
+pub(super) fn text_lines(area: Rect, ctx: &Ctx<'_>) -> usize {
+    if ctx.state.health.is_some() { health::len(area.width, ctx) } else { 0 }
 }
 
 /// Draws one frame.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
     let area = area.intersection(frame.area());
     let buffer = frame.buffer_mut();
-    let Some(at) = arrange(area, ctx.snapshot.health.degraded.len()) else {
+    buffer.set_style(area, ctx.theme.paper);
+    let Some(at) = arrange(area, ctx.state, ctx.snapshot) else {
         let text = ctx.glyphs.fit("terminal too small", area.width);
         Pen::new(buffer, area, 0).put(&text, ctx.theme.strong);
         return;
@@ -112,14 +190,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
     header::header(buffer, at.header, ctx);
     header::warnings(buffer, at.warnings, ctx);
     header::totals(buffer, at.totals, ctx);
+    graph::draw(buffer, at.graph, ctx);
     header::tabs(buffer, at.tabs, ctx);
-    if ctx.state.row_height() == 2 {
+    if let Some(frame) = at.frame {
+        popup::block(ctx).border_style(ctx.theme.border).render(frame, buffer);
+    }
+    if let Some(offset) = ctx.state.health {
+        health::draw(buffer, at.titles, at.rows, offset, ctx);
+    } else if ctx.state.is_paired() {
         pairs::draw(buffer, at.titles, at.rows, ctx);
     } else {
         table::draw(buffer, at.titles, at.rows, ctx);
     }
     footer::draw(buffer, at.footer, ctx);
-    if let Some(offset) = ctx.state.help {
-        help::draw(buffer, area, offset, ctx);
-    }
+    popup::draw(buffer, area, ctx);
 }

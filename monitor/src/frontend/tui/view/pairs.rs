@@ -1,7 +1,9 @@
 //! Flows as iftop shows them: sent on the first line, received on the second, the owner under this host's end.
 
-use super::table::{MARK, bar, line_of, mark, nothing};
+use super::bar::bar;
+use super::table::{MARK, line_of, mark, nothing, select_line};
 use super::{Ctx, Pen};
+use crate::config::Lines;
 use crate::model::{Confidence, Endpoint, FlowRow, ProcessId};
 use crate::query::{RATE_WIDTH, Row, TOTAL_WIDTH, Window, bytes, rate};
 use ratatui::buffer::Buffer;
@@ -45,19 +47,54 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
     let room = Room::new(titles.width);
     title(&mut Pen::new(buffer, titles, 0), &room, ctx);
     let cursor = ctx.state.cursor();
-    let height = usize::from(rows.height.div_ceil(2));
+    let lines = ctx.state.settings.lines;
+    let each = ctx.state.row_height();
+    let height = usize::from(rows.height.div_ceil(each));
     let view = ctx.state.select(ctx.snapshot, cursor.offset.saturating_add(height));
     if view.total == 0 {
         nothing(buffer, rows, ctx);
     }
+    let window = ctx.state.settings.bar_window.index();
     let visible = view.rows.iter().enumerate().skip(cursor.offset).take(height);
-    for (line, (index, row)) in (0u16..).step_by(2).zip(visible) {
+    for (line, (index, row)) in (0u16..).step_by(usize::from(each)).zip(visible) {
         let Row::Flow(flow) = *row else { continue };
-        let selected = index == cursor.index;
-        pair(buffer, rows, line, flow, selected, &room, ctx);
-        bar(buffer, line_of(rows, line), flow.windows.tx[0], ctx);
-        if line + 1 < rows.height {
-            bar(buffer, line_of(rows, line + 1), flow.windows.rx[0], ctx);
+        let mark = Mark { selected: index == cursor.index, pinned: ctx.state.pins.contains(row.id()) };
+        let mut next = line;
+        for direction in [Direction::Sent, Direction::Received] {
+            if lines == Lines::Two || lines == direction.alone() {
+                if next < rows.height {
+                    let first = next == line;
+                    one(buffer, rows, next, flow, direction, first, mark, &room, ctx);
+                    let rates = if direction == Direction::Sent { flow.windows.tx } else { flow.windows.rx };
+                    bar(buffer, line_of(rows, next), rates[window], ctx);
+                    select_line(buffer, line_of(rows, next), mark.selected, ctx);
+                }
+                next += 1;
+            }
+        }
+    }
+}
+
+/// How a row is marked.
+#[derive(Clone, Copy)]
+struct Mark {
+    selected: bool,
+    pinned: bool,
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Sent,
+    Received,
+}
+
+impl Direction {
+    /// How flows are drawn where there is no other line.
+    fn alone(self) -> Lines {
+        match self {
+            Self::Sent => Lines::Sent,
+            Self::Received => Lines::Received,
         }
     }
 }
@@ -77,12 +114,15 @@ fn title(pen: &mut Pen<'_>, room: &Room, ctx: &Ctx<'_>) {
     }
 }
 
-fn pair(
+#[expect(clippy::too_many_arguments, reason = "one call, and a struct of them would be read nowhere else")]
+fn one(
     buffer: &mut Buffer,
     rows: Rect,
     line: u16,
     flow: &FlowRow,
-    selected: bool,
+    direction: Direction,
+    first: bool,
+    marked: Mark,
     room: &Room,
     ctx: &Ctx<'_>,
 ) {
@@ -90,28 +130,33 @@ fn pair(
     let idle = Row::Flow(flow).is_idle();
     let accent = |style: Style| {
         let style = if idle { theme.dim } else { style };
-        if selected { style.patch(theme.selected) } else { style }
+        if marked.selected { style.patch(theme.selected) } else { style }
     };
-    let (plain, tx, rx) = (accent(theme.plain), accent(theme.tx), accent(theme.rx));
+    let (plain, way, arrow, rates, total) = match direction {
+        Direction::Sent => {
+            (accent(theme.plain), accent(theme.tx), " => ", flow.windows.tx, flow.total.tx_bytes)
+        }
+        Direction::Received => {
+            (accent(theme.plain), accent(theme.rx), " <= ", flow.windows.rx, flow.total.rx_bytes)
+        }
+    };
     let end = |end: String| glyphs.fit_middle(&end, room.end).into_owned();
-
     let mut pen = Pen::new(buffer, rows, line);
-    mark(&mut pen, selected, ctx);
+    if first {
+        mark(&mut pen, marked.selected, marked.pinned, ctx);
+        pen.skip(1);
+        pen.put_left(&end(end_text(flow.id.local_end())), room.end, plain);
+        pen.put(arrow, way);
+        pen.put_left(&end(end_text(flow.id.remote_end())), room.end, plain);
+    } else {
+        pen.skip(MARK + 1);
+        pen.put_left(&owner(flow, room.end, ctx), room.end, plain);
+        pen.put(arrow, way);
+        let how = how(flow, ctx);
+        pen.put_left(&glyphs.fit(&how, room.end), room.end, accent(theme.dim));
+    }
     pen.skip(1);
-    pen.put_left(&end(end_text(flow.id.local_end())), room.end, plain);
-    pen.put(" => ", tx);
-    pen.put_left(&end(end_text(flow.id.remote_end())), room.end, plain);
-    pen.skip(1);
-    numbers(&mut pen, flow.windows.tx, flow.total.tx_bytes, room, tx);
-
-    let mut pen = Pen::new(buffer, rows, line + 1);
-    pen.skip(MARK + 1);
-    pen.put_left(&owner(flow, room.end, ctx), room.end, plain);
-    pen.put(" <= ", rx);
-    let how = how(flow, ctx);
-    pen.put_left(&glyphs.fit(&how, room.end), room.end, accent(theme.dim));
-    pen.skip(1);
-    numbers(&mut pen, flow.windows.rx, flow.total.rx_bytes, room, rx);
+    numbers(&mut pen, rates, total, room, way);
 }
 
 /// `-` where the protocol has no addresses.

@@ -1,16 +1,15 @@
 //! A row a line: the columns of the query, bars behind them.
 
+use super::super::state::State;
+use super::bar::bar;
 use super::{Ctx, Pen};
-use crate::query::{Align, Column, ColumnId, Placed, Role, Row, Window, columns, place};
+use crate::query::{Align, Column, ColumnId, Placed, Role, Row, columns, place};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 /// Room for the mark of the selected row.
 pub(super) const MARK: u16 = 1;
-/// The bars' logarithmic scale, as iftoprs has it: from 10 b/s to 1 Gb/s, or to the peak where that is higher.
-const SCALE_FROM: f64 = 10.0;
-const SCALE_TO: f64 = 1e9;
 
 /// ```text
 ///      PID PROCESS          UID       RX 2s      10s    TX 2s      10s FLOWS
@@ -35,13 +34,15 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
     for (line, (index, row)) in (0u16..).zip(view.rows.iter().enumerate().skip(cursor.offset).take(height)) {
         let selected = index == cursor.index;
         let mut pen = Pen::new(buffer, rows, line);
-        mark(&mut pen, selected, ctx);
+        mark(&mut pen, selected, ctx.state.pins.contains(row.id()), ctx);
         for placed in &placed {
             pen.skip(1);
             cell(&mut pen, *placed, *row, selected, ctx);
         }
-        let [rx, tx] = [row.windows().rx, row.windows().tx].map(|rates| rates[Window::Two.index()]);
+        let [rx, tx] =
+            [row.windows().rx, row.windows().tx].map(|rates| rates[ctx.state.settings.bar_window.index()]);
         bar(buffer, line_of(rows, line), rx.saturating_add(tx), ctx);
+        select_line(buffer, line_of(rows, line), selected, ctx);
     }
 }
 
@@ -53,10 +54,36 @@ pub(super) fn nothing(buffer: &mut Buffer, rows: Rect, ctx: &Ctx<'_>) {
     pen.put(text, ctx.theme.dim);
 }
 
-/// Marks the selected row: colour alone would not do.
-pub(super) fn mark(pen: &mut Pen<'_>, selected: bool, ctx: &Ctx<'_>) {
-    let mark = if selected { ctx.glyphs.selected } else { "" };
-    pen.put_left(mark, MARK, ctx.theme.selected);
+/// The column whose title is at a column of the screen.
+pub(super) fn title_at(titles: Rect, state: &State, x: u16) -> Option<ColumnId> {
+    let mut end = titles.x + MARK;
+    let placed = place(columns(state.view), titles.width.saturating_sub(MARK + 1));
+    let found = placed.iter().find(|placed| {
+        end += placed.width + 1;
+        x < end
+    });
+    found.filter(|_| x >= titles.x).map(|placed| placed.column.id)
+}
+
+/// Marks the selected row, else a pinned one: colour alone would not do.
+pub(super) fn mark(pen: &mut Pen<'_>, selected: bool, pinned: bool, ctx: &Ctx<'_>) {
+    let (mark, style) = match (selected, pinned) {
+        (true, _) => (ctx.glyphs.selected, ctx.theme.selected),
+        (false, true) => (ctx.glyphs.pinned, ctx.theme.pinned),
+        (false, false) => ("", ctx.theme.plain),
+    };
+    pen.put_left(mark, MARK, style);
+}
+
+/// Paints the line of the selected row where its bar is not.
+pub(super) fn select_line(buffer: &mut Buffer, line: Rect, selected: bool, ctx: &Ctx<'_>) {
+    let (Some(colour), true) = (ctx.theme.selected.bg, selected) else { return };
+    for place in line.intersection(buffer.area).positions() {
+        let cell = &mut buffer[place];
+        if cell.bg == ctx.theme.paper.bg.unwrap_or_default() {
+            cell.bg = colour;
+        }
+    }
 }
 
 /// One line of an area.
@@ -91,24 +118,4 @@ fn write(pen: &mut Pen<'_>, text: &str, align: Align, width: u16, style: Style) 
         Align::Left => pen.put_left(text, width, style),
         Align::Right => pen.put_right(text, width, style),
     }
-}
-
-/// Paints a rate, bits/s, behind a line.
-pub(super) fn bar(buffer: &mut Buffer, line: Rect, rate: u64, ctx: &Ctx<'_>) {
-    if !ctx.state.bars {
-        return;
-    }
-    let line = line.intersection(buffer.area);
-    let width = length(rate, ctx.snapshot.totals.peak.total, line.width);
-    buffer.set_style(Rect { width, ..line }, ctx.theme.bar);
-}
-
-/// How much of `width` columns a rate fills.
-pub(super) fn length(rate: u64, peak: u64, width: u16) -> u16 {
-    let to = SCALE_TO.max(peak as f64);
-    let part = (rate as f64 / SCALE_FROM).max(1.0).log10() / (to / SCALE_FROM).log10();
-    // In 0..=width by the clamp.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=width")]
-    let columns = (part * f64::from(width)).round().clamp(0.0, f64::from(width)) as u16;
-    columns
 }

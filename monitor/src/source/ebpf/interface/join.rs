@@ -429,6 +429,7 @@ fn delta(at: &Conversation, why: Unseen, moved: Moved, netns: u64) -> Delta {
         counters: moved.counters(at.sent),
         uid: None,
         cgroup: 0,
+        tcp: None,
     }
 }
 

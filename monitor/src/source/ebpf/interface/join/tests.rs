@@ -50,6 +50,7 @@ fn socket(port: u16, sent: bool, count: i64) -> Delta {
         counters,
         uid: None,
         cgroup: 0,
+        tcp: None,
     }
 }
 

@@ -1,0 +1,104 @@
+//! Rows as text that leaves the screen: for the clipboard and for a file.
+//!
+//! Tab-separated, names escaped, so that each row is one line and each column one field.
+
+use super::state::State;
+use crate::config::Caller;
+use crate::frontend::escape;
+use crate::model::Snapshot;
+use crate::query::{Row, ViewKind, columns};
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+
+/// Files of one second that are told apart.
+const MOST: u32 = 1000;
+
+/// One row: its columns, separated by tabs.
+pub(super) fn line(view: ViewKind, row: Row<'_>) -> String {
+    let fields: Vec<String> =
+        columns(view).iter().map(|column| escape(&column.field(row)).into_owned()).collect();
+    fields.join("\t")
+}
+
+/// All rows of the view that is shown, in its order, with the names of the columns.
+pub(super) fn page(state: &State, snapshot: &Snapshot) -> String {
+    let names: Vec<&str> = columns(state.view).iter().map(|column| column.name).collect();
+    let mut page = names.join("\t") + "\n";
+    for row in state.select(snapshot, usize::MAX).rows {
+        page += &line(state.view, row);
+        page.push('\n');
+    }
+    page
+}
+
+/// Writes a page to a new file of the caller's in this directory, named after the view and the time of the snapshot;
+/// never over one that is there. Gives its name.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub(super) fn write(view: ViewKind, snapshot: &Snapshot, page: &str, caller: &Caller) -> io::Result<PathBuf> {
+    let stamp = jiff::Timestamp::from_nanosecond(snapshot.wall.into())
+        .map_or_else(|_| String::from("unknown"), |at| at.strftime("%Y%m%dT%H%M%SZ").to_string());
+    let base = format!("monitor-{}-{stamp}", view.title().to_lowercase());
+    for number in 1..MOST {
+        let path =
+            PathBuf::from(if number == 1 { format!("{base}.tsv") } else { format!("{base}-{number}.tsv") });
+        match File::create_new(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(mut file) => {
+                caller.give(&file)?;
+                file.write_all(page.as_bytes())?;
+                return Ok(path);
+            }
+        }
+    }
+    Err(io::Error::from(ErrorKind::AlreadyExists))
+}
+
+/// The sequence that puts text on the terminal's clipboard, also through ssh (OSC 52).
+pub(super) fn clipboard(text: &str) -> String {
+    format!("\x1b]52;c;{}\x07", base64(text.as_bytes()))
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let [a, b, c] = std::array::from_fn(|at| u32::from(chunk.get(at).copied().unwrap_or(0)));
+        let bits = a << 16 | b << 8 | c;
+        for digit in 0..4 {
+            let value = (bits >> (18 - 6 * digit)) & 63;
+            text.push(if digit > chunk.len() { '=' } else { char::from(DIGITS[value as usize]) });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::fixture::busy;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (text, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy"), ("é", "w6k=")]
+        {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+        assert_eq!(clipboard("foo"), "\x1b]52;c;Zm9v\x07");
+    }
+
+    #[test]
+    fn every_row_is_a_line_of_as_many_fields_as_there_are_columns() {
+        let (state, snapshot) = (State::default(), busy());
+        let page = page(&state, &snapshot);
+        assert_eq!(page.lines().count(), snapshot.processes.len() + 1);
+        for line in page.lines() {
+            assert_eq!(line.split('\t').count(), columns(state.view).len(), "{line}");
+        }
+        assert!(page.starts_with("pid\t") && page.contains("a\\x1b[2J\\u{202e}b"));
+    }
+}

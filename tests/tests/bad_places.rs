@@ -1,0 +1,259 @@
+//! Where a monitor could lose count: more flows than it has room for, another monitor, other programs on the same
+//! cgroup, a cgroup that goes away, connections that are made while it starts.
+
+use monitor_tests::{
+    accounts::{as_the_stack_carried, balance, datagrams},
+    agent::{Agent, connect, reconnect, transfer},
+    bpf::{Packets, attach_to_cgroup, load_packet_filter},
+    cgroup::Cgroup,
+    json::{Object, counters, field, number, sum},
+    monitor::{self, Monitor, command_on},
+    scene::{Scene, StopOnDrop},
+    stage::{confidence, only},
+    veth::{ETHERNET, Pair, Version},
+    wait,
+};
+use rustix::fs::{Mode, OFlags, open};
+use std::{
+    fs,
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+};
+
+/// Programs that let every packet pass, and none: `r0 = 1; exit`, `r0 = 0; exit`.
+const PASS: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
+const DROP: [u64; 2] = [0x0000_0000_0000_00b7, 0x95];
+
+/// IP bytes of a datagram with 100 bytes in it.
+const DATAGRAM: u64 = 128;
+
+fn ended(monitor: Monitor) -> Object {
+    let report = monitor.stop();
+    balance(&report);
+    report.last().clone()
+}
+
+fn says(object: &Object, text: &str) -> bool {
+    object.degraded().iter().any(|degraded| degraded.contains(text))
+}
+
+/// New pairs of ends all the time, many more than the table has rows for, by two processes to a third. Flows are lost,
+/// no byte is: each process has its own to the last one, and the ledger says how much of it has no flow.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_full_flow_table_costs_flows_and_no_byte() {
+    const SOCKETS: u64 = 400;
+    const EACH: u64 = 5;
+    let mut scene = Scene::new();
+    let mut other = Agent::spawn(&scene.cgroup, &scene.pair.a.netns, "other");
+    let mut command = monitor::command(&scene.cgroup, None);
+    command.args(["--capacity", "64"]);
+    let monitor = Monitor::counting(command);
+    let (sink, to) = scene.datagram_server(Version::V4);
+    let (from, all) = (scene.pair.a.address(Version::V4, 0), 2 * SOCKETS * EACH);
+    let mut senders = [&mut scene.client, &mut other];
+    let sockets = senders.each_mut().map(|sender| sender.ask(&format!("datagrams {SOCKETS} {from}")));
+    scene.server.start(&format!("receive-from {} {all}", sink.id));
+    for (sender, made) in senders.iter_mut().zip(&sockets) {
+        let (first, last) = (number(made, "first"), number(made, "last"));
+        sender.start(&format!("each {first} {last} {to} {EACH} 100"));
+    }
+    for sender in senders {
+        sender.finish();
+    }
+    scene.server.finish();
+    let last = ended(monitor);
+    for pid in [scene.client.pid(), other.pid()] {
+        assert_eq!(counters(last.process(pid)), datagrams(0, SOCKETS * EACH, DATAGRAM), "{:#}", last.0);
+    }
+    assert_eq!(counters(last.process(scene.server.pid())), datagrams(all, 0, DATAGRAM), "{:#}", last.0);
+    assert_eq!(last.processes().len(), 3, "{:#}", last.0);
+    for side in ["rx", "tx"] {
+        let overflow = number(field(&last["ledger"], side), "overflow");
+        assert!(overflow > 0 && overflow.is_multiple_of(DATAGRAM), "{side}: {overflow}");
+    }
+    assert!(says(&last, "some bytes have an owner but no flow: more than 64 flows"), "{:?}", last.degraded());
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_second_monitor_counts_the_same() {
+    const BYTES: u64 = 1 << 20;
+    let mut scene = Scene::new();
+    let monitors = [Monitor::start(&scene.cgroup), Monitor::start(&scene.cgroup)];
+    let connection = scene.connect(Version::V4);
+    scene.upload(connection, BYTES);
+    scene.download(connection, BYTES);
+    let lasts = monitors.map(ended);
+    for last in &lasts {
+        for end in [&scene.pair.a, &scene.pair.b] {
+            as_the_stack_carried(last, &end.name, end.counters());
+        }
+        only(last, connection.client, scene.client.pid());
+        only(last, connection.server, scene.server.pid());
+    }
+    assert_eq!(lasts[0].totals(), lasts[1].totals());
+}
+
+/// Attaches a program to the packets of a cgroup until it is dropped.
+fn attached(program: &[u64], cgroup: &Cgroup, packets: Packets) -> OwnedFd {
+    let program = load_packet_filter(program).expect("the kernel takes the program");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let cgroup = open(cgroup.path(), flags, Mode::empty()).expect("the cgroup");
+    attach_to_cgroup(&program, &cgroup, packets).expect("attach to the cgroup")
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn programs_of_others_on_the_same_cgroup_change_nothing() {
+    let mut scene = Scene::new();
+    let both =
+        |cgroup: &Cgroup| [Packets::Received, Packets::Sent].map(|packets| attached(&PASS, cgroup, packets));
+    let before = both(&scene.cgroup);
+    let monitor = Monitor::start(&scene.cgroup);
+    let after = both(&scene.cgroup);
+    let connection = scene.connect(Version::V4);
+    scene.upload(connection, 1 << 20);
+    drop(before);
+    scene.download(connection, 1 << 20);
+    drop(after);
+    let last = ended(monitor);
+    for end in [&scene.pair.a, &scene.pair.b] {
+        as_the_stack_carried(&last, &end.name, end.counters());
+    }
+    only(&last, connection.client, scene.client.pid());
+    only(&last, connection.server, scene.server.pid());
+}
+
+/// All programs of a hook run, whatever the others say: what another one drops on the way in did come in.
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_another_program_drops_on_the_way_in_is_counted() {
+    const COUNT: u64 = 3;
+    let mut scene = Scene::new();
+    let firewalled = Cgroup::within(&scene.cgroup);
+    let mut server = Agent::spawn(&firewalled, &scene.pair.b.netns, "firewalled");
+    let monitor = Monitor::start(&scene.cgroup);
+    let sink = server.socket(&format!("datagram {}", scene.pair.b.address(Version::V4, 0)));
+    let to = scene.pair.b.address(Version::V4, sink.port);
+    let source = scene.client.socket(&format!("datagram {}", scene.pair.a.address(Version::V4, 0)));
+    let firewall = attached(&DROP, &firewalled, Packets::Received);
+    scene.client.ask(&format!("send-to {} {to} {COUNT} 100", source.id));
+    wait::until("all have come in", || (scene.pair.b.counters().rx_packets == COUNT).then_some(()));
+    drop(firewall);
+    scene.client.ask(&format!("send-to {} {to} 1 50", source.id));
+    let received = server.ask(&format!("receive-from {} 1", sink.id));
+    assert_eq!(number(&received, "bytes"), 50, "the others were dropped");
+    let last = ended(monitor);
+    let seen = only(&last, sink, server.pid());
+    assert_eq!((seen.rx_packets, seen.rx_bytes), (COUNT + 1, COUNT * DATAGRAM + 78), "{:#}", last.0);
+    as_the_stack_carried(&last, &scene.pair.b.name, scene.pair.b.counters());
+    // Before the cgroup that it is in.
+    drop(server);
+}
+
+/// On the way out it was the sender's, too, but no device carried it: the ledger has a line for that.
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_another_program_drops_on_the_way_out_is_a_line_of_the_ledger() {
+    const COUNT: u64 = 3;
+    let mut scene = Scene::new();
+    let end = scene.pair.a.clone();
+    let monitor = Monitor::counting(command_on(&end.name, &end.netns));
+    let (_, to) = scene.datagram_server(Version::V4);
+    let source = scene.client.socket(&format!("datagram {}", end.address(Version::V4, 0)));
+    let firewall = attached(&DROP, &scene.cgroup, Packets::Sent);
+    for _ in 0..COUNT {
+        let why = scene.client.refused(&format!("send-to {} {to} 1 100", source.id));
+        assert!(why.contains("not permitted"), "{why}");
+    }
+    drop(firewall);
+    let last = ended(monitor);
+    assert_eq!(only(&last, source, scene.client.pid()), datagrams(0, COUNT, DATAGRAM));
+    let interfaces = field(&last["ledger"], "interfaces").as_array().expect("a list");
+    let own = interfaces.iter().find(|interface| field(interface, "name") == end.name.as_str());
+    let sent = field(own.expect("the ledger of the interface"), "tx");
+    let bytes = COUNT * (DATAGRAM + ETHERNET);
+    for (line, expected) in [("device", 0), ("attributed", bytes), ("dropped", bytes), ("remainder", 0)] {
+        assert_eq!(number(sent, line), expected, "{line}: {sent:#}");
+    }
+}
+
+/// A cgroup can only be removed when nobody is in it any more, but sockets of the dead may still be sending.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_cgroup_that_is_removed_is_said_and_what_it_left_behind_is_counted() {
+    let (pair, doomed, other) = (Pair::new(), Cgroup::new(), Cgroup::new());
+    let mut client = Agent::spawn(&doomed, &pair.a.netns, "client");
+    let mut server = Agent::spawn(&other, &pair.b.netns, "server");
+    let pid = client.pid();
+    let mut monitor = Monitor::start(&doomed);
+    let connection = connect(&mut client, &mut server, pair.b.address(Version::V4, 0));
+    let sent = number(&client.ask(&format!("fill {}", connection.client.id)), "sent");
+    assert!(!says(&monitor.next_object(), "was removed"));
+    let before = pair.a.counters();
+    client.exit();
+    drop(doomed);
+    let said = monitor.next_object();
+    assert!(says(&said, "the cgroup that --cgroup names was removed"), "{:?}", said.degraded());
+    let received = server.ask(&format!("drain {}", connection.server.id));
+    assert_eq!(number(&received, "received"), sent);
+    wait::until("the end is acknowledged", || {
+        let sockets =
+            pair.a.netns.run(|| fs::read_to_string("/proc/thread-self/net/tcp")).expect("the sockets");
+        let waits = |line: &str| matches!(line.split_whitespace().nth(3), Some("01" | "04"));
+        (!sockets.lines().any(waits)).then_some(())
+    });
+    let last = ended(monitor);
+    let (seen, device) = (only(&last, connection.client, pid), pair.a.counters());
+    assert!(device.tx_bytes > before.tx_bytes, "nothing was left to send");
+    assert_eq!(seen.tx_skb_bytes + ETHERNET * seen.tx_skbs, device.tx_bytes, "{:#}", last.0);
+    assert_eq!(seen.rx_skb_bytes + ETHERNET * seen.rx_skbs, device.rx_bytes, "{:#}", last.0);
+}
+
+/// Connections come and go while programs are attached one after the other and older sockets are looked for: a socket is
+/// found by one or by the other, and is nobody's but its own process's.
+#[test]
+#[ignore = "needs root and BPF"]
+fn connections_made_while_the_monitor_starts_are_nobody_elses() {
+    const BYTES: u64 = 5_000;
+    let mut scene = Scene::new();
+    let (client, server) = (scene.client.pid(), scene.server.pid());
+    let (a, b, cgroup) =
+        (scene.pair.a.name.clone(), scene.pair.b.name.clone(), scene.cgroup.path().to_owned());
+    let (count, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let traffic = |scene: &mut Scene| {
+        let listener = scene.server.listen(scene.pair.b.address(Version::V4, 0));
+        let to = scene.pair.b.address(Version::V4, listener.port);
+        while !stop.load(Ordering::Relaxed) {
+            let new = reconnect(&mut scene.client, &mut scene.server, to, listener);
+            transfer((&mut scene.client, new.client), (&mut scene.server, new.server), BYTES);
+            scene.client.ask(&format!("reset {}", new.client.id));
+            scene.server.ask(&format!("close {}", new.server.id));
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        let running = scope.spawn(|| traffic(&mut scene));
+        let stop = StopOnDrop(&stop);
+        for _ in 0..5 {
+            let before = count.load(Ordering::Relaxed);
+            let mut monitor = Monitor::counting(monitor::command_every("0.2", &cgroup, None));
+            monitor.next_object();
+            assert!(count.load(Ordering::Relaxed) > before, "no connection was made meanwhile");
+            let last = ended(monitor);
+            for (interface, pid) in [(&a, client), (&b, server)] {
+                let flows = last.flows_on(interface);
+                assert!(sum(flows.iter().copied()).tx_packets > 0, "{:#}", last.0);
+                for flow in flows {
+                    // What has only just come in may still wait for its owner.
+                    let own = field(flow, "pid") == pid && confidence(flow) == "exact";
+                    assert!(own || confidence(flow) == "pending", "not of {pid}: {flow}");
+                }
+            }
+        }
+        drop(stop);
+        running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
