@@ -185,7 +185,7 @@ mod tests {
         assert_eq!((place.pod.as_deref(), place.container), (Some(UID), Some((SOME_RUNTIME, ID))));
         let guaranteed = format!("/kubepods/pod{UID}/{ID}");
         assert_eq!(read(&guaranteed).pod.as_deref(), Some(UID));
-        assert_eq!(read("/home/podium/x").pod, None);
+        assert_eq!(read("/srv/podium/x").pod, None);
         assert_eq!(read("/kubepods/podcast").pod, None);
     }
 

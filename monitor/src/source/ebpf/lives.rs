@@ -3,7 +3,7 @@
 //! Decodes only. What names a process is `resolve`'s business.
 
 use super::{decode, seed};
-use crate::model::{Born, Executed, Life, Mono, ProcessId};
+use crate::model::{Born, Degradation, Executed, Life, Mono, ProcessId};
 use crate::source::SourceError;
 use aya::Ebpf;
 use aya::maps::{MapData, RingBuf};
@@ -131,6 +131,23 @@ fn executed(process: Born, uid: u32, cgroup: u64, fields: &mut Fields<'_>) -> Op
         args: args.into(),
         cut: args_len < args_total,
     })))
+}
+
+/// Where it cannot be told, it is taken for the initial one.
+pub(super) fn in_initial_pid_namespace() -> bool {
+    // PROC_PID_INIT_INO of include/linux/proc_ns.h.
+    const INITIAL: &str = "pid:[4026531836]";
+    std::fs::read_link("/proc/self/ns/pid").map_or(true, |link| link.as_os_str() == INITIAL)
+}
+
+/// The kernel programs see the pids of the initial pid namespace; inside another one they are not the ones that `ps`
+/// shows.
+pub(super) fn pid_namespace() -> Option<Degradation> {
+    (!in_initial_pid_namespace()).then(|| Degradation {
+        what: "pids are the host's, not this container's, and names come from the kernel only".to_owned(),
+        why: "monitor runs in a pid namespace of its own".to_owned(),
+        fix: "run it on the host, or with --pid=host".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 use super::Options;
 use super::btf;
 use super::cgroup::Target;
-use super::lives::Lives;
+use super::lives::in_initial_pid_namespace;
+use super::lives::{Lives, in_initial_pid_namespace};
 use super::programs::{Kind, PROGRAMS, Spec};
-use super::{in_initial_pid_namespace, seed, sock_diag};
+use super::{seed, sock_diag};
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
 use aya::maps::{CgroupArray, Map, MapData};

@@ -118,7 +118,7 @@ impl EbpfSource {
             maps: map_health(&maps),
             ..Health::default()
         };
-        health.degraded.extend(pid_namespace());
+        health.degraded.extend(lives::pid_namespace());
         let scoped = target.scoped;
         let taps = load::tap_programs(&mut loaded.ebpf);
         let view = interface::View::open(&options.interfaces, options.promiscuous, scoped, taps);
@@ -490,21 +490,4 @@ fn memlock(fd: BorrowedFd<'_>) -> Option<u64> {
     use std::os::fd::AsRawFd;
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
     text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
-}
-
-/// Where it cannot be told, it is taken for the initial one.
-fn in_initial_pid_namespace() -> bool {
-    // PROC_PID_INIT_INO of include/linux/proc_ns.h.
-    const INITIAL: &str = "pid:[4026531836]";
-    std::fs::read_link("/proc/self/ns/pid").map_or(true, |link| link.as_os_str() == INITIAL)
-}
-
-/// The kernel programs see the pids of the initial pid namespace; inside another one they are not the ones that `ps`
-/// shows.
-fn pid_namespace() -> Option<Degradation> {
-    (!in_initial_pid_namespace()).then(|| Degradation {
-        what: "pids are the host's, not this container's, and names come from the kernel only".to_owned(),
-        why: "monitor runs in a pid namespace of its own".to_owned(),
-        fix: "run it on the host, or with --pid=host".to_owned(),
-    })
 }
