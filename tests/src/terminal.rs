@@ -61,6 +61,25 @@ impl Terminal {
         self.tmux(&["send-keys", key]);
     }
 
+    /// Sends bytes as the terminal would: a report of the mouse, an answer.
+    pub fn send(&self, bytes: &str) {
+        let hex: Vec<String> = bytes.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let mut words = vec!["send-keys", "-H"];
+        words.extend(hex.iter().map(String::as_str));
+        self.tmux(&words);
+    }
+
+    /// Whether the program has asked for reports of the mouse.
+    pub fn mouse(&self) -> bool {
+        self.tmux(&["display-message", "-p", "#{mouse_any_flag}"]).trim() == "1"
+    }
+
+    /// Waits until the screen, the normal one too, has what `seen` accepts.
+    pub fn until_seen(&self, what: &str, seen: impl Fn(&str) -> bool) {
+        let look = || seen(&self.screen()).then_some(());
+        wait::or_tell(wait::STEP, look, || format!("{what}; the screen is:\n{}", self.screen()));
+    }
+
     /// Changes the size of the pane.
     pub fn resize(&self, width: u16, height: u16) {
         self.tmux(&["resize-window", "-x", &width.to_string(), "-y", &height.to_string()]);

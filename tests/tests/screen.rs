@@ -76,6 +76,133 @@ fn a_terminal_too_small_is_survived_and_outgrown() {
     assert_eq!(terminal.ended_sane().0, 0);
 }
 
+/// A left click at a column and a line from 1, pressed and let go.
+fn click(terminal: &Terminal, column: usize, line: usize) {
+    terminal.send(&format!("\x1b[<0;{column};{line}M\x1b[<0;{column};{line}m"));
+}
+
+/// The line and column, from 1, of a text on the screen.
+fn place(screen: &str, text: &str) -> (usize, usize) {
+    let (line, found) =
+        screen.lines().enumerate().find(|(_, line)| line.contains(text)).expect("the text is on the screen");
+    (line + 1, found.split(text).next().unwrap_or_default().chars().count() + 1)
+}
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn the_mouse_sorts_selects_and_opens_and_is_given_back() {
+    let mut scene = Scene::new();
+    let terminal = open(&scene, 120, 30, &[]);
+    until_it_shows_the_client(&terminal, &mut scene);
+    assert!(terminal.mouse());
+    let screen = terminal.screen();
+    let (line, column) = place(&screen, "PROCESS");
+    click(&terminal, column, line);
+    terminal.until_drawn("a click on a title sorts", |screen| screen.contains("sort process"));
+    let (line, column) = place(&terminal.screen(), "client");
+    click(&terminal, column, line);
+    click(&terminal, column, line);
+    terminal.until_drawn("a double click opens", |screen| screen.contains("row ─"));
+    terminal.press("Escape");
+    terminal.until_drawn("Esc closes", |screen| !screen.contains("row ─"));
+    terminal.press("M");
+    terminal.until_drawn("M gives the mouse back", |_| !terminal.mouse());
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn a_theme_is_chosen_with_preview_and_kept_on_request() {
+    let mut scene = Scene::new();
+    let directory = tempfile::tempdir().expect("a directory for the settings");
+    let config = directory.path().to_str().expect("a path in UTF-8");
+    let terminal = open(&scene, 80, 24, &[("XDG_CONFIG_HOME", config)]);
+    until_it_shows_the_client(&terminal, &mut scene);
+    terminal.press("c");
+    terminal.until_drawn("the chooser is open", |screen| screen.contains("theme 1/"));
+    terminal.press("End");
+    terminal.until_drawn("the last is marked", |screen| screen.contains("▸ Zaibatsu"));
+    terminal.press("Enter");
+    terminal.until_drawn("it is kept", |screen| screen.contains("W keeps"));
+    let file = directory.path().join("monitor/config.toml");
+    assert!(!file.exists(), "nothing is written before W");
+    terminal.press("W");
+    terminal.until_drawn("it is written", |screen| screen.contains("settings written"));
+    let text = std::fs::read_to_string(&file).expect("read the settings");
+    assert!(text.contains("\ntheme = \"Zaibatsu\"\n"), "{text}");
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn an_answer_about_the_background_presses_no_key() {
+    let mut scene = Scene::new();
+    let terminal = open(&scene, 120, 30, &[]);
+    until_it_shows_the_client(&terminal, &mut scene);
+    // Its characters are keys: digits sort, r reverses, b changes the bars, f the refresh, g hides the first line.
+    terminal.send("\x1b]11;rgb:fdfd/f6f6/e3e3\x1b\\");
+    terminal.press("P");
+    terminal.until_drawn("the key behind it is heard and nothing in it", |screen| {
+        screen.contains("paused") && screen.contains("sort 2s ▼") && screen.contains("monitor  ebpf")
+    });
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn control_z_goes_back_to_the_shell_and_returns() {
+    let mut scene = Scene::new();
+    let cgroup = scene.cgroup.path().to_str().expect("a path in UTF-8");
+    let monitor = program::monitor();
+    let monitor = monitor.to_str().expect("a path in UTF-8");
+    // A shell with jobs, as a person has one.
+    let shell = "\"$0\" \"$@\"; echo stopped; stty -a | grep -o ' icanon'; read line; fg >/dev/null";
+    let words = ["sh", "-mc", shell, monitor, "--interval", "0.2", "--cgroup", cgroup];
+    let terminal = Terminal::open(80, 24, &words, &[]);
+    until_it_shows_the_client(&terminal, &mut scene);
+    terminal.press("C-z");
+    terminal.until_seen("the shell is back on its own screen", |screen| screen.contains("icanon"));
+    assert!(!terminal.alternate() && !terminal.mouse());
+    terminal.press("Enter");
+    until_it_shows_the_client(&terminal, &mut scene);
+    assert!(terminal.mouse());
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn an_export_is_the_callers_and_never_written_over() {
+    use std::os::unix::fs::MetadataExt;
+    let mut scene = Scene::new();
+    let directory = tempfile::tempdir().expect("a directory for the export");
+    let inside = directory.path().to_str().expect("a path in UTF-8");
+    let cgroup = scene.cgroup.path().to_str().expect("a path in UTF-8");
+    let monitor = program::monitor();
+    let monitor = monitor.to_str().expect("a path in UTF-8");
+    let shell = "cd \"$0\" && exec \"$@\"";
+    let words = ["sh", "-c", shell, inside, monitor, "--interval", "0.2", "--cgroup", cgroup];
+    let terminal = Terminal::open(80, 24, &words, &[("SUDO_USER", "nobody")]);
+    until_it_shows_the_client(&terminal, &mut scene);
+    // Of one picture, so of one time: the second file needs a name of its own.
+    terminal.press("P");
+    for files in 1..=2 {
+        terminal.press("e");
+        let count = || std::fs::read_dir(directory.path()).expect("read the directory").count();
+        terminal.until_drawn("the file is there", |_| count() == files);
+    }
+    for entry in std::fs::read_dir(directory.path()).expect("read the directory").flatten() {
+        assert_eq!(entry.metadata().expect("look at the export").uid(), 65534);
+        let text = std::fs::read_to_string(entry.path()).expect("read the export");
+        assert!(text.starts_with("pid\t") && text.contains("\tclient\t"), "{text}");
+    }
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
 #[test]
 fn without_privilege_the_screen_is_not_taken() {
     // As nobody, and through a copy, for the target directory may be closed to others.

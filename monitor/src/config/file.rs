@@ -21,6 +21,22 @@ pub struct SettingsFile {
     caller: Caller,
 }
 
+/// Why a file cannot be read, in a sentence.
+enum Unreadable {
+    /// This user may not.
+    Closed(anyhow::Error),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl From<Unreadable> for anyhow::Error {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Closed(sentence) | Unreadable::Other(sentence) => sentence,
+        }
+    }
+}
+
 impl SettingsFile {
     /// The named one, else the caller's own.
     ///
@@ -46,7 +62,12 @@ impl SettingsFile {
     /// # Errors
     /// It cannot be read, or something in it is wrong: every line that is.
     pub fn load(&self) -> Result<Settings> {
-        let Some(text) = self.text()? else { return Ok(Settings::default()) };
+        let text = match self.text() {
+            // HOME may still be that of who became this user; what this user lacks is for later to say.
+            Err(Unreadable::Closed(_)) if !self.named => return Ok(Settings::default()),
+            text => text?,
+        };
+        let Some(text) = text else { return Ok(Settings::default()) };
         Settings::parse(&text).map_err(|problems| self.describe(&problems))
     }
 
@@ -62,25 +83,27 @@ impl SettingsFile {
         self.replace(&text).with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    fn text(&self) -> Result<Option<String>> {
+    fn text(&self) -> Result<Option<String>, Unreadable> {
         match self.text_or_none()? {
-            None if self.named => Err(anyhow!(
+            None if self.named => Err(Unreadable::Other(anyhow!(
                 "-c {}: there is no such file; `monitor config print` prints one to start with",
                 self.path.display()
-            )),
+            ))),
             text => Ok(text),
         }
     }
 
-    fn text_or_none(&self) -> Result<Option<String>> {
-        match fs::read_to_string(&self.path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(anyhow!(
-                "cannot read the settings in {}: {error}; mend it or name another file with -c",
-                self.path.display()
-            )),
-        }
+    fn text_or_none(&self) -> Result<Option<String>, Unreadable> {
+        fs::read_to_string(&self.path).map(Some).or_else(|error| {
+            let path = self.path.display();
+            let sentence =
+                anyhow!("cannot read the settings in {path}: {error}; mend it or name another file with -c");
+            match error.kind() {
+                ErrorKind::NotFound => Ok(None),
+                ErrorKind::PermissionDenied => Err(Unreadable::Closed(sentence)),
+                _ => Err(Unreadable::Other(sentence)),
+            }
+        })
     }
 
     fn describe(&self, problems: &[Problem]) -> anyhow::Error {

@@ -196,7 +196,7 @@ mod tests {
         let started = Instant::now();
         for number in 0..100_000_u32 {
             hosts.want_by(IpAddr::V4((0x0a00_0000 + number).into()), |_| {
-                std::thread::sleep(Duration::from_secs(3600));
+                std::thread::sleep(Duration::from_hours(1));
                 None
             });
         }

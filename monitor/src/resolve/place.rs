@@ -29,7 +29,7 @@ pub(super) fn read(path: &str) -> Place<'_> {
         if is_unit(segment) {
             place.unit = Some(unescaped(segment));
         }
-        if segment.len() > ".slice".len() && segment.ends_with(".slice") {
+        if segment.strip_suffix(".slice").is_some_and(|name| !name.is_empty()) {
             place.slice = Some(unescaped(segment));
         }
         if let Some(pod) = pod(segment, outer) {

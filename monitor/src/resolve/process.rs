@@ -62,14 +62,13 @@ pub(super) fn look(seen: &ProcessSeen) -> Option<Look> {
     let dir = openat(CWD, format!("/proc/{}", seen.id.pid), flags, Mode::empty()).ok()?;
     let stat = String::from_utf8_lossy(&file(&dir, "stat", MAX_FILE)?).into_owned();
     let start_ticks = start_ticks(&stat)?;
-    let fits = match seen.start {
-        // start_boottime in clock ticks, as fs/proc/array.c prints it.
-        Some(start) => start.0 / (1_000_000_000 / USER_HZ) == start_ticks,
+    // start_boottime in clock ticks, as fs/proc/array.c prints it.
+    let ticks = |at: Mono| at.0 / (1_000_000_000 / USER_HZ);
+    let fits = if let Some(began) = seen.start {
+        ticks(began) == start_ticks
+    } else {
         // It must not have begun after the one that is meant was seen.
-        None => {
-            let began_before = |alive: Mono| alive.0 / (1_000_000_000 / USER_HZ) >= start_ticks;
-            is_of(seen.id, start_ticks) && seen.alive.is_none_or(began_before)
-        }
+        is_of(seen.id, start_ticks) && seen.alive.is_none_or(|alive| ticks(alive) >= start_ticks)
     };
     if !fits {
         return None;
@@ -131,8 +130,8 @@ fn inode(link: &str) -> Option<u64> {
 
 /// Field 2 of /proc/PID/stat, between the first and the last parenthesis.
 fn comm(stat: &str) -> &str {
-    let start = stat.find('(').map_or(0, |at| at + 1);
-    stat.rfind(')').and_then(|end| stat.get(start..end)).unwrap_or_default()
+    let open = stat.find('(').map_or(0, |at| at + 1);
+    stat.rfind(')').and_then(|end| stat.get(open..end)).unwrap_or_default()
 }
 
 /// Field 4.

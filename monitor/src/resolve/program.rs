@@ -56,10 +56,13 @@ pub(super) fn cmdline(args: &[u8]) -> Option<Arc<str>> {
     Some(text.into())
 }
 
+/// A file, and the path that execve(2) was given for it.
+type Start = (FileId, Box<[u8]>);
+
 /// Paths of executables by what the kernel saw.
 #[derive(Debug, Default)]
 pub(super) struct Executables {
-    known: HashMap<(FileId, Box<[u8]>), Option<Arc<str>>>,
+    known: HashMap<Start, Option<Arc<str>>>,
 }
 
 impl Executables {

@@ -91,15 +91,14 @@ impl Registry {
         self.told |= ended.is_some();
         let Some(id) = self.kin.note(life) else { return };
         let Some(known) = self.known.get_mut(&id) else { return };
-        match ended {
-            Some(at) => self.out.extend(end(known, at)),
-            None => {
-                if let Some(node) = self.kin.get(id) {
-                    known.seen.comm = Arc::clone(&node.comm);
-                }
-                self.enqueue(id);
-            }
+        if let Some(at) = ended {
+            self.out.extend(end(known, at));
+            return;
         }
+        if let Some(node) = self.kin.get(id) {
+            known.seen.comm = Arc::clone(&node.comm);
+        }
+        self.enqueue(id);
     }
 
     /// Takes in processes that claimed sockets.

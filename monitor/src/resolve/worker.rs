@@ -55,7 +55,7 @@ impl Worker {
         let back = asks.clone();
         let run = move || {
             Loop { registry: Registry::new(&root, hash, back), done: 0, number: 0, all: false }
-                .run(&asked, &sender)
+                .run(&asked, &sender);
         };
         if let Err(error) = thread::Builder::new().name("identity".to_owned()).spawn(run) {
             log::warn!("there is no thread to name processes: {error}");

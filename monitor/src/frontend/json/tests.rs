@@ -138,6 +138,7 @@ fn named(mut snapshot: Snapshot) -> Snapshot {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one literal of everything")]
 fn golden_object() {
     let counted = |rx: u64, tx: u64| {
         json!({

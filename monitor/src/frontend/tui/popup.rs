@@ -7,7 +7,7 @@ use super::state::{Effect, State, update};
 use crate::config::Catalog;
 use crate::model::Snapshot;
 use crate::query::RowId;
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 /// What follows the theme's background.
 pub(super) const AUTO: &str = "auto";
@@ -102,6 +102,13 @@ pub(super) fn open_help(state: &mut State) {
 pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Snapshot) -> Option<Effect> {
     if key.kind == KeyEventKind::Release {
         return None;
+    }
+    if key.modifiers.contains(KeyModifiers::ALT) {
+        // Esc and a key that came together: a fast hand, or a slow line.
+        let (escape, mut key) = (KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE), *key);
+        key.modifiers.remove(KeyModifiers::ALT);
+        let first = press(state, &escape, snapshot);
+        return first.or_else(|| press(state, &key, snapshot));
     }
     state.message = None;
     let Some(popup) = &mut state.popup else {

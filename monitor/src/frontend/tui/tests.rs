@@ -1,5 +1,7 @@
 //! The screen, drawn into a buffer and driven by key events.
 
+mod comfort;
+
 use super::keymap::{Action, BINDINGS, Key, action};
 use super::popup::Popup;
 use super::state::{Effect, Phase, State};
@@ -297,7 +299,6 @@ fn no_key_does_two_things() {
         }
     }
     assert_eq!(action(&KeyEvent::new(KeyCode::Char('z'), KeyModifiers::NONE)), None);
-    assert_eq!(action(&KeyEvent::new(KeyCode::Char('q'), KeyModifiers::ALT)), None);
     assert_eq!(action(&KeyEvent::new(KeyCode::Char('Q'), KeyModifiers::NONE)), None);
 }
 

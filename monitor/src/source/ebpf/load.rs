@@ -7,7 +7,6 @@
 use super::Options;
 use super::btf;
 use super::cgroup::Target;
-use super::lives::in_initial_pid_namespace;
 use super::lives::{Lives, in_initial_pid_namespace};
 use super::programs::{Kind, PROGRAMS, Spec};
 use super::{seed, sock_diag};

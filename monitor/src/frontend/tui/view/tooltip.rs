@@ -69,12 +69,9 @@ fn lines(row: Row<'_>, ctx: &Ctx<'_>) -> Vec<(String, String, Style)> {
     ];
     for (name, rates, peak, moved, packets, style) in directions {
         let [two, ten, forty] = rates.map(rate);
-        lines.push((
-            name.to_owned(),
-            format!("2s {two}  10s {ten}  40s {forty}  peak {}", rate(peak)),
-            style,
-        ));
-        lines.push((String::new(), format!("total {}, {packets} packets", bytes(moved)), style));
+        lines.push((name.to_owned(), format!("2s {two}  10s {ten}  40s {forty}"), style));
+        let total = format!("peak {}  total {} in {packets} packets", rate(peak), bytes(moved));
+        lines.push((String::new(), total, style));
     }
     let history = ctx.state.history.row(row.id());
     if history.len() > 1 {

@@ -1,0 +1,445 @@
+//! Themes, popups, pins, the mouse, what is kept, and what a frame costs.
+
+use super::*;
+use crate::config::Scale;
+use crate::query::ColumnId;
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use ratatui::style::{Color, Modifier};
+use std::cell::Cell;
+use std::io::Write;
+use std::rc::Rc;
+
+impl Screen {
+    /// The mouse, at a time in milliseconds.
+    fn mouse(
+        &mut self,
+        mouse: &mut Mouse,
+        kind: MouseEventKind,
+        place: (u16, u16),
+        at: u64,
+    ) -> Option<Effect> {
+        let event = MouseEvent { kind, column: place.0, row: place.1, modifiers: KeyModifiers::NONE };
+        let (area, at) = (self.area(), Duration::from_millis(at));
+        let effect = mouse.take(&mut self.state, event, at, area, &self.snapshot);
+        self.settle();
+        effect
+    }
+
+    /// One click long after any other.
+    fn click(&mut self, button: MouseButton, place: (u16, u16)) -> Option<Effect> {
+        self.mouse(&mut Mouse::default(), MouseEventKind::Down(button), place, 0)
+    }
+
+    /// Where a text is on the screen.
+    fn find(&self, text: &str) -> (u16, u16) {
+        let lines = self.lines();
+        let (y, line) = lines.iter().enumerate().find(|(_, line)| line.contains(text)).expect(text);
+        let x = line.split(text).next().unwrap().chars().count();
+        (u16::try_from(x).unwrap(), u16::try_from(y).unwrap())
+    }
+}
+
+fn control(c: char) -> KeyEvent {
+    KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL)
+}
+
+#[test]
+fn a_click_selects_sorts_switches_and_does_what_a_hint_says() {
+    let mut screen = Screen::new(busy(), (120, 30));
+    screen.click(MouseButton::Left, screen.find("curl"));
+    assert!(screen.selected().contains("curl"));
+    let title = screen.find("FLOWS");
+    screen.click(MouseButton::Left, title);
+    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(ColumnId::Flows), true));
+    screen.click(MouseButton::Left, title);
+    assert!(!screen.state.descending, "asked for again, the other way round");
+    let title = screen.find("PROCESS ");
+    screen.click(MouseButton::Left, title);
+    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(ColumnId::Process), false));
+    screen.click(MouseButton::Left, screen.find("Flows 9"));
+    assert_eq!(screen.state.view, ViewKind::Flows);
+    screen.click(MouseButton::Left, screen.find("P pause"));
+    assert_eq!(screen.state.phase, Phase::Paused);
+    assert_eq!(screen.click(MouseButton::Left, screen.find("q quit")), Some(Effect::Quit));
+}
+
+#[test]
+fn every_hint_in_the_footer_can_be_clicked() {
+    for keys in ["", "\t"] {
+        let screen = Screen::new(busy(), (200, 24)).type_in(keys);
+        for binding in BINDINGS.iter().filter(|binding| binding.works_in(screen.state.view)) {
+            let Some((hint, word)) = binding.hint else { continue };
+            let place = screen.find(&format!(" {hint} {word}"));
+            let spot = view::spot(screen.area(), &screen.state, &screen.snapshot, (place.0 + 1, place.1));
+            assert_eq!(spot, Some(view::Spot::Hint(binding.action)), "{hint} {word}");
+        }
+    }
+}
+
+#[test]
+fn a_double_click_opens_and_a_slow_one_does_not() {
+    let mut screen = Screen::new(busy(), (120, 30));
+    let (place, down) = (screen.find("curl"), MouseEventKind::Down(MouseButton::Left));
+    let mut mouse = Mouse::default();
+    screen.mouse(&mut mouse, down, place, 0);
+    screen.mouse(&mut mouse, down, place, 900);
+    assert!(screen.state.popup.is_none());
+    screen.mouse(&mut mouse, down, place, 1000);
+    assert!(matches!(screen.state.popup, Some(Popup::Tooltip(..))));
+    let text = screen.text();
+    assert!(text.contains("/usr/sbin/curl") && text.contains("peak 12.0Mb/s"), "{text}");
+    screen.press(KeyCode::Esc);
+    assert!(screen.state.popup.is_none());
+}
+
+#[test]
+fn the_right_button_tells_more_and_the_middle_one_pins() {
+    let mut screen = Screen::new(busy(), (120, 30));
+    screen.click(MouseButton::Right, screen.find("sshd"));
+    assert!(screen.text().contains("/usr/sbin/sshd"));
+    // Beside it.
+    screen.click(MouseButton::Left, (0, 29));
+    assert!(screen.state.popup.is_none());
+    screen.press(KeyCode::Char('T'));
+    screen.click(MouseButton::Right, screen.find("sshd"));
+    assert!(screen.state.popup.is_none(), "tooltips are off");
+    screen.click(MouseButton::Middle, screen.find("sshd"));
+    let rows = screen.lines();
+    let first = rows.iter().position(|line| line.contains("PROCESS ")).unwrap() + 1;
+    assert!(rows[first].contains("sshd"), "{}", rows[first]);
+}
+
+#[test]
+fn the_wheel_moves_and_shows_theme_after_theme() {
+    let mut screen = Screen::new(busy(), (120, 30));
+    let mut mouse = Mouse::default();
+    screen.mouse(&mut mouse, MouseEventKind::ScrollDown, (5, 15), 0);
+    assert_eq!(screen.state.cursor().index, 3);
+    screen.mouse(&mut mouse, MouseEventKind::ScrollUp, (5, 15), 0);
+    screen.mouse(&mut mouse, MouseEventKind::ScrollUp, (5, 15), 0);
+    assert_eq!(screen.state.cursor().index, 0);
+    screen.press(KeyCode::Char('c'));
+    assert_eq!(screen.state.theme(), "auto");
+    screen.mouse(&mut mouse, MouseEventKind::ScrollUp, (5, 15), 0);
+    let last = screen.state.catalog.themes().last().unwrap().name.clone();
+    assert_eq!(screen.state.theme(), last, "it goes round");
+    screen.mouse(&mut mouse, MouseEventKind::ScrollDown, (5, 15), 0);
+    screen.mouse(&mut mouse, MouseEventKind::ScrollDown, (5, 15), 0);
+    assert_eq!(screen.state.theme(), "default-dark");
+    let place = screen.find("AcidRain");
+    screen.mouse(&mut mouse, MouseEventKind::Down(MouseButton::Left), place, 0);
+    assert_eq!(screen.state.theme(), "AcidRain");
+}
+
+#[test]
+fn the_chooser_shows_what_is_marked_and_keeps_what_is_entered() {
+    let mut screen = Screen::new(busy(), (120, 30));
+    screen.options.depth = Depth::True;
+    let background = |screen: &Screen| screen.draw().content[0].bg;
+    assert_eq!(background(&screen), Color::Reset);
+    let mut screen = screen.type_in("cj");
+    assert_eq!(background(&screen), Color::Rgb(16, 20, 24), "default-dark on a terminal that said nothing");
+    screen.press(KeyCode::Esc);
+    assert_eq!((background(&screen), screen.state.kept().theme.as_str()), (Color::Reset, "auto"));
+    screen = screen.type_in("cj");
+    screen.press(KeyCode::Enter);
+    assert_eq!(screen.state.kept().theme, "default-dark");
+    assert_eq!(background(&screen), Color::Rgb(16, 20, 24));
+    assert!(screen.text().contains("W keeps the theme"));
+    screen = screen.type_in("cGc");
+    assert_eq!(screen.state.kept().theme, "default-dark", "c closes without choosing");
+}
+
+#[test]
+fn a_theme_and_every_popup_look_as_they_did() {
+    for (name, size, keys) in [
+        ("themes_80x24", (80, 24), "cjjjjjjjjjj"),
+        ("tooltip_80x24", (80, 24), "jj\n"),
+        ("border_120x30", (120, 30), "xU"),
+        ("help_search_80x24", (80, 24), "?/sort"),
+        ("sent_only_80x24", (80, 24), "\ttt"),
+    ] {
+        let mut screen = Screen::new(busy(), size);
+        screen.options.depth = Depth::True;
+        for c in keys.chars() {
+            screen.press(match c {
+                '\t' => KeyCode::Tab,
+                '\n' => KeyCode::Enter,
+                c => KeyCode::Char(c),
+            });
+        }
+        insta::assert_debug_snapshot!(name, screen.draw());
+    }
+}
+
+#[test]
+fn the_graph_and_sparklines_show_what_was() {
+    let mut screen = Screen::new(busy(), (120, 30));
+    for sequence in 10..40 {
+        let mut snapshot = Snapshot { sequence, ..busy() };
+        snapshot.totals.interval.rx_bytes = sequence * 1000;
+        let rows = screen.state.looked_at(&snapshot);
+        screen.state.history.take(&snapshot, rows.into_iter());
+        screen.show(snapshot);
+    }
+    insta::assert_debug_snapshot!("graph_120x30", screen.draw());
+    screen.press(KeyCode::Enter);
+    assert!(screen.text().contains("last 30    ██████████"), "{}", screen.text());
+    screen.press(KeyCode::Esc);
+    let with = screen.state.looked_at(&screen.snapshot).len();
+    screen.press(KeyCode::Char('v'));
+    assert_eq!(
+        screen.state.looked_at(&screen.snapshot).len(),
+        with + 4,
+        "without the graph there is more room"
+    );
+}
+
+#[test]
+fn the_help_is_searched() {
+    let mut screen = Screen::new(busy(), (80, 24)).type_in("?/theme");
+    let text = screen.text();
+    assert!(text.contains("choose a theme") && !text.contains("freeze the order"), "{text}");
+    screen.press(KeyCode::Enter);
+    screen.press(KeyCode::Char('q'));
+    let mut screen = Screen::new(busy(), (80, 24)).type_in("?/quit");
+    assert_eq!(screen.press(KeyCode::Char('q')), None, "it is text while it is typed");
+    assert_eq!(screen.event(control('c')), Some(Effect::Quit));
+    screen.press(KeyCode::Esc);
+    assert!(screen.text().contains("freeze the order"));
+    screen.press(KeyCode::Esc);
+    assert!(screen.state.popup.is_none());
+}
+
+#[test]
+fn pinned_rows_stay_on_top_of_any_order() {
+    let order = |rates: [u64; 3]| {
+        let row = |(pid, rate): (u32, u64)| process(pid, &format!("p{pid}"), rate, 0);
+        snapshot((1u32..).zip(rates).map(row).collect(), vec![])
+    };
+    let mut screen = Screen::new(order([3000, 2000, 1000]), (80, 24)).type_in("GF");
+    let first = |screen: &Screen| screen.state.select(&screen.snapshot, 1).rows[0].name().to_owned();
+    assert_eq!(first(&screen), "p3");
+    assert!(screen.selected().contains("p3"), "the selection goes with it");
+    screen.show(order([1000, 9000, 10]));
+    assert_eq!(first(&screen), "p3");
+    screen = screen.type_in("r");
+    assert_eq!(first(&screen), "p3");
+    assert!(screen.text().contains("▸       3 p3"));
+    screen.press(KeyCode::Down);
+    assert!(screen.text().contains('◆'), "pinned shows without colour");
+    screen.press(KeyCode::Up);
+    screen.press(KeyCode::Char('F'));
+    screen.press(KeyCode::Char('r'));
+    assert_eq!(first(&screen), "p2");
+}
+
+#[test]
+fn columns_are_sorted_by_from_left_to_right_and_back() {
+    let mut screen = Screen::new(busy(), (80, 24));
+    screen.press(KeyCode::Char('>'));
+    assert_eq!(screen.state.sort, SortKey::Column(ColumnId::Pid));
+    screen.press(KeyCode::Right);
+    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(ColumnId::Process), false));
+    screen.press(KeyCode::Char('<'));
+    screen.press(KeyCode::Char('<'));
+    assert_eq!(screen.state.sort, SortKey::Column(ColumnId::Exe));
+}
+
+#[test]
+fn refresh_goes_round_and_the_engine_is_told() {
+    let mut screen = Screen::new(busy(), (80, 24));
+    for millis in [2000, 5000, 10_000, 500, 1000] {
+        let interval = Duration::from_millis(millis);
+        assert_eq!(screen.press(KeyCode::Char('f')), Some(Effect::Interval(interval)));
+        assert_eq!(screen.state.kept().interval, interval);
+    }
+    assert!(screen.text().contains("refresh every 1 s"));
+}
+
+#[test]
+fn parts_of_the_screen_come_and_go() {
+    for (key, text) in [('g', "monitor  ebpf"), ('U', "peak"), ('x', "┌")] {
+        let mut screen = Screen::new(busy(), (120, 30));
+        let there = screen.text().contains(text);
+        screen.press(KeyCode::Char(key));
+        assert_ne!(screen.text().contains(text), there, "{key}");
+        screen.press(KeyCode::Char(key));
+        assert_eq!(screen.text().contains(text), there, "{key}");
+    }
+}
+
+#[test]
+fn bars_follow_style_scale_window_and_maximum() {
+    let mut screen = Screen::new(busy(), (100, 24));
+    screen.options.depth = Depth::True;
+    screen.state.settings.theme = "default-dark".into();
+    let line = |screen: &Screen| {
+        let buffer = screen.draw();
+        let y = screen.find("postgres").1;
+        (0..100).map(|x| buffer[(x, y)].clone()).collect::<Vec<_>>()
+    };
+    let length =
+        |screen: &Screen| line(screen).iter().filter(|cell| cell.bg == Color::Rgb(0x1b, 0x42, 0x71)).count();
+    let log = length(&screen);
+    screen.press(KeyCode::Char('L'));
+    assert_eq!(screen.state.settings.bar_scale, Scale::Linear);
+    let linear = length(&screen);
+    assert!(0 < linear && linear < log, "{linear} {log}");
+    screen.state.settings.bar_max = Some(150_000_000);
+    assert!(length(&screen) > linear, "of a lower maximum it is more");
+    screen.press(KeyCode::Char('b'));
+    assert!(line(&screen).iter().any(|cell| cell.modifier.contains(Modifier::UNDERLINED)));
+    screen.press(KeyCode::Char('b'));
+    assert!(line(&screen).iter().any(|cell| cell.symbol() == "="));
+    screen = screen.type_in("bb");
+    assert_eq!(screen.state.settings.bars, BarStyle::Gradient);
+    let shades: HashSet<Color> = line(&screen).iter().map(|cell| cell.bg).collect();
+    assert!(shades.len() > 4, "{shades:?}");
+    screen = screen.type_in("ww");
+    assert_eq!(screen.state.settings.bar_window, Window::Forty);
+}
+
+#[test]
+fn escape_and_a_key_that_came_together_are_both() {
+    let mut screen = Screen::new(busy(), (80, 24)).type_in("c");
+    screen.event(KeyEvent::new(KeyCode::Char('P'), KeyModifiers::ALT));
+    assert!(screen.state.popup.is_none());
+    assert_eq!(screen.state.phase, Phase::Paused);
+}
+
+#[test]
+fn what_leaves_the_screen_is_asked_for() {
+    let mut screen = Screen::new(busy(), (80, 24));
+    let Some(Effect::Copy(text)) = screen.press(KeyCode::Char('y')) else { panic!() };
+    assert!(text.starts_with("2817\tnginx\t"), "{text}");
+    assert_eq!(screen.press(KeyCode::Char('e')), Some(Effect::Export));
+    assert_eq!(screen.press(KeyCode::Char('W')), Some(Effect::Save));
+    assert_eq!(screen.press(KeyCode::Char('M')), Some(Effect::Mouse(false)));
+    assert_eq!(screen.press(KeyCode::Char('M')), Some(Effect::Mouse(true)));
+    assert_eq!(screen.event(control('z')), Some(Effect::Suspend));
+}
+
+/// A session on a screen that nobody sees.
+fn session(file: Option<SettingsFile>) -> Session<TestBackend> {
+    let (control, _commands) = tokio::sync::mpsc::unbounded_channel();
+    let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let (settings, catalog) = (Settings::default(), Catalog::built_in());
+    let options = TuiOptions { settings, catalog, caller: Caller::default(), file };
+    let abilities = Abilities { depth: Depth::True, ascii: false };
+    let mut session = Session::new(terminal, options, abilities, control, || true);
+    session.receive(Arc::new(busy()));
+    session
+}
+
+fn typed(session: &mut Session<TestBackend>, keys: &str) {
+    for c in keys.chars() {
+        session.take(Some(&Ok(Event::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)))));
+    }
+    session.draw().unwrap();
+}
+
+#[test]
+fn the_terminals_answer_chooses_the_default_and_types_nothing() {
+    let mut session = session(None);
+    typed(&mut session, "");
+    let before = session.state.kept();
+    session.take(Some(&Ok(Event::Key(KeyEvent::new(KeyCode::Char(']'), KeyModifiers::ALT)))));
+    typed(&mut session, "11;rgb:ffff/ffff/ffff");
+    session.take(Some(&Ok(Event::Key(control('g')))));
+    session.draw().unwrap();
+    assert_eq!(session.state.ground, Some(Ground::Light));
+    let light = session.state.catalog.find("default-light").unwrap();
+    assert_eq!(session.theme, Theme::new(light, Depth::True, Some(Ground::Light)));
+    assert_eq!(session.state.kept(), before);
+    typed(&mut session, "P");
+    assert_eq!(session.state.phase, Phase::Paused);
+}
+
+#[test]
+fn settings_are_written_when_asked_and_a_broken_file_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, "# mine\n").unwrap();
+    let file = SettingsFile::find(Some(&path), Caller::default()).unwrap();
+    let mut session = session(Some(file));
+    typed(&mut session, "x3\t");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n", "nothing is written before W");
+    typed(&mut session, "W");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("border = true") && text.contains("sort = \"40s\"") && text.contains("# mine"),
+        "{text}"
+    );
+    assert!(session.state.message.as_ref().is_some_and(|message| !message.is_error));
+    std::fs::write(&path, "theem = 1\n").unwrap();
+    typed(&mut session, "W");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "theem = 1\n");
+    assert!(
+        session
+            .state
+            .message
+            .as_ref()
+            .is_some_and(|message| message.is_error && message.text.contains("theme"))
+    );
+}
+
+/// Counts what is written.
+#[derive(Clone, Default)]
+struct Counter(Rc<Cell<usize>>);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.set(self.0.get() + bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes of the first frame, of one where every number changed, and of one where nothing did.
+fn bytes_of_frames((width, height): (u16, u16), theme: &str) -> [usize; 3] {
+    let counter = Counter::default();
+    let options =
+        ratatui::TerminalOptions { viewport: ratatui::Viewport::Fixed(Rect::new(0, 0, width, height)) };
+    let mut terminal = Terminal::with_options(CrosstermBackend::new(counter.clone()), options).unwrap();
+    let mut state = State::default();
+    theme.clone_into(&mut state.settings.theme);
+    let glyphs = Glyphs::new(false);
+    let (theme, _) = themed(&state, Depth::True);
+    let rows = |shift: u64| {
+        let row = |n: u32| {
+            process(n, &format!("process-{n}"), 900_000 + u64::from(n) * 7919 + shift, 12_345 + shift)
+        };
+        snapshot((1..500).map(row).collect(), vec![])
+    };
+    [0, 123_456, 123_456].map(|shift| {
+        let snapshot = rows(shift);
+        state.settle(&snapshot, page(Rect::new(0, 0, width, height), &state, &snapshot));
+        counter.0.set(0);
+        let ctx = Ctx { state: &state, snapshot: &snapshot, theme: &theme, glyphs: &glyphs };
+        terminal.draw(|frame| draw(frame, frame.area(), &ctx)).unwrap();
+        counter.0.get()
+    })
+}
+
+#[test]
+fn the_bytes_of_a_frame_are_bounded() {
+    for (size, theme, most) in [
+        ((80, 24), "terminal", [9_000, 7_000, 100]),
+        ((80, 24), "default-dark", [16_000, 12_000, 100]),
+        ((200, 50), "terminal", [40_000, 24_000, 100]),
+        ((200, 50), "default-dark", [70_000, 40_000, 100]),
+    ] {
+        let bytes = bytes_of_frames(size, theme);
+        println!(
+            "{size:?} {theme}: first {} B, every number changed {} B, nothing changed {} B",
+            bytes[0], bytes[1], bytes[2]
+        );
+        for (bytes, most) in bytes.into_iter().zip(most) {
+            assert!(bytes <= most, "{size:?} {theme}: {bytes} > {most}");
+        }
+    }
+}

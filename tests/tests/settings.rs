@@ -1,0 +1,102 @@
+//! The settings file, the themes and the completions as a script sees them. None of it needs privileges.
+
+use monitor_tests::program;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+/// Runs `monitor` with its settings in a directory.
+fn run(config: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(program::monitor());
+    command
+        .args(arguments)
+        .env("XDG_CONFIG_HOME", config)
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm-256color");
+    let Output { status, stdout, stderr } = command.output().expect("run monitor");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output in UTF-8");
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory for the settings")
+}
+
+#[test]
+fn the_settings_are_printed_found_and_checked() {
+    let config = directory();
+    let (code, path, _) = run(config.path(), &["config", "path"]);
+    let path = path.trim_end();
+    assert_eq!((code, Path::new(path)), (Some(0), &*config.path().join("monitor/config.toml")));
+    let (code, sample, _) = run(config.path(), &["config", "print"]);
+    assert_eq!(code, Some(0));
+    assert!(sample.contains("\ntheme = \"auto\"\n"), "{sample}");
+    assert!(!Path::new(path).exists(), "nothing is written");
+
+    fs::create_dir(config.path().join("monitor")).expect("make the directory");
+    fs::write(path, sample.replace("theme = \"auto\"", "theme = \"VoidWalker\""))
+        .expect("write the settings");
+    assert_eq!(run(config.path(), &["config", "check"]).0, Some(0));
+    let (_, printed, _) = run(config.path(), &["config", "print"]);
+    assert!(printed.contains("\ntheme = \"VoidWalker\"\n"), "the file wins over the defaults: {printed}");
+    let (_, printed, _) = run(config.path(), &["--theme", "AcidRain", "config", "print"]);
+    assert!(printed.contains("\ntheme = \"AcidRain\"\n"), "the command line wins over the file: {printed}");
+}
+
+#[test]
+fn mistakes_in_the_settings_name_line_and_way_out_and_the_file_stays() {
+    let config = directory();
+    let file = config.path().join("mine.toml");
+    let text = "# mine\ntheem = \"x\"\nmouse = \"yes\"\n";
+    fs::write(&file, text).expect("write the settings");
+    let name = file.to_str().expect("a path in UTF-8");
+    for arguments in [&["config", "check", "-c", name][..], &["--once", "--json", "-c", name]] {
+        let (code, out, said) = run(config.path(), arguments);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{said}");
+        assert!(said.contains("mine.toml: line 2: unknown setting `theem`; did you mean `theme`?"), "{said}");
+        assert!(said.contains("line 3: `mouse` is a string; give true or false"), "{said}");
+        assert!(said.lines().all(|line| line.starts_with("monitor: ")), "{said}");
+    }
+    assert_eq!(fs::read_to_string(&file).expect("read the settings"), text);
+    let (code, _, said) = run(config.path(), &["config", "check", "-c", "/nonexistent/x.toml"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("there is no such file"), "{said}");
+}
+
+#[test]
+fn themes_are_listed_one_a_line_and_a_wrong_name_gets_the_nearest() {
+    let config = directory();
+    let (code, page, _) = run(config.path(), &["--list-colors"]);
+    assert_eq!(code, Some(0));
+    assert!(page.lines().count() >= 32, "{page}");
+    for name in ["NeonSprawl", "Zaibatsu", "iftopcolor", "colour-blind-safe"] {
+        assert!(page.lines().any(|line| line.starts_with(name) && line.contains("\x1b[48;5;")), "{name}");
+    }
+    let (_, plain, _) = run(config.path(), &["--list-colors", "--no-color"]);
+    assert!(!plain.contains('\x1b') && plain.lines().count() == page.lines().count());
+
+    let (code, _, said) = run(config.path(), &["--theme", "voidwalkr", "--once"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(said.trim_end(), "monitor: there is no theme `voidwalkr`; did you mean `VoidWalker`?");
+
+    let themes = config.path().join("monitor/themes");
+    fs::create_dir_all(&themes).expect("make the directory");
+    fs::write(themes.join("mine.toml"), "[roles]\nrx = \"#102030\"\n").expect("write a theme");
+    assert!(run(config.path(), &["--list-colors"]).1.lines().any(|line| line.starts_with("mine ")));
+    fs::write(themes.join("mine.toml"), "[roles]\nrx = \"gren\"\n").expect("write a theme");
+    let (code, _, said) = run(config.path(), &["--list-colors"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("mine.toml: line 2: `rx` is `gren`, no colour; did you mean `green`?"), "{said}");
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, script, _) = run(directory().path(), &["--completions", shell]);
+        assert_eq!(code, Some(0));
+        assert!(script.contains("monitor") && script.contains("list-colors"), "{shell}: {script}");
+    }
+    assert_eq!(run(directory().path(), &["--completions", "csh"]).0, Some(2));
+}
