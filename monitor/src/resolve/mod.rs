@@ -22,8 +22,7 @@ mod worker;
 
 use crate::model::{Batch, Degradation, Health, Life, Names, ProcessId};
 use std::collections::{BTreeSet, HashMap};
-use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
@@ -69,6 +68,7 @@ pub struct Resolver {
     dropped: bool,
     /// The source's last word on its own health, and ours.
     health: Option<Arc<Health>>,
+    /// /proc keeps something from this program that was looked for.
     hidden: bool,
     degraded: Vec<Degradation>,
 }
@@ -154,6 +154,7 @@ impl Resolver {
             let wait = if self.done >= self.asked { Duration::ZERO } else { left };
             let Ok(answer) = self.worker.answers.recv_timeout(wait) else { return };
             self.done = self.done.max(answer.done);
+            self.hidden |= answer.denied;
             batch.processes.extend(answer.seen);
         }
     }
@@ -195,7 +196,7 @@ impl Resolver {
         }
         if self.hidden {
             missing.push(sentence(
-                "executables and command lines of processes older than monitor are not known",
+                "executables and command lines of some processes older than monitor are not known",
                 "/proc does not show other users' processes (hidepid, or no cap_sys_ptrace)",
                 "run it as root, or add cap_sys_ptrace with setcap",
             ));
@@ -204,13 +205,8 @@ impl Resolver {
     }
 }
 
-/// Whether /proc keeps other users' processes from this one. A system without /proc has none to hide.
+/// hidepid=2: process 1 is there, and is not shown. Where a single process is kept from this program, that is said when
+/// it is looked for. A system without /proc has none to hide.
 fn is_hidden() -> bool {
-    let hides = |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;
-    std::fs::read_link("/proc/1/exe").is_err_and(hides) || hides_init()
-}
-
-/// hidepid=2: process 1 is there, and is not.
-fn hides_init() -> bool {
-    std::path::Path::new("/proc/self").exists() && !std::path::Path::new("/proc/1").exists()
+    Path::new("/proc/self").exists() && !Path::new("/proc/1").exists()
 }

@@ -8,6 +8,7 @@ use super::program::{MAX_CMDLINE, cmdline};
 use crate::model::{Mono, ProcessId, ProcessSeen};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat, statat};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -32,6 +33,8 @@ pub(super) struct Look {
     pub(super) cgroup: Option<String>,
     pub(super) netns_inode: u64,
     pub(super) uid: Option<u32>,
+    /// The kernel keeps its executable from this program: it is another user's, and `cap_sys_ptrace` is missing.
+    pub(super) denied: bool,
 }
 
 /// Those that have ended: their pid is nobody's, or another process's by now.
@@ -74,6 +77,8 @@ pub(super) fn look(seen: &ProcessSeen) -> Option<Look> {
         return None;
     }
     let exe = link(&dir, "exe");
+    let denied = matches!(exe, Err(Errno::ACCESS | Errno::PERM));
+    let exe = exe.ok();
     Some(Look {
         comm: comm(&stat).into(),
         parent: parent(&stat).unwrap_or(0),
@@ -81,8 +86,9 @@ pub(super) fn look(seen: &ProcessSeen) -> Option<Look> {
         exe: exe.map(Into::into),
         cmdline: file(&dir, "cmdline", MAX_CMDLINE as u64).and_then(|bytes| cmdline(&bytes)),
         cgroup: file(&dir, "cgroup", MAX_FILE).and_then(|text| cgroup(&String::from_utf8_lossy(&text))),
-        netns_inode: link(&dir, "ns/net").and_then(|link| inode(&link)).unwrap_or(0),
+        netns_inode: link(&dir, "ns/net").ok().and_then(|link| inode(&link)).unwrap_or(0),
         uid: if seen.uid.is_some() { None } else { uid(&dir) },
+        denied,
     })
 }
 
@@ -94,8 +100,8 @@ fn file(dir: &OwnedFd, name: &str, most: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn link(dir: &OwnedFd, name: &str) -> Option<String> {
-    Some(readlinkat(dir, name, Vec::new()).ok()?.to_string_lossy().into_owned())
+fn link(dir: &OwnedFd, name: &str) -> Result<String, Errno> {
+    Ok(readlinkat(dir, name, Vec::new())?.to_string_lossy().into_owned())
 }
 
 fn same_file(dir: &OwnedFd, path: &str) -> bool {

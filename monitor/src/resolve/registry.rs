@@ -55,6 +55,8 @@ pub(super) struct Registry {
     hash: bool,
     /// Answers of slow helpers come back this way.
     asks: SyncSender<Ask>,
+    /// Something was looked up and kept from this program.
+    pub(super) denied: bool,
     /// What is to be told.
     pub(super) out: Vec<ProcessSeen>,
 }
@@ -77,6 +79,7 @@ impl Registry {
             looked: None,
             hash,
             asks,
+            denied: false,
             out: Vec::new(),
         }
     }
@@ -232,6 +235,7 @@ impl Registry {
             && located.is_some();
         let look = if complete || seen.exited.is_some() { None } else { process::look(&seen) };
         if let Some(look) = &look {
+            self.denied |= look.denied && exe.is_none();
             if exe.is_none() {
                 (exe, on_host) = (look.exe.clone(), look.on_host);
             }

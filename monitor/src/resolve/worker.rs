@@ -37,6 +37,8 @@ pub(super) struct Answer {
     pub(super) done: u64,
     /// Processes, with all that is known of them.
     pub(super) seen: Vec<ProcessSeen>,
+    /// Something was looked up and kept from this program.
+    pub(super) denied: bool,
 }
 
 /// The two ends that the engine holds.
@@ -129,6 +131,8 @@ impl Loop {
             return true;
         }
         self.done = done;
-        answers.send(Answer { done, seen: std::mem::take(&mut self.registry.out) }).is_ok()
+        answers
+            .send(Answer { done, seen: std::mem::take(&mut self.registry.out), denied: self.registry.denied })
+            .is_ok()
     }
 }
