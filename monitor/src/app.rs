@@ -23,6 +23,9 @@ const ENDED_FLOWS: usize = 4096;
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = cli.check() {
+        error.exit();
+    }
     match run(&cli) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Signal(number)) => {
@@ -54,7 +57,7 @@ fn run(cli: &Cli) -> Result<Ending> {
     let open = preflight(cli, &settings)?;
     restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
-    let stop_after = cli.stop_after(settings.interval);
+    let (stop_after, choice) = (cli.stop_after(settings.interval), cli.choice(&settings));
     let on_screen = output == Output::Screen;
     let resolve = ResolveOptions {
         hosts: !cli.no_dns,
@@ -76,8 +79,8 @@ fn run(cli: &Cli) -> Result<Ending> {
             let options = frontend::TuiOptions { settings, catalog, caller, file: file.ok() };
             Box::new(frontend::Tui::new(options))
         }
-        Output::Json => Box::new(frontend::Json::new(false)),
-        Output::Text => Box::new(frontend::Text::new(stop_after.is_some())),
+        Output::Json => Box::new(frontend::Json::new(choice, false)),
+        Output::Text => Box::new(frontend::Text::new(choice, stop_after.is_some())),
     };
     let shown = frontend.run(feed, control.clone());
     // A frontend that returns by itself (closed stdout, an error of its own) ends the engine, too.

@@ -3,7 +3,7 @@
 use super::reading::{suggestion, type_of};
 use super::settings::{Background, BarStyle, Lines, Prefix, Scale, Unit};
 use super::{MIN_INTERVAL, checked_seconds, parse_rate};
-use crate::query::{SortKey, ViewKind, Window, columns};
+use crate::query::{ColumnId, SortKey, ViewKind, Window, columns};
 use clap::ValueEnum;
 use std::time::Duration;
 use toml_edit::{Array, Item, Value};
@@ -142,8 +142,14 @@ impl Choice for SortKey {
             Window::every().into_iter().map(|(window, name)| (Self::Rate(window), name)).collect();
         for column in ViewKind::ALL.iter().flat_map(|view| columns(*view)) {
             let key = Self::Column(column.id);
+            // What groups are called differs from view to view.
+            let name = match column.id {
+                ColumnId::Group => "name",
+                ColumnId::Key => "key",
+                _ => column.name,
+            };
             if every.iter().all(|(other, _)| *other != key) {
-                every.push((key, column.name.to_owned()));
+                every.push((key, name.to_owned()));
             }
         }
         every
@@ -164,13 +170,11 @@ macro_rules! value_enums {
 value_enums!(Lines, BarStyle, Scale, Unit, Prefix, Background);
 
 /// The order of that name, as the file and `-o` have it; iftop's names of the two ends are taken too.
-pub(super) fn sort_key(name: &str) -> Result<SortKey, String> {
-    let name = match name {
-        "source" => "local",
-        "destination" => "remote",
-        name => name,
-    };
-    named(name, &SortKey::every())
+pub(super) fn sort_name(name: &str) -> Result<String, String> {
+    if ViewKind::ALL.into_iter().any(|view| SortKey::named(view, name).is_some()) {
+        return Ok(name.to_owned());
+    }
+    named(name, &SortKey::every()).map(|_| name.to_owned())
 }
 
 fn text(item: &Item) -> Result<&str, String> {

@@ -16,10 +16,13 @@ pub use file::SettingsFile;
 pub use settings::{Background, BarStyle, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
 pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
 
-use crate::query::SortKey;
-use clap::{Parser, Subcommand};
+use crate::query::filter::{Filter, FilterError};
+use crate::query::{Choice, Notation, Prefixes, SortKey, Units, ViewKind};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{CommandFactory, Parser, Subcommand};
 use monitor_common::{CAPACITY_RANGE, DEFAULT_CAPACITY};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest `--interval`, seconds.
@@ -82,8 +85,36 @@ pub struct Cli {
     pub capacity: u32,
 
     /// Open with this order: 2s, 10s, 40s (the rate of both directions), source, destination, or a column
-    #[arg(short = 'o', long, value_name = "ORDER", value_parser = field::sort_key)]
-    pub sort: Option<SortKey>,
+    #[arg(short = 'o', long, value_name = "ORDER", value_parser = field::sort_name)]
+    pub sort: Option<String>,
+
+    /// The other way round
+    #[arg(long)]
+    pub reverse: bool,
+
+    /// What to list; -t and --json list processes and flows without
+    #[arg(long, value_name = "VIEW", value_parser = view_names(), conflicts_with = "group_by")]
+    pub view: Option<ViewKind>,
+
+    /// The same, by what one row is of
+    #[arg(long, value_name = "WHAT", value_parser = group_names())]
+    pub group_by: Option<ViewKind>,
+
+    /// Show and add up only this, such as 'proc:nginx and not net:10.0.0.0/8'; docs/filter.md has the language
+    #[arg(long, value_name = "EXPR", value_parser = filter)]
+    pub filter: Option<Arc<Filter>>,
+
+    /// With -t and --json: at most so many rows a list, in the order of -o; 0 for all
+    #[arg(short = 'L', long, value_name = "ROWS")]
+    pub lines: Option<usize>,
+
+    /// How large a remote network is: prefix lengths for IPv4 and IPv6
+    #[arg(long, value_name = "V4[,V6]", default_value = "24,64", value_parser = prefixes)]
+    pub net_prefix: Prefixes,
+
+    /// Show rates in bits or bytes, in steps of 1000 (si) or 1024 (bin)
+    #[arg(long, value_name = "UNIT", value_parser = unit_names(), conflicts_with = "bytes")]
+    pub unit: Option<Units>,
 
     /// Draw no bars
     #[arg(short = 'b', long)]
@@ -188,19 +219,65 @@ impl Cli {
     /// The settings with what the command line says instead.
     pub fn over(&self, file: Settings) -> Settings {
         let either = |flag: bool, yes, no| if flag { yes } else { no };
+        let view = self.chosen_view().unwrap_or(file.view);
+        // A name of another view counts once that view is opened.
+        let views = || std::iter::once(view).chain(ViewKind::ALL);
+        let sort = self.sort.as_deref().and_then(|name| views().find_map(|view| SortKey::named(view, name)));
+        let (sort, reverse) =
+            sort.map_or((file.sort, file.reverse), |(sort, descending)| (sort, !descending));
+        let (unit, prefix) = match self.unit {
+            Some(units) => (Unit::of(units), Prefix::of(units)),
+            None => (if self.bytes { Unit::Bytes } else { file.unit }, file.prefix),
+        };
         Settings {
             interface: if self.interface.is_empty() { file.interface } else { self.interface.clone() },
             interval: self.interval.unwrap_or(file.interval),
-            sort: self.sort.unwrap_or(file.sort),
+            view,
+            sort,
+            reverse: reverse != self.reverse,
             bars: either(self.no_bars, BarStyle::Off, file.bars),
             bar_max: self.bar_max.or(file.bar_max),
-            unit: if self.bytes { Unit::Bytes } else { file.unit },
+            unit,
+            prefix,
             theme: self.theme.clone().unwrap_or(file.theme),
             background: self.background.unwrap_or(file.background),
             color: file.color && !self.no_color,
             mouse: file.mouse && !self.no_mouse,
             ..file
         }
+    }
+
+    /// The view that was asked for, by either name.
+    fn chosen_view(&self) -> Option<ViewKind> {
+        self.view.or(self.group_by)
+    }
+
+    /// What `-t` and `--json` show. Of the settings only the units count there: scripts read it.
+    pub fn choice(&self, settings: &Settings) -> Choice {
+        Choice {
+            view: self.chosen_view(),
+            filter: self.filter.clone(),
+            prefixes: self.net_prefix,
+            sort: self.sort.clone(),
+            reverse: self.reverse,
+            lines: self.lines.filter(|lines| *lines > 0),
+            notation: Notation { units: settings.units(), ..Notation::default() },
+        }
+    }
+
+    /// What clap cannot see by itself.
+    ///
+    /// # Errors
+    /// A usage error: no view that is to be shown has the column to sort by.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        let Some(name) = &self.sort else { return Ok(()) };
+        let views = self.chosen_view().map_or(vec![ViewKind::Processes, ViewKind::Flows], |view| vec![view]);
+        if views.iter().any(|view| SortKey::named(*view, name).is_some()) {
+            return Ok(());
+        }
+        let (view, names) = (views[0].name(), SortKey::names(views[0]).join(", "));
+        let what = format!("--sort {name}: the view {view} has no such column; there are {names}\n");
+        Err(Self::command().error(clap::error::ErrorKind::ValueValidation, what))
     }
 
     /// How the result is shown, given whether stdout is a terminal.
@@ -211,6 +288,41 @@ impl Cli {
             (false, false) => Output::Screen,
         }
     }
+}
+
+fn view_names() -> impl TypedValueParser<Value = ViewKind> {
+    names(ViewKind::ALL.map(|view| (view.spec().name, view)))
+}
+
+fn group_names() -> impl TypedValueParser<Value = ViewKind> {
+    names(ViewKind::ALL.map(|view| (view.spec().group, view)))
+}
+
+fn unit_names() -> impl TypedValueParser<Value = Units> {
+    names(Units::ALL.map(|units| (units.name(), units)))
+}
+
+fn names<T, const N: usize>(table: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(table.map(|(name, _)| name)).map(move |wanted| {
+        let found = table.iter().find(|(name, _)| *name == wanted);
+        // The parser before this one lets nothing else pass.
+        found.map_or(table[0].1, |(_, value)| *value)
+    })
+}
+
+fn filter(text: &str) -> Result<Arc<Filter>, FilterError> {
+    Filter::parse(text).map(Arc::new)
+}
+
+fn prefixes(text: &str) -> Result<Prefixes, String> {
+    let wanted =
+        || "give prefix lengths such as 24 or 16,48: at most 32 for IPv4 and 128 for IPv6".to_owned();
+    let (v4, v6) = text.split_once(',').map_or((text, None), |(v4, v6)| (v4, Some(v6)));
+    let bits = |text: &str, most: u8| text.parse().ok().filter(|bits| *bits <= most).ok_or_else(wanted);
+    Ok(Prefixes { v4: bits(v4, 32)?, v6: v6.map_or(Ok(Prefixes::default().v6), |v6| bits(v6, 128))? })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -255,7 +367,6 @@ fn parse_rate(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Cli, String> {
         Cli::try_parse_from(std::iter::once("monitor").chain(line.split_whitespace()))
@@ -326,6 +437,7 @@ mod tests {
             interface: vec!["lo".into()],
             interval: Duration::from_secs(2),
             sort: SortKey::Column(crate::query::ColumnId::Local),
+            reverse: true,
             bars: BarStyle::Off,
             bar_max: Some(1_000_000_000),
             unit: Unit::Bytes,

@@ -4,7 +4,7 @@
 
 use super::field::Field;
 use super::reading::{Problem, Reading};
-use crate::query::{SortKey, ViewKind, Window};
+use crate::query::{SortKey, Units, ViewKind, Window};
 use clap::ValueEnum;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -128,6 +128,38 @@ pub struct Settings {
     pub background: Background,
     /// Use colour.
     pub color: bool,
+}
+
+impl Unit {
+    /// What these units count.
+    pub(super) fn of(units: Units) -> Self {
+        match units {
+            Units::SiBits | Units::BinBits => Self::Bits,
+            Units::SiBytes | Units::BinBytes => Self::Bytes,
+        }
+    }
+}
+
+impl Prefix {
+    /// The steps of these units.
+    pub(super) fn of(units: Units) -> Self {
+        match units {
+            Units::SiBits | Units::SiBytes => Self::Si,
+            Units::BinBits | Units::BinBytes => Self::Iec,
+        }
+    }
+}
+
+impl Settings {
+    /// Both settings about units as one.
+    pub fn units(&self) -> Units {
+        match (self.unit, self.prefix) {
+            (Unit::Bits, Prefix::Si) => Units::SiBits,
+            (Unit::Bytes, Prefix::Si) => Units::SiBytes,
+            (Unit::Bits, Prefix::Iec) => Units::BinBits,
+            (Unit::Bytes, Prefix::Iec) => Units::BinBytes,
+        }
+    }
 }
 
 impl Default for Settings {

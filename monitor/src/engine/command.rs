@@ -1,6 +1,6 @@
 //! What crosses between the engine thread and a frontend.
 
-use crate::model::{ProcessId, Snapshot};
+use crate::model::{FlowId, ProcessId, Snapshot};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -17,6 +17,9 @@ pub enum Command {
     Clear,
     /// From now on, a snapshot this often.
     Interval(Duration),
+    /// From now on every snapshot says what is known of this flow's socket, queues and connection, also while nothing moves;
+    /// of none with `None`.
+    Inspect(Option<FlowId>),
     /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
     /// first, because the counting costs, too.
     Measure(bool),

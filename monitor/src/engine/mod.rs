@@ -10,7 +10,7 @@ mod own;
 pub use clock::now;
 pub use command::{Command, Control, Snapshots};
 
-use crate::model::{Batch, Mono, Snapshot};
+use crate::model::{Batch, FlowId, Inspected, Mono, Snapshot};
 pub use crate::resolve::ResolveOptions;
 use crate::resolve::Resolver;
 use crate::source::{Source, SourceError};
@@ -115,12 +115,16 @@ struct Loop {
     snapshots: mpsc::Sender<Arc<Snapshot>>,
     boot: clock::Boot,
     own: own::Own,
+    /// The flow that somebody looks at.
+    inspect: Option<FlowId>,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
-        Snapshot { wall: clock::wall(), names: self.resolver.names(), own: self.own.read(), ..snapshot }
+        let inspected = self.inspect.map(|flow| Inspected { flow, socket: self.source.inspect(&flow) });
+        let (names, own) = (self.resolver.names(), self.own.read());
+        Snapshot { wall: clock::wall(), names, own, inspected, ..snapshot }
     }
 
     /// Drains the source into the table.
@@ -185,8 +189,8 @@ where
     let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
     let table = FlowTable::new(config, clock::now());
     let resolver = Resolver::new(options.resolve);
-    let boot = clock::Boot::default();
-    let mut engine = Loop { source, table, resolver, snapshots, boot, own: own::Own::default() };
+    let (boot, own) = (clock::Boot::default(), own::Own::default());
+    let mut engine = Loop { source, table, resolver, snapshots, boot, own, inspect: None };
     #[cfg(debug_assertions)]
     test_panic();
 
@@ -221,6 +225,7 @@ where
                     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     eager = false;
                 }
+                Some(Command::Inspect(flow)) => engine.inspect = flow,
                 Some(Command::Measure(on)) => {
                     engine.source.measure(on);
                     engine.own.look_closer(on);

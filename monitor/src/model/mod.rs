@@ -33,4 +33,4 @@ pub use owner::{Attribution, Confidence, Method, ProcessId};
 pub use snapshot::{
     FlowRow, Ledger, LedgerSide, Peak, ProcessRow, Snapshot, TotalsRow, WINDOW_SECONDS, WINDOWS, Windows,
 };
-pub use tcp::{TcpHealth, TcpState};
+pub use tcp::{Inspected, SocketState, TcpHealth, TcpState};

@@ -1,5 +1,6 @@
 //! How a TCP connection fares, as its socket knows it.
 
+use super::FlowId;
 use std::time::Duration;
 
 /// State of a TCP socket, as include/net/tcp_states.h numbers them.
@@ -54,6 +55,28 @@ impl TcpState {
             Self::Closing => "closing",
         }
     }
+}
+
+/// What the kernel's own list says of a socket, asked for while somebody looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketState {
+    /// State of a TCP socket.
+    pub state: Option<TcpState>,
+    /// Bytes that came in and were not read; of a listening socket, connections that wait to be accepted.
+    pub receive_queue: u32,
+    /// Bytes that were sent and are not acknowledged, or not gone; of a listening socket, how many may wait.
+    pub send_queue: u32,
+    /// How a TCP connection fares at this moment.
+    pub tcp: Option<TcpHealth>,
+}
+
+/// The answer about one selected flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// The flow.
+    pub flow: FlowId,
+    /// Its socket, or in a few words why nothing is known of it.
+    pub socket: Result<SocketState, &'static str>,
 }
 
 /// The latest sample of a TCP socket.

@@ -3,10 +3,8 @@
 //! A column knows its cell and its sort key and the room that it needs; it knows nothing of colour, escaping or
 //! terminals.
 
-use super::number::{COUNT_WIDTH, RATE_WIDTH, TOTAL_WIDTH, bytes, count, rate};
-use super::{Row, SortKey, ViewKind, Window};
-use crate::model::{Confidence, Counters, Endpoint, FlowRow, ProcessId};
-use std::borrow::Cow;
+use super::Window;
+use super::number::{COUNT_WIDTH, Units};
 
 /// Which side of its room a cell keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +33,18 @@ pub enum ColumnId {
     Pid,
     /// comm of the owner.
     Process,
-    /// Uid.
+    /// Login name, else uid.
     User,
+    /// systemd unit, or container.
+    Unit,
+    /// The package that owns the executable.
+    Package,
     /// Flows held.
     Flows,
     /// Path of the executable.
     Exe,
+    /// The command line.
+    Command,
     /// IP protocol.
     Protocol,
     /// This host's end.
@@ -51,6 +55,18 @@ pub enum ColumnId {
     Interface,
     /// What the attribution is worth.
     Owner,
+    /// State of the TCP connection.
+    State,
+    /// Smoothed round-trip time.
+    Rtt,
+    /// TCP segments sent again.
+    Retransmits,
+    /// What a group is of.
+    Group,
+    /// What tells a group from another of the same name: uid, id, address.
+    Key,
+    /// Processes in a group.
+    Members,
     /// Received, average rate over a window.
     Rx(Window),
     /// Sent, average rate over a window.
@@ -59,19 +75,6 @@ pub enum ColumnId {
     RxTotal,
     /// Sent since start.
     TxTotal,
-}
-
-/// What rows are compared by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key<'s> {
-    /// There is nothing to compare.
-    Nothing,
-    /// By amount.
-    Number(u64),
-    /// By code point.
-    Text(&'s str),
-    /// By address, then port.
-    Endpoint(Endpoint),
 }
 
 /// One column.
@@ -83,8 +86,10 @@ pub struct Column {
     pub name: &'static str,
     /// Its title on the screen.
     pub title: &'static str,
-    /// The least room that it is shown in, columns of the terminal.
+    /// The least room that it is shown in, columns of the terminal; binary units take one more ([`Column::room`]).
     pub width: u16,
+    /// The room that it has before another column may have any: a name that is cut short names nobody.
+    pub fair: u16,
     /// The most room that it makes use of.
     pub most: u16,
     /// Where the cell keeps to.
@@ -118,7 +123,8 @@ const fn word(
     width: (u16, u16),
     leaves: u8,
 ) -> Column {
-    Column { id, name, title, width: width.0, most: width.1, align: Align::Left, role: Role::Plain, leaves }
+    let (least, most) = width;
+    Column { id, name, title, width: least, fair: least, most, align: Align::Left, role: Role::Plain, leaves }
 }
 
 const fn amount(
@@ -129,66 +135,139 @@ const fn amount(
     width: u16,
     leaves: u8,
 ) -> Column {
-    Column { id, name, title, width, most: width, align: Align::Right, role, leaves }
+    Column { id, name, title, width, fair: width, most: width, align: Align::Right, role, leaves }
 }
 
-const fn rx(window: Window, name: &'static str, title: &'static str, leaves: u8) -> Column {
-    amount(ColumnId::Rx(window), Role::Rx, name, title, RATE_WIDTH, leaves)
-}
+/// `1.23Mb/s`
+const RATE: u16 = 8;
+/// As wide as its title.
+const TOTAL: u16 = 8;
 
-const fn tx(window: Window, name: &'static str, title: &'static str, leaves: u8) -> Column {
-    amount(ColumnId::Tx(window), Role::Tx, name, title, RATE_WIDTH, leaves)
-}
+const RX_2S: Column = amount(ColumnId::Rx(Window::Two), Role::Rx, "rx_2s", "RX 2s", RATE, STAYS);
+const RX_10S: Column = amount(ColumnId::Rx(Window::Ten), Role::Rx, "rx_10s", "10s", RATE, 6);
+const RX_40S: Column = amount(ColumnId::Rx(Window::Forty), Role::Rx, "rx_40s", "40s", RATE, 3);
+const TX_2S: Column = amount(ColumnId::Tx(Window::Two), Role::Tx, "tx_2s", "TX 2s", RATE, STAYS);
+const TX_10S: Column = amount(ColumnId::Tx(Window::Ten), Role::Tx, "tx_10s", "10s", RATE, 6);
+const TX_40S: Column = amount(ColumnId::Tx(Window::Forty), Role::Tx, "tx_40s", "40s", RATE, 3);
+const RX_TOTAL: Column = amount(ColumnId::RxTotal, Role::Rx, "rx_total", "RX TOTAL", TOTAL, 2);
+const TX_TOTAL: Column = amount(ColumnId::TxTotal, Role::Tx, "tx_total", "TX TOTAL", TOTAL, 2);
+const FLOW_COUNT: Column = amount(ColumnId::Flows, Role::Plain, "flows", "FLOWS", COUNT_WIDTH, 5);
+const MEMBERS: Column = amount(ColumnId::Members, Role::Plain, "processes", "PROCS", COUNT_WIDTH, 5);
+const PROCESS: Column = Column { fair: 18, ..word(ColumnId::Process, "process", "PROCESS", (8, 24), STAYS) };
+const USER: Column = word(ColumnId::User, "user", "USER", (8, 16), 4);
+const PACKAGE: Column = word(ColumnId::Package, "package", "PACKAGE", (10, 24), 1);
 
-const TOTAL_ROOM: u16 = if TOTAL_WIDTH > 8 { TOTAL_WIDTH } else { 8 };
-
-static PROCESSES: &[Column] = &[
-    amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 7),
-    word(ColumnId::Process, "process", "PROCESS", (8, 24), STAYS),
-    word(ColumnId::User, "uid", "UID", (7, 7), 4),
-    rx(Window::Two, "rx_2s", "RX 2s", STAYS),
-    rx(Window::Ten, "rx_10s", "10s", 6),
-    rx(Window::Forty, "rx_40s", "40s", 3),
-    tx(Window::Two, "tx_2s", "TX 2s", STAYS),
-    tx(Window::Ten, "tx_10s", "10s", 6),
-    tx(Window::Forty, "tx_40s", "40s", 3),
-    amount(ColumnId::Flows, Role::Plain, "flows", "FLOWS", COUNT_WIDTH, 5),
-    amount(ColumnId::RxTotal, Role::Rx, "rx_total", "RX TOTAL", TOTAL_ROOM, 2),
-    amount(ColumnId::TxTotal, Role::Tx, "tx_total", "TX TOTAL", TOTAL_ROOM, 2),
+pub(super) static PROCESSES: [Column; 16] = [
+    amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 8),
+    PROCESS,
+    USER,
+    word(ColumnId::Unit, "unit", "UNIT/CONTAINER", (14, 32), 7),
+    RX_2S,
+    RX_10S,
+    RX_40S,
+    TX_2S,
+    TX_10S,
+    TX_40S,
+    FLOW_COUNT,
+    RX_TOTAL,
+    TX_TOTAL,
+    PACKAGE,
     word(ColumnId::Exe, "exe", "EXECUTABLE", (16, u16::MAX), 1),
+    word(ColumnId::Command, "command", "COMMAND LINE", (24, u16::MAX), 0),
 ];
 
-static FLOWS: &[Column] = &[
+pub(super) static TREE: [Column; 14] = [
+    amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 8),
+    Column { fair: 24, most: 40, ..PROCESS },
+    USER,
+    RX_2S,
+    RX_10S,
+    RX_40S,
+    TX_2S,
+    TX_10S,
+    TX_40S,
+    MEMBERS,
+    FLOW_COUNT,
+    RX_TOTAL,
+    TX_TOTAL,
+    word(ColumnId::Command, "command", "COMMAND LINE", (24, u16::MAX), 0),
+];
+
+pub(super) static FLOWS: [Column; 18] = [
     word(ColumnId::Local, "local", "LOCAL", (ENDPOINT_LEAST, ENDPOINT_MOST), 8),
     word(ColumnId::Remote, "remote", "REMOTE", (ENDPOINT_LEAST, ENDPOINT_MOST), 9),
     word(ColumnId::Protocol, "proto", "PROTO", (6, 7), 7),
     amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 5),
-    word(ColumnId::Process, "process", "PROCESS", (8, 24), STAYS),
+    PROCESS,
     word(ColumnId::Owner, "owner", "OWNER", (9, 9), 1),
     word(ColumnId::Interface, "interface", "IFACE", (8, 15), 4),
-    rx(Window::Two, "rx_2s", "RX 2s", STAYS),
-    rx(Window::Ten, "rx_10s", "10s", 6),
-    rx(Window::Forty, "rx_40s", "40s", 3),
-    tx(Window::Two, "tx_2s", "TX 2s", STAYS),
-    tx(Window::Ten, "tx_10s", "10s", 6),
-    tx(Window::Forty, "tx_40s", "40s", 3),
-    amount(ColumnId::RxTotal, Role::Rx, "rx_total", "RX TOTAL", TOTAL_ROOM, 2),
-    amount(ColumnId::TxTotal, Role::Tx, "tx_total", "TX TOTAL", TOTAL_ROOM, 2),
+    RX_2S,
+    RX_10S,
+    RX_40S,
+    TX_2S,
+    TX_10S,
+    TX_40S,
+    RX_TOTAL,
+    TX_TOTAL,
+    word(ColumnId::State, "state", "STATE", (11, 11), 1),
+    amount(ColumnId::Rtt, Role::Plain, "rtt", "RTT", 6, 1),
+    amount(ColumnId::Retransmits, Role::Plain, "retr", "RETR", COUNT_WIDTH, 1),
 ];
 
-/// The columns of a view, left to right.
-pub fn columns(view: ViewKind) -> &'static [Column] {
-    match view {
-        ViewKind::Processes => PROCESSES,
-        ViewKind::Flows => FLOWS,
+const fn grouped(group: Column) -> [Column; 11] {
+    [group, MEMBERS, FLOW_COUNT, RX_2S, RX_10S, RX_40S, TX_2S, TX_10S, TX_40S, RX_TOTAL, TX_TOTAL]
+}
+
+const fn keyed(group: Column, key: Column) -> [Column; 12] {
+    [group, key, MEMBERS, FLOW_COUNT, RX_2S, RX_10S, RX_40S, TX_2S, TX_10S, TX_40S, RX_TOTAL, TX_TOTAL]
+}
+
+const fn label(name: &'static str, title: &'static str, width: (u16, u16)) -> Column {
+    Column { fair: width.0, ..word(ColumnId::Group, name, title, (8, width.1), STAYS) }
+}
+
+const fn key(name: &'static str, title: &'static str, width: (u16, u16)) -> Column {
+    word(ColumnId::Key, name, title, width, 4)
+}
+
+pub(super) static USERS: [Column; 12] = keyed(label("user", "USER", (16, 32)), key("uid", "UID", (10, 10)));
+pub(super) static UNITS: [Column; 11] = grouped(label("unit", "UNIT", (24, u16::MAX)));
+pub(super) static SLICES: [Column; 11] = grouped(label("slice", "SLICE", (24, u16::MAX)));
+pub(super) static CONTAINERS: [Column; 12] =
+    keyed(label("container", "CONTAINER", (24, u16::MAX)), key("id", "ID", (12, 12)));
+pub(super) static PODS: [Column; 12] =
+    keyed(label("pod", "POD", (24, u16::MAX)), key("uid", "UID", (12, 36)));
+pub(super) static PACKAGES: [Column; 11] = grouped(label("package", "PACKAGE", (24, u16::MAX)));
+pub(super) static HOSTS: [Column; 12] =
+    keyed(label("host", "HOST", (20, u16::MAX)), key("address", "ADDRESS", (15, 39)));
+pub(super) static NETWORKS: [Column; 11] = grouped(label("network", "NETWORK", (24, 43)));
+pub(super) static SERVICES: [Column; 12] =
+    keyed(label("service", "SERVICE", (16, 24)), key("remote_port", "REMOTE PORT", (13, 13)));
+pub(super) static PORTS: [Column; 12] =
+    keyed(label("service", "SERVICE", (16, 24)), key("local_port", "LOCAL PORT", (13, 13)));
+pub(super) static PROTOCOLS: [Column; 11] = grouped(label("proto", "PROTOCOL", (24, 24)));
+pub(super) static INTERFACES: [Column; 12] =
+    keyed(label("interface", "INTERFACE", (16, 24)), key("netns", "NETNS", (10, 20)));
+pub(super) static NAMESPACES: [Column; 11] = grouped(label("netns", "NETNS COOKIE", (24, 24)));
+
+impl Column {
+    /// The least and the most room, columns of the terminal.
+    pub fn room(&self, units: Units) -> (u16, u16) {
+        let least = match self.id {
+            ColumnId::Rx(_) | ColumnId::Tx(_) => self.width.max(units.rate_width()),
+            ColumnId::RxTotal | ColumnId::TxTotal => self.width.max(units.total_width()),
+            _ => self.width,
+        };
+        (least, self.most.max(least))
     }
 }
 
 /// The columns that fit into `width`, each with one column of space before it, and the room of each. The same width
 /// gives the same places whatever the rows hold, so that nothing moves while one looks.
-pub fn place(columns: &'static [Column], width: u16) -> Vec<Placed> {
+pub fn place(columns: &'static [Column], width: u16, units: Units) -> Vec<Placed> {
+    let room = |column: &Column| column.room(units);
     let mut placed: Vec<Placed> =
-        columns.iter().map(|column| Placed { column, width: column.width }).collect();
+        columns.iter().map(|column| Placed { column, width: column.fair.max(room(column).0) }).collect();
     loop {
         let next = placed.iter().map(|p| p.column.leaves).min().unwrap_or(STAYS);
         if needed(&placed) <= u32::from(width) || next == STAYS {
@@ -196,16 +275,21 @@ pub fn place(columns: &'static [Column], width: u16) -> Vec<Placed> {
         }
         placed.retain(|p| p.column.leaves != next);
     }
+    if needed(&placed) > u32::from(width) {
+        for p in &mut placed {
+            p.width = room(p.column).0;
+        }
+    }
     let mut spare = u32::from(width).saturating_sub(needed(&placed));
     // Even shares, again and again, because a column that has enough gives its share back.
     loop {
-        let hungry = placed.iter().filter(|p| p.width < p.column.most).count();
+        let hungry = placed.iter().filter(|p| p.width < room(p.column).1).count();
         let each = u32::try_from(hungry).ok().and_then(|hungry| spare.checked_div(hungry)).unwrap_or(0);
         if each == 0 {
             return placed;
         }
         for p in &mut placed {
-            let more = each.min(u32::from(p.column.most - p.width));
+            let more = each.min(u32::from(room(p.column).1 - p.width));
             p.width += u16::try_from(more).unwrap_or(0);
             spare -= more;
         }
@@ -214,130 +298,4 @@ pub fn place(columns: &'static [Column], width: u16) -> Vec<Placed> {
 
 fn needed(placed: &[Placed]) -> u32 {
     placed.iter().map(|p| u32::from(p.width) + 1).sum()
-}
-
-impl SortKey {
-    /// The name of what is sorted by, for the screen.
-    pub fn title(self) -> String {
-        match self {
-            Self::Rate(window) => format!("{}s", window.seconds()),
-            Self::Column(id) => ViewKind::ALL
-                .iter()
-                .flat_map(|view| columns(*view))
-                .find(|column| column.id == id)
-                .map_or_else(String::new, |column| column.name.replace('_', " ")),
-        }
-    }
-
-    /// What rows are compared by.
-    pub fn key(self, row: Row<'_>) -> Key<'_> {
-        match self {
-            Self::Rate(window) => {
-                let (windows, index) = (row.windows(), window.index());
-                Key::Number(windows.rx[index].saturating_add(windows.tx[index]))
-            }
-            Self::Column(id) => id.key(row),
-        }
-    }
-}
-
-impl ColumnId {
-    /// What rows are compared by when they are sorted by this column.
-    pub fn key<'s>(self, row: Row<'s>) -> Key<'s> {
-        let flow: Option<&'s FlowRow> = if let Row::Flow(flow) = row { Some(flow) } else { None };
-        let number = |number: Option<u64>| number.map_or(Key::Nothing, Key::Number);
-        let end = |end: Option<Endpoint>| end.map_or(Key::Nothing, Key::Endpoint);
-        match self {
-            Self::Pid => number(row.owner().map(|owner| owner.pid.into())),
-            Self::Process => Key::Text(row.name()),
-            Self::User => number(uid(row).map(u64::from)),
-            Self::Flows => match row {
-                Row::Process(row) => Key::Number(row.flows as u64),
-                Row::Flow(_) => Key::Nothing,
-            },
-            Self::Exe => exe(row).map_or(Key::Nothing, Key::Text),
-            Self::Protocol => number(flow.map(|flow| flow.id.protocol.number().into())),
-            Self::Local => end(flow.map(|flow| flow.id.local)),
-            Self::Remote => end(flow.map(|flow| flow.id.remote)),
-            Self::Interface => flow.map_or(Key::Nothing, |flow| Key::Text(&flow.interface)),
-            Self::Owner => Key::Text(row.confidence().name()),
-            Self::Rx(window) => Key::Number(row.windows().rx[window.index()]),
-            Self::Tx(window) => Key::Number(row.windows().tx[window.index()]),
-            Self::RxTotal => Key::Number(total(row).rx_bytes),
-            Self::TxTotal => Key::Number(total(row).tx_bytes),
-        }
-    }
-}
-
-impl Column {
-    /// The cell as the screen shows it: unescaped, unpadded, `-` where there is nothing to say.
-    pub fn cell<'s>(&self, row: Row<'s>) -> Cow<'s, str> {
-        match self.id {
-            ColumnId::Process => named(row),
-            _ => self.field(row),
-        }
-    }
-
-    /// The cell as text output shows it: like [`Column::cell`], but a name stands alone.
-    pub fn field<'s>(&self, row: Row<'s>) -> Cow<'s, str> {
-        let flow: Option<&'s FlowRow> = if let Row::Flow(flow) = row { Some(flow) } else { None };
-        let or_dash = |text: Option<String>| text.map_or(Cow::Borrowed("-"), Cow::Owned);
-        match self.id {
-            ColumnId::Pid => {
-                or_dash(row.owner().filter(|o| *o != ProcessId::KERNEL).map(|o| o.pid.to_string()))
-            }
-            ColumnId::Process => Cow::Borrowed(row.name()),
-            ColumnId::User => or_dash(uid(row).map(|uid| uid.to_string())),
-            ColumnId::Flows => match row {
-                Row::Process(row) => Cow::Owned(count(row.flows as u64)),
-                Row::Flow(_) => Cow::Borrowed("-"),
-            },
-            ColumnId::Exe => Cow::Borrowed(exe(row).unwrap_or("-")),
-            ColumnId::Protocol => or_dash(flow.map(|flow| flow.id.protocol.to_string())),
-            ColumnId::Local => or_dash(flow.and_then(|flow| flow.id.local_end()).map(|end| end.to_string())),
-            ColumnId::Remote => {
-                or_dash(flow.and_then(|flow| flow.id.remote_end()).map(|end| end.to_string()))
-            }
-            ColumnId::Interface => Cow::Borrowed(
-                flow.map(|flow| &*flow.interface).filter(|name| !name.is_empty()).unwrap_or("-"),
-            ),
-            ColumnId::Owner => Cow::Borrowed(row.confidence().name()),
-            ColumnId::Rx(window) => Cow::Owned(rate(row.windows().rx[window.index()])),
-            ColumnId::Tx(window) => Cow::Owned(rate(row.windows().tx[window.index()])),
-            ColumnId::RxTotal => Cow::Owned(bytes(total(row).rx_bytes)),
-            ColumnId::TxTotal => Cow::Owned(bytes(total(row).tx_bytes)),
-        }
-    }
-}
-
-/// The owner's name with what it is worth: `nginx`, `nginx ~` where it is inherited or shared, `unknown: why`.
-fn named(row: Row<'_>) -> Cow<'_, str> {
-    match (row.confidence(), row.owner()) {
-        (Confidence::Inherited | Confidence::Shared, Some(_)) => Cow::Owned(format!("{} ~", row.name())),
-        (Confidence::Unknown | Confidence::Ambiguous, None) => {
-            Cow::Owned(format!("{}: {}", row.name(), row.reason().unwrap_or("?")))
-        }
-        _ => Cow::Borrowed(row.name()),
-    }
-}
-
-fn uid(row: Row<'_>) -> Option<u32> {
-    match row {
-        Row::Process(row) => row.uid,
-        Row::Flow(row) => row.uid,
-    }
-}
-
-fn exe(row: Row<'_>) -> Option<&str> {
-    match row {
-        Row::Process(row) => row.exe.as_deref(),
-        Row::Flow(_) => None,
-    }
-}
-
-fn total(row: Row<'_>) -> &Counters {
-    match row {
-        Row::Process(row) => &row.total,
-        Row::Flow(row) => &row.total,
-    }
 }

@@ -158,6 +158,7 @@ pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snaps
         processes: processes.into_iter().map(Arc::new).collect(),
         flows: flows.into_iter().map(Arc::new).collect(),
         names: Arc::default(),
+        inspected: None,
         health: Arc::new(health()),
         own: own(),
         last: false,

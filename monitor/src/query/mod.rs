@@ -1,45 +1,40 @@
 //! What a frontend shows of a snapshot: which rows, in which order, as which cells.
 //!
-//! Pure: it reads a [`Snapshot`] and a [`Query`] and borrows rows from the snapshot. It formats nothing but what it is
-//! asked to ([`Column::cell`]), escapes nothing (names come out raw; a frontend that draws them escapes them), does
-//! no I/O, knows no terminal and cannot fail.
+//! A [`Scope`] (view, filter) over a snapshot is a [`Listing`]; a [`Query`] (order, limit) over that is a [`View`]; the
+//! [`columns`] of the view and a [`Format`] (units, names) make cells of its rows.
+//!
+//! Pure: it formats nothing but what it is asked to ([`Column::cell`]), escapes nothing (names come out raw; a frontend
+//! that draws them escapes them), does no I/O and knows no terminal. Only parsing a filter can fail.
 
+mod cell;
+mod choice;
 mod column;
+pub mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod format;
+mod group;
+mod listing;
+mod matched;
 mod number;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod view;
 
-pub use column::{Align, Column, ColumnId, Key, Placed, Role, columns, place};
-pub use number::{COUNT_WIDTH, RATE_WIDTH, TOTAL_WIDTH, bytes, clock, count, rate};
+pub use cell::Key;
+pub use choice::Choice;
+pub use column::{Align, Column, ColumnId, Placed, Role, place};
+pub use format::{Format, Notation};
+pub use group::{GroupKey, GroupRow, Sums};
+pub use listing::{Listing, Prefixes, Scope};
+pub use number::{COUNT_WIDTH, Units, clock, count, latency};
+pub use view::{ViewKind, ViewSpec, columns};
 
-use crate::model::{Confidence, FlowId, FlowRow, ProcessId, ProcessRow, Snapshot, WINDOW_SECONDS, Windows};
+use crate::model::{
+    Confidence, Counters, FlowId, FlowRow, Peak, ProcessId, ProcessRow, WINDOW_SECONDS, Windows,
+};
 use std::cmp::Ordering;
-use std::collections::HashMap;
-
-/// A list that a user can look at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ViewKind {
-    /// One row a process.
-    #[default]
-    Processes,
-    /// One row a flow and owner.
-    Flows,
-}
-
-impl ViewKind {
-    /// Every view, in the order of the tabs.
-    pub const ALL: [Self; 2] = [Self::Processes, Self::Flows];
-
-    /// The name on its tab.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Processes => "Processes",
-            Self::Flows => "Flows",
-        }
-    }
-}
 
 /// One of the averaging windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,11 +72,9 @@ pub enum SortKey {
     Column(ColumnId),
 }
 
-/// What to show.
+/// In which order rows are shown, and how many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Which list.
-    pub view: ViewKind,
     /// Ordered by what.
     pub sort: SortKey,
     /// Greatest first.
@@ -92,7 +85,7 @@ pub struct Query {
 
 impl Default for Query {
     fn default() -> Self {
-        Self { view: ViewKind::Processes, sort: SortKey::Rate(Window::Two), descending: true, limit: None }
+        Self { sort: SortKey::Rate(Window::Two), descending: true, limit: None }
     }
 }
 
@@ -112,15 +105,19 @@ pub enum Row<'s> {
     Process(&'s ProcessRow),
     /// Of the flows view.
     Flow(&'s FlowRow),
+    /// Of any other view.
+    Group(&'s GroupRow),
 }
 
 /// What a row is, from one snapshot to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowId {
     /// A process, or the bytes of none by what they are worth.
     Process(Option<ProcessId>, Option<Confidence>),
     /// A flow under one owner.
     Flow(FlowId, Option<ProcessId>, Option<Confidence>),
+    /// A group of a view.
+    Group(ViewKind, GroupKey),
 }
 
 impl<'s> Row<'s> {
@@ -133,36 +130,82 @@ impl<'s> Row<'s> {
                 let owner = row.attribution.owner;
                 RowId::Flow(row.id, owner, owner.is_none().then_some(row.attribution.confidence))
             }
+            Self::Group(row) => RowId::Group(row.view, row.key.clone()),
         }
     }
 
-    /// The owner, where there is one.
+    /// Whether it is that row.
+    pub fn is(self, id: &RowId) -> bool {
+        match (self, id) {
+            // Without copying the key.
+            (Self::Group(row), RowId::Group(view, key)) => row.view == *view && row.key == *key,
+            (Self::Group(_), _) | (_, RowId::Group(..)) => false,
+            (row, id) => row.id() == *id,
+        }
+    }
+
+    /// The process, where it is one.
+    pub fn process(self) -> Option<&'s ProcessRow> {
+        match self {
+            Self::Process(row) => Some(row),
+            Self::Flow(_) | Self::Group(_) => None,
+        }
+    }
+
+    /// The flow, where it is one.
+    pub fn flow(self) -> Option<&'s FlowRow> {
+        match self {
+            Self::Flow(row) => Some(row),
+            Self::Process(_) | Self::Group(_) => None,
+        }
+    }
+
+    /// The group, where it is one.
+    pub fn group(self) -> Option<&'s GroupRow> {
+        match self {
+            Self::Group(row) => Some(row),
+            Self::Process(_) | Self::Flow(_) => None,
+        }
+    }
+
+    /// The owner, where there is one; of a subtree its root.
     pub fn owner(self) -> Option<ProcessId> {
         match self {
             Self::Process(row) => row.id,
             Self::Flow(row) => row.attribution.owner,
+            Self::Group(row) => match row.key {
+                GroupKey::Process(id) => Some(id),
+                GroupKey::Kernel => Some(ProcessId::KERNEL),
+                _ => None,
+            },
         }
     }
 
-    /// What the owner is worth.
+    /// What the owner is worth. A group has several, each in its own flow.
     pub fn confidence(self) -> Confidence {
         match self {
             Self::Process(row) => row.confidence,
             Self::Flow(row) => row.attribution.confidence,
+            Self::Group(GroupRow { key: GroupKey::Nobody(confidence), .. }) => *confidence,
+            Self::Group(_) => Confidence::Exact,
         }
     }
 
-    /// The name of the owner: its comm (raw), `kernel`, or what the bytes of no process are called.
+    /// The name of the owner: its comm (raw), `kernel`, or what the bytes of no process are called. A group's own name is
+    /// [`GroupRow::label`].
     pub fn name(self) -> &'s str {
         let name: &'s str = match self {
             Self::Process(row) => &row.process,
             Self::Flow(row) => &row.process,
+            Self::Group(row) => row.name.as_deref().unwrap_or_default(),
         };
-        match self.owner() {
-            Some(ProcessId::KERNEL) => "kernel",
-            Some(_) if name.is_empty() => "?",
-            Some(_) => name,
-            None => self.confidence().name(),
+        match (self.owner(), self) {
+            (Some(ProcessId::KERNEL), _) => "kernel",
+            (Some(_), _) if name.is_empty() => "?",
+            (Some(_), _) | (None, Self::Group(_)) => name,
+            // The bytes of processes that are no longer listed had an owner.
+            (None, _) if self.confidence() == Confidence::Exact => name,
+            (None, _) => self.confidence().name(),
         }
     }
 
@@ -181,7 +224,49 @@ impl<'s> Row<'s> {
         match self {
             Self::Process(row) => &row.windows,
             Self::Flow(row) => &row.windows,
+            Self::Group(row) => &row.sums.windows,
         }
+    }
+
+    /// Highest rates since start; nobody measures those of a group.
+    pub fn peak(self) -> Option<&'s Peak> {
+        match self {
+            Self::Process(row) => Some(&row.peak),
+            Self::Flow(row) => Some(&row.peak),
+            Self::Group(_) => None,
+        }
+    }
+
+    /// Since start; of a flow, since it was first seen.
+    pub fn total(self) -> &'s Counters {
+        match self {
+            Self::Process(row) => &row.total,
+            Self::Flow(row) => &row.total,
+            Self::Group(row) => &row.sums.total,
+        }
+    }
+
+    /// In the snapshot's interval.
+    pub fn interval(self) -> &'s Counters {
+        match self {
+            Self::Process(row) => &row.interval,
+            Self::Flow(row) => &row.interval,
+            Self::Group(row) => &row.sums.interval,
+        }
+    }
+
+    /// All of its processes have ended.
+    pub fn has_exited(self) -> bool {
+        match self {
+            Self::Process(row) => row.exited.is_some(),
+            Self::Flow(_) => false,
+            Self::Group(row) => row.exited.is_some(),
+        }
+    }
+
+    /// How many rows are above it in the tree.
+    pub fn depth(self) -> u16 {
+        self.group().map_or(0, |group| group.depth)
     }
 
     /// Nothing moved for the longest window.
@@ -202,74 +287,19 @@ pub fn default_reason(confidence: Confidence) -> Option<&'static str> {
     })
 }
 
-/// How many rows a view has.
-pub fn len(snapshot: &Snapshot, view: ViewKind) -> usize {
-    match view {
-        ViewKind::Processes => snapshot.processes.len(),
-        ViewKind::Flows => snapshot.flows.len(),
-    }
-}
-
-fn row(snapshot: &Snapshot, view: ViewKind, index: usize) -> Row<'_> {
-    match view {
-        ViewKind::Processes => Row::Process(&snapshot.processes[index]),
-        ViewKind::Flows => Row::Flow(&snapshot.flows[index]),
-    }
-}
-
-fn all(snapshot: &Snapshot, view: ViewKind) -> impl Iterator<Item = Row<'_>> {
-    (0..len(snapshot, view)).map(move |index| row(snapshot, view, index))
-}
-
-/// The rows of the query in its order; equal ones in the order of what they are, so that rows do not dance.
-pub fn select<'s>(snapshot: &'s Snapshot, query: &Query) -> View<'s> {
-    let mut keyed: Vec<(Key<'s>, Row<'s>)> =
-        all(snapshot, query.view).map(|row| (query.sort.key(row), row)).collect();
-    let total = keyed.len();
-    let order =
-        |a: &(Key<'s>, Row<'s>), b: &(Key<'s>, Row<'s>)| compare((&a.0, a.1), (&b.0, b.1), query.descending);
-    let limit = query.limit.unwrap_or(total).min(total);
-    if limit < total {
-        if limit > 0 {
-            keyed.select_nth_unstable_by(limit - 1, order);
+impl Row<'_> {
+    fn compare_ids(self, other: Self) -> Ordering {
+        let rank = |row: &Row<'_>| match row {
+            Row::Process(_) => 0,
+            Row::Flow(_) => 1,
+            Row::Group(_) => 2,
+        };
+        match (self, other) {
+            (Self::Process(a), Self::Process(b)) => (a.id, a.confidence).cmp(&(b.id, b.confidence)),
+            (Self::Flow(a), Self::Flow(b)) => flow_order(a).cmp(&flow_order(b)),
+            (Self::Group(a), Self::Group(b)) => a.key.cmp(&b.key),
+            (a, b) => rank(&a).cmp(&rank(&b)),
         }
-        keyed.truncate(limit);
-    }
-    keyed.sort_unstable_by(order);
-    View { rows: keyed.into_iter().map(|(_, row)| row).collect(), total }
-}
-
-/// Where a row stands in the query's order, found without sorting.
-pub fn rank(snapshot: &Snapshot, query: &Query, id: RowId) -> Option<usize> {
-    let found = all(snapshot, query.view).find(|row| row.id() == id)?;
-    let key = query.sort.key(found);
-    let before =
-        |row: &Row<'_>| compare((&query.sort.key(*row), *row), (&key, found), query.descending).is_lt();
-    Some(all(snapshot, query.view).filter(before).count())
-}
-
-/// The rows in an order that was frozen earlier; rows that are newer than it follow in the query's order.
-pub fn select_frozen<'s>(snapshot: &'s Snapshot, query: &Query, order: &[RowId]) -> View<'s> {
-    let sorted = select(snapshot, &Query { limit: None, ..*query });
-    let mut place: HashMap<RowId, usize> = order.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    let mut rows: Vec<(usize, Row<'s>)> =
-        sorted.rows.into_iter().map(|row| (place.remove(&row.id()).unwrap_or(usize::MAX), row)).collect();
-    rows.sort_by_key(|(place, _)| *place);
-    rows.truncate(query.limit.unwrap_or(usize::MAX));
-    View { rows: rows.into_iter().map(|(_, row)| row).collect(), total: sorted.total }
-}
-
-fn compare(a: (&Key<'_>, Row<'_>), b: (&Key<'_>, Row<'_>), descending: bool) -> Ordering {
-    let by_key = if descending { b.0.cmp(a.0) } else { a.0.cmp(b.0) };
-    by_key.then_with(|| compare_ids(a.1, b.1))
-}
-
-fn compare_ids(a: Row<'_>, b: Row<'_>) -> Ordering {
-    match (a, b) {
-        (Row::Process(a), Row::Process(b)) => (a.id, a.confidence).cmp(&(b.id, b.confidence)),
-        (Row::Flow(a), Row::Flow(b)) => flow_order(a).cmp(&flow_order(b)),
-        (Row::Process(_), Row::Flow(_)) => Ordering::Less,
-        (Row::Flow(_), Row::Process(_)) => Ordering::Greater,
     }
 }
 

@@ -3,7 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod ebpf;
 
-use crate::model::{Batch, Life, Mono};
+use crate::model::{Batch, FlowId, Life, Mono, SocketState};
 use std::fmt;
 
 /// Something that observes traffic.
@@ -28,6 +28,15 @@ pub trait Source: Send {
     /// health of the batches that follow. A source that has nothing to count does nothing.
     fn measure(&mut self, on: bool) {
         let _ = on;
+    }
+
+    /// What is known of one flow's socket right now, packets or not; or in a few words why nothing is.
+    ///
+    /// # Errors
+    /// The words.
+    fn inspect(&mut self, flow: &FlowId) -> Result<SocketState, &'static str> {
+        let _ = flow;
+        Err("this source sees packets only")
     }
 
     /// Stops observing and appends all that is left, so that nothing counted is lost.

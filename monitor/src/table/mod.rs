@@ -254,6 +254,7 @@ impl FlowTable {
             processes: rows,
             flows,
             names: Arc::default(),
+            inspected: None,
             health: Arc::clone(&self.health),
             own: OwnCost::default(),
             last,

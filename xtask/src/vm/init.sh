@@ -20,15 +20,17 @@ done </modules/order
 check() {
     name=$1
     shift
+    before=$(cut -d ' ' -f 1 /proc/uptime)
     timeout -s KILL 120 "$@" >/tmp/said 2>&1
     code=$?
+    echo "@took $name $before $(cut -d ' ' -f 1 /proc/uptime)"
     # A name that fits no test passes, too.
     [ "$code" = 0 ] && ! grep -q '^test result: ok. 1 passed' /tmp/said && code=404
     echo "@vm test $name $code"
     if [ "$code" != 0 ]; then
         head -c 6000 /tmp/said
         echo
-        killall -q -9 traffic monitor
+        killall -q -9 traffic actor monitor
     fi
 }
 

@@ -1,8 +1,10 @@
 //! `--json`: NDJSON, one object a tick.
 //!
 //! Raw integers and raw names (JSON's own escaping only), UTC times, schema version 1: scripts rely on it, so fields
-//! are added and never renamed. No option changes a number here.
+//! are added and never renamed. Options choose what is listed and added up (a filter says so in the object); none
+//! changes the meaning or the unit of a number.
 
+mod group;
 mod identity;
 mod ledger;
 mod object;
@@ -12,32 +14,37 @@ mod tests;
 use super::{Frontend, reader_is_there};
 use crate::engine::{Command, Control, Snapshots};
 use crate::model::Snapshot;
-use object::Object;
+use crate::query::Choice;
+use object::{Lists, Object};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// The JSON frontend.
 #[derive(Debug)]
 pub struct Json<W = io::Stdout> {
+    choice: Choice,
     once: bool,
     out: W,
 }
 
 impl Json {
     /// Writes to standard output; with `once` the first object, which lists everything held, is the only one.
-    pub fn new(once: bool) -> Self {
-        Self::to(io::stdout(), once)
+    pub fn new(choice: Choice, once: bool) -> Self {
+        Self::to(io::stdout(), choice, once)
     }
 }
 
 impl<W: Write> Json<W> {
     /// Writes to `out`.
-    pub fn to(out: W, once: bool) -> Self {
-        Self { once, out }
+    pub fn to(out: W, choice: Choice, once: bool) -> Self {
+        Self { choice, once, out }
     }
 
     /// One line, one write, one flush: a reader sees an object or nothing of it.
-    fn print(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&Object::new(snapshot, self.once || snapshot.last))?;
+    fn print(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
+        let lists = Lists::new(snapshot, &self.choice);
+        let everything = self.once || snapshot.last;
+        let mut line = serde_json::to_vec(&Object::new(snapshot, &lists, &self.choice, everything))?;
         line.push(b'\n');
         self.out.write_all(&line)?;
         self.out.flush()

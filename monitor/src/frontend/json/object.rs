@@ -1,13 +1,15 @@
 //! The object: field for field what the schema names, in its order.
 
+use super::group::Group;
 use super::{identity, ledger};
 use crate::model::{
     Attribution, Confidence, Counters, Endpoint, FlowRow, Mono, Names, ProcessId, ProcessRow, Protocol,
     Snapshot, TcpHealth,
 };
-use crate::query::default_reason;
+use crate::query::{Choice, Listing, Query, Row, ViewKind, default_reason};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Version of the schema: a change that could break a reader raises it.
@@ -24,9 +26,16 @@ pub(super) struct Object<'s> {
     interval_ns: u64,
     degraded: Vec<Degraded<'s>>,
     ledger: ledger::Ledger<'s>,
+    /// Where there is one, what follows is of what it shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
     totals: Counted,
     processes: Vec<Process<'s>>,
     flows: Vec<Flow<'s>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    view: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<Group<'s>>>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +47,7 @@ struct Degraded<'s> {
 
 /// Since start, and the rates of the interval.
 #[derive(Serialize)]
-struct Counted {
+pub(super) struct Counted {
     rx_bytes: u64,
     tx_bytes: u64,
     rx_packets: u64,
@@ -115,11 +124,53 @@ struct Evidence<'s> {
     reason: Option<&'s str>,
 }
 
+/// What an object lists.
+#[derive(Debug)]
+pub(super) struct Lists {
+    processes: Listing,
+    flows: Listing,
+    /// The rows of the view that was asked for, where it is neither of these.
+    groups: Option<Listing>,
+}
+
+impl Lists {
+    /// Filters and groups.
+    pub(super) fn new(snapshot: &Arc<Snapshot>, choice: &Choice) -> Self {
+        let listing = |view| Listing::new(Arc::clone(snapshot), choice.scope(view));
+        let is_group = |view: &ViewKind| !matches!(view, ViewKind::Processes | ViewKind::Flows);
+        Self {
+            processes: listing(ViewKind::Processes),
+            flows: listing(ViewKind::Flows),
+            groups: choice.view.filter(is_group).map(listing),
+        }
+    }
+
+    /// The rows to list, in the order that was asked for; without one, in that of first appearance.
+    fn rows<'l>(listing: &'l Listing, choice: &Choice, everything: bool) -> Vec<Row<'l>> {
+        let view = listing.scope().view;
+        let is_group = !matches!(view, ViewKind::Processes | ViewKind::Flows);
+        let mut rows: Vec<Row<'l>> = if choice.has_order() || choice.lines.is_some() || is_group {
+            listing.select(&Query { limit: None, ..choice.query(view) }).rows
+        } else {
+            listing.all().collect()
+        };
+        rows.retain(|row| everything || !row.interval().is_zero());
+        rows.truncate(choice.lines.unwrap_or(usize::MAX));
+        rows
+    }
+}
+
 impl<'s> Object<'s> {
     /// Lists what moved in the interval, or everything that is held.
-    pub(super) fn new(snapshot: &'s Snapshot, everything: bool) -> Self {
+    pub(super) fn new(snapshot: &'s Snapshot, lists: &'s Lists, choice: &Choice, everything: bool) -> Self {
         let Snapshot { health, ledger, totals, interval, .. } = snapshot;
-        let listed = |moved: &Counters| everything || !moved.is_zero();
+        let rows = |listing: &'s Listing| Lists::rows(listing, choice, everything);
+        let filter = choice.filter.as_ref().map(ToString::to_string);
+        let shown = lists.processes.sums();
+        let (total, moved) = match filter {
+            Some(_) => (&shown.total, &shown.interval),
+            None => (&totals.total, &totals.interval),
+        };
         Self {
             schema: SCHEMA,
             time: snapshot.wall,
@@ -132,25 +183,32 @@ impl<'s> Object<'s> {
                 .map(|d| Degraded { what: &d.what, why: &d.why, fix: &d.fix })
                 .collect(),
             ledger: ledger::Ledger::new(ledger),
-            totals: Counted::new(&totals.total, &totals.interval, *interval),
-            processes: snapshot
-                .processes
+            filter,
+            totals: Counted::new(total, moved, *interval),
+            processes: rows(&lists.processes)
                 .iter()
-                .filter(|row| listed(&row.interval))
+                .filter_map(|row| row.process())
                 .map(|row| Process::new(row, snapshot))
                 .collect(),
-            flows: snapshot
-                .flows
+            flows: rows(&lists.flows)
                 .iter()
-                .filter(|row| listed(&row.interval))
+                .filter_map(|row| row.flow())
                 .map(|row| Flow::new(row, *interval, &snapshot.names))
                 .collect(),
+            view: choice.view.map(ViewKind::name),
+            groups: lists.groups.as_ref().map(|groups| {
+                rows(groups)
+                    .iter()
+                    .filter_map(|row| row.group())
+                    .map(|row| Group::new(row, snapshot))
+                    .collect()
+            }),
         }
     }
 }
 
 impl Counted {
-    fn new(total: &Counters, moved: &Counters, interval: Duration) -> Self {
+    pub(super) fn new(total: &Counters, moved: &Counters, interval: Duration) -> Self {
         Self {
             rx_bytes: total.rx_bytes,
             tx_bytes: total.tx_bytes,
@@ -254,7 +312,7 @@ pub(super) fn bits_per_second(bytes: u64, interval: Duration) -> u64 {
 }
 
 /// An instant as nanoseconds since the Unix epoch.
-fn date_of(at: Mono, boot_wall: i64) -> i64 {
+pub(super) fn date_of(at: Mono, boot_wall: i64) -> i64 {
     boot_wall.saturating_add(i64::try_from(at.0).unwrap_or(i64::MAX))
 }
 
@@ -267,7 +325,7 @@ fn date<S: Serializer>(wall: &i64, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 #[expect(clippy::ref_option, reason = "the signature is serde's")]
-fn optional_date<S: Serializer>(wall: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn optional_date<S: Serializer>(wall: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
     match wall {
         Some(wall) => date(wall, serializer),
         None => serializer.serialize_none(),

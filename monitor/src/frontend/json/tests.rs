@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::query::fixture::{busy, endpoint, flow, kernel, nobody, process, snapshot};
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -58,7 +58,7 @@ fn run<W: Write + Send>(json: Json<W>, snapshots: Vec<Snapshot>) -> (Option<Comm
 
 fn objects(once: bool, snapshots: Vec<Snapshot>) -> (Vec<Value>, Option<Command>) {
     let sink = Sink::default();
-    let (command, ended) = run(Json::to(sink.clone(), once), snapshots);
+    let (command, ended) = run(Json::to(sink.clone(), Choice::default(), once), snapshots);
     ended.unwrap();
     let writes = sink.0.lock().unwrap();
     for write in writes.iter() {
@@ -236,7 +236,9 @@ fn golden_object() {
 
 #[test]
 fn fields_come_in_the_order_of_the_schema() {
-    let line = serde_json::to_string(&Object::new(&small(), false)).unwrap();
+    let (snapshot, choice) = (Arc::new(small()), Choice::default());
+    let lists = Lists::new(&snapshot, &choice);
+    let line = serde_json::to_string(&Object::new(&snapshot, &lists, &choice, false)).unwrap();
     let names = [
         "schema",
         "time",
@@ -297,10 +299,12 @@ fn once_prints_one_object_with_everything_and_stops() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let (command, ended) = run(Json::to(Closed(io::ErrorKind::BrokenPipe), false), vec![busy(), busy()]);
+    let (command, ended) =
+        run(Json::to(Closed(io::ErrorKind::BrokenPipe), Choice::default(), false), vec![busy(), busy()]);
     assert_eq!(command, Some(Command::Stop));
     ended.unwrap();
-    let (command, ended) = run(Json::to(Closed(io::ErrorKind::StorageFull), false), vec![busy()]);
+    let (command, ended) =
+        run(Json::to(Closed(io::ErrorKind::StorageFull), Choice::default(), false), vec![busy()]);
     assert_eq!(command, Some(Command::Stop));
     assert!(ended.unwrap_err().to_string().contains("standard output"));
 }

@@ -22,41 +22,45 @@ mod tests;
 use super::{Frontend, escape, escape_word, reader_is_there};
 use crate::engine::{Control, Snapshots};
 use crate::model::Snapshot;
-use crate::query::{Align, Query, ViewKind, bytes, columns, rate, select};
+use crate::query::{Align, Choice, ColumnId, Format, Listing, Row, Sums, Units, ViewKind, columns};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
 /// The rule between two pictures, as wide as iftop's.
 const RULE: usize = 92;
 /// The longest comm.
 const COMM: u16 = 15;
+/// Spaces for each step down the tree.
+const INDENT: usize = 2;
 /// Room for the names of the sums.
 const LABEL: usize = 34;
 
 /// The text frontend.
 #[derive(Debug)]
 pub struct Text<W = io::Stdout> {
+    choice: Choice,
     at_end_only: bool,
     out: W,
 }
 
 impl Text {
-    /// Writes to standard output, each tick or only at the end.
-    pub fn new(at_end_only: bool) -> Self {
-        Self::to(io::stdout(), at_end_only)
+    /// Writes what was chosen to standard output, each tick or only at the end.
+    pub fn new(choice: Choice, at_end_only: bool) -> Self {
+        Self::to(io::stdout(), choice, at_end_only)
     }
 }
 
 impl<W: Write> Text<W> {
     /// Writes to `out`.
-    pub fn to(out: W, at_end_only: bool) -> Self {
-        Self { at_end_only, out }
+    pub fn to(out: W, choice: Choice, at_end_only: bool) -> Self {
+        Self { choice, at_end_only, out }
     }
 
-    fn print(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        self.out.write_all(picture(snapshot).as_bytes())?;
+    fn print(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
+        self.out.write_all(picture(snapshot, &self.choice).as_bytes())?;
         self.out.flush()
     }
 }
@@ -77,14 +81,18 @@ impl<W: Write> Frontend for Text<W> {
 }
 
 /// Everything that is printed of one snapshot.
-fn picture(snapshot: &Snapshot) -> String {
+fn picture(snapshot: &Arc<Snapshot>, choice: &Choice) -> String {
     let mut out = String::new();
-    header(&mut out, snapshot);
-    table(&mut out, snapshot, ViewKind::Processes);
-    out.push('\n');
-    table(&mut out, snapshot, ViewKind::Flows);
-    out.push('\n');
-    sums(&mut out, snapshot);
+    header(&mut out, snapshot, choice);
+    let mut shown = None;
+    for view in choice.views() {
+        let listing = Listing::new(Arc::clone(snapshot), choice.scope(view));
+        table(&mut out, &listing, choice);
+        out.push('\n');
+        // What is shown of processes is all of it; the flows that have ended are no rows among flows.
+        shown.get_or_insert(*listing.sums());
+    }
+    sums(&mut out, snapshot, shown.as_ref().filter(|_| choice.filter.is_some()), choice.notation.units);
     line(&mut out, format_args!("{}", "=".repeat(RULE)));
     out
 }
@@ -94,25 +102,33 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(out, "{text}");
 }
 
-fn header(out: &mut String, snapshot: &Snapshot) {
+fn header(out: &mut String, snapshot: &Snapshot, choice: &Choice) {
     let health = &snapshot.health;
     let time = Timestamp::from_nanosecond(i128::from(snapshot.wall)).unwrap_or_default();
     let (backend, tier, scope) = (health.backend.name(), &health.tier, escape(&health.scope));
     let elapsed = snapshot.elapsed.as_secs_f64();
     line(out, format_args!("# monitor {backend} {tier} {scope}, {time:.3}, {elapsed:.1} s"));
+    if let Some(filter) = &choice.filter {
+        line(out, format_args!("# filter: {}", escape(&filter.to_string())));
+    }
     for missing in &health.degraded {
         let (what, why, fix) = (escape(&missing.what), escape(&missing.why), escape(&missing.fix));
         line(out, format_args!("! {what}: {why} (fix: {fix})"));
     }
 }
 
-fn table(out: &mut String, snapshot: &Snapshot, view: ViewKind) {
+fn table(out: &mut String, listing: &Listing, choice: &Choice) {
+    let view = listing.scope().view;
+    let format = Format::new(choice.notation, &listing.snapshot().names);
     let columns = columns(view);
-    let titles: Vec<&str> = columns.iter().map(|column| column.name).collect();
-    record(out, view, &titles);
-    for row in select(snapshot, &Query { view, ..Query::default() }).rows {
-        let fields: Vec<String> = columns.iter().map(|column| field(&column.field(row))).collect();
-        record(out, view, &fields);
+    let titles: Vec<String> = columns.iter().map(|column| column.name.to_owned()).collect();
+    record(out, view, &titles, 0);
+    let print = |out: &mut String, row: Row<'_>| {
+        let fields: Vec<String> = columns.iter().map(|column| field(&column.field(row, &format))).collect();
+        record(out, view, &fields, INDENT * usize::from(row.depth()));
+    };
+    for row in listing.select(&choice.query(view)).rows {
+        print(out, row);
     }
 }
 
@@ -121,37 +137,43 @@ fn field(raw: &str) -> String {
     if raw.is_empty() { "-".into() } else { escape_word(raw).into_owned() }
 }
 
-fn record<S: AsRef<str>>(out: &mut String, view: ViewKind, fields: &[S]) {
+fn record(out: &mut String, view: ViewKind, fields: &[String], indent: usize) {
     let start = out.len();
     for (column, field) in columns(view).iter().zip(fields) {
-        let field = field.as_ref();
+        // Spaces before a field do not make two of it.
+        let indent = if column.id == ColumnId::Process { indent } else { 0 };
         // A field that is wider than its column keeps all of its text: machines read this.
         let width = column.width.max(column.most.min(COMM));
-        let pad = " ".repeat(usize::from(width).saturating_sub(field.width()));
+        let pad = " ".repeat(usize::from(width).saturating_sub(field.width() + indent));
         let (left, right) =
             if column.align == Align::Right { (pad.as_str(), "") } else { ("", pad.as_str()) };
         let gap = if out.len() == start { "" } else { " " };
         // Writing to a String cannot fail.
-        let _ = write!(out, "{gap}{left}{field}{right}");
+        let _ = write!(out, "{gap}{:indent$}{left}{field}{right}", "");
     }
     out.truncate(out.trim_end_matches(' ').len());
     out.push('\n');
 }
 
-fn sums(out: &mut String, snapshot: &Snapshot) {
+/// Of everything, or of what the filter shows: the peak of that was never measured.
+fn sums(out: &mut String, snapshot: &Snapshot, shown: Option<&Sums>, units: Units) {
     let totals = &snapshot.totals;
-    let (rx, tx) = (totals.windows.rx, totals.windows.tx);
+    let (windows, total) =
+        shown.map_or((&totals.windows, &totals.total), |sums| (&sums.windows, &sums.total));
+    let what = if shown.is_some() { "Shown" } else { "Total" };
+    let (rx, tx) = (windows.rx, windows.tx);
     let both = [0, 1, 2].map(|index| rx[index].saturating_add(tx[index]));
-    for (name, rates) in
-        [("Total send rate:", tx), ("Total receive rate:", rx), ("Total send and receive rate:", both)]
-    {
-        sum(out, name, rates.map(rate));
+    for (name, rates) in [("send rate:", tx), ("receive rate:", rx), ("send and receive rate:", both)] {
+        sum(out, &format!("{what} {name}"), rates.map(|value| units.rate(value)));
     }
-    let peak = totals.peak;
-    sum(out, "Peak rate (sent/received/total):", [peak.tx, peak.rx, peak.total].map(rate));
-    let (sent, received) = (totals.total.tx_bytes, totals.total.rx_bytes);
+    if shown.is_none() {
+        let peak = totals.peak;
+        let peaks = [peak.tx, peak.rx, peak.total].map(|value| units.rate(value));
+        sum(out, "Peak rate (sent/received/total):", peaks);
+    }
+    let (sent, received) = (total.tx_bytes, total.rx_bytes);
     let all = sent.saturating_add(received);
-    sum(out, "Cumulative (sent/received/total):", [sent, received, all].map(bytes));
+    sum(out, "Cumulative (sent/received/total):", [sent, received, all].map(|value| units.bytes(value)));
 }
 
 fn sum(out: &mut String, name: &str, [first, second, third]: [String; 3]) {

@@ -41,22 +41,26 @@ fn pictures(at_end_only: bool, snapshots: Vec<Snapshot>) -> usize {
         sender.try_send(Arc::new(snapshot)).unwrap();
     }
     drop(sender);
-    Box::new(Text::to(sink.clone(), at_end_only)).run(feed, control).unwrap();
+    Box::new(Text::to(sink.clone(), Choice::default(), at_end_only)).run(feed, control).unwrap();
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     text.lines().filter(|line| *line == "=".repeat(RULE)).count()
+}
+
+fn whole(snapshot: Snapshot) -> String {
+    picture(&Arc::new(snapshot), &Choice::default())
 }
 
 #[test]
 fn golden_picture() {
     let snapshot = Snapshot { health: Arc::new(degraded(2)), ..busy() };
-    insta::assert_snapshot!("picture", picture(&snapshot));
+    insta::assert_snapshot!("picture", whole(snapshot));
 }
 
 #[test]
 fn every_line_of_a_table_has_the_same_fields() {
-    let text = picture(&busy());
+    let text = whole(busy());
     let mut tables = text.split("\n\n");
-    for (table, view) in [tables.next(), tables.next()].into_iter().zip(ViewKind::ALL) {
+    for (table, view) in [tables.next(), tables.next()].into_iter().zip(Choice::default().views()) {
         let lines: Vec<_> = table.unwrap().lines().filter(|line| !line.starts_with('#')).collect();
         assert!(lines.len() > 5);
         for line in lines {
@@ -69,7 +73,7 @@ fn every_line_of_a_table_has_the_same_fields() {
 fn nothing_hostile_is_printed() {
     let mut snapshot = busy();
     snapshot.health = Arc::new(Health { scope: "cgroup /\u{1b}]0;x\u{7}".into(), ..degraded(1) });
-    let text = picture(&snapshot);
+    let text = whole(snapshot);
     assert!(!text.chars().any(|c| c != '\n' && c.is_control()));
     assert!(text.contains("a\\x1b[2J\\u{202e}b") && text.contains("cgroup /\\x1b]0;x\\x07"));
 }
@@ -88,6 +92,6 @@ fn a_reader_that_goes_away_is_no_error() {
     let (sender, feed) = mpsc::channel(1);
     let (control, mut commands) = mpsc::unbounded_channel();
     sender.try_send(Arc::new(busy())).unwrap();
-    Box::new(Text::to(Closed, false)).run(feed, control).unwrap();
+    Box::new(Text::to(Closed, Choice::default(), false)).run(feed, control).unwrap();
     assert_eq!(commands.try_recv().ok(), Some(Command::Stop));
 }

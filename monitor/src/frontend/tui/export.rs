@@ -15,18 +15,19 @@ use std::path::PathBuf;
 const MOST: u32 = 1000;
 
 /// One row: its columns, separated by tabs.
-pub(super) fn line(view: ViewKind, row: Row<'_>) -> String {
+pub(super) fn line(state: &State, row: Row<'_>) -> String {
+    let format = state.format();
     let fields: Vec<String> =
-        columns(view).iter().map(|column| escape(&column.field(row)).into_owned()).collect();
+        columns(state.view).iter().map(|column| escape(&column.field(row, &format)).into_owned()).collect();
     fields.join("\t")
 }
 
 /// All rows of the view that is shown, in its order, with the names of the columns.
-pub(super) fn page(state: &State, snapshot: &Snapshot) -> String {
+pub(super) fn page(state: &State) -> String {
     let names: Vec<&str> = columns(state.view).iter().map(|column| column.name).collect();
     let mut page = names.join("\t") + "\n";
-    for row in state.select(snapshot, usize::MAX).rows {
-        page += &line(state.view, row);
+    for row in state.select(usize::MAX).rows {
+        page += &line(state, row);
         page.push('\n');
     }
     page
@@ -80,6 +81,7 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::query::fixture::busy;
+    use std::sync::Arc;
 
     #[test]
     fn base64_is_that_of_the_rfc() {
@@ -93,8 +95,9 @@ mod tests {
 
     #[test]
     fn every_row_is_a_line_of_as_many_fields_as_there_are_columns() {
-        let (state, snapshot) = (State::default(), busy());
-        let page = page(&state, &snapshot);
+        let (mut state, snapshot) = (State::default(), Arc::new(busy()));
+        state.settle(&snapshot, 10);
+        let page = page(&state);
         assert_eq!(page.lines().count(), snapshot.processes.len() + 1);
         for line in page.lines() {
             assert_eq!(line.split('\t').count(), columns(state.view).len(), "{line}");

@@ -41,10 +41,7 @@ impl History {
             KEPT,
         );
         for row in looked_at.take(ROWS) {
-            let moved = match row {
-                Row::Process(row) => row.interval,
-                Row::Flow(row) => row.interval,
-            };
+            let moved = row.interval();
             let rate = per_second(moved.rx_bytes + moved.tx_bytes, snapshot);
             let followed =
                 self.rows.entry(row.id()).or_insert_with(|| Followed { seen: 0, rates: VecDeque::new() });
@@ -61,8 +58,8 @@ impl History {
     }
 
     /// Both directions of a row, the oldest first; nothing where it was not on the screen.
-    pub(super) fn row(&self, id: RowId) -> Vec<u64> {
-        self.rows.get(&id).map(|followed| followed.rates.iter().copied().collect()).unwrap_or_default()
+    pub(super) fn row(&self, id: &RowId) -> Vec<u64> {
+        self.rows.get(id).map(|followed| followed.rates.iter().copied().collect()).unwrap_or_default()
     }
 }
 
@@ -99,7 +96,7 @@ mod tests {
         let busy = busy();
         let expected = busy.totals.interval.rx_bytes * 8;
         assert_eq!(history.totals().next_back().map(|(rx, _)| rx), Some(expected));
-        assert_eq!(history.row(first.unwrap()).len(), KEPT_OF_A_ROW);
+        assert_eq!(history.row(&first.unwrap()).len(), KEPT_OF_A_ROW);
         for sequence in 501..=600 {
             history.take(&Snapshot { sequence, ..busy.clone() }, std::iter::empty());
         }

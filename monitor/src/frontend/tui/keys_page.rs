@@ -96,7 +96,7 @@ const IFTOPRS: &[(&str, &str, Fate)] = &[
 /// The page.
 pub fn keys_page() -> String {
     let mut page = String::from(
-        "# Keys\nThis page is made from the table that drives the program: `MONITOR_WRITE_DOCS=1 cargo test -p monitor keys_page`.\n\n\
+        "# Keys\nThis page is made from the table that drives the program: `MONITOR_WRITE_DOCS=1 cargo test -p monitor docs`.\n\n\
          | key | what it does |\n|---|---|\n",
     );
     for binding in BINDINGS {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_page_is_up_to_date() {
+    fn docs_keys_are_up_to_date() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/keys.md");
         if std::env::var_os("MONITOR_WRITE_DOCS").is_some() {
             std::fs::write(&path, keys_page()).unwrap();

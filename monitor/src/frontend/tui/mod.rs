@@ -269,8 +269,7 @@ where
     fn receive(&mut self, snapshot: Arc<Snapshot>) {
         #[cfg(debug_assertions)]
         test_panic();
-        let rows = self.state.looked_at(&snapshot);
-        self.state.history.take(&snapshot, rows.into_iter());
+        self.state.remember(&snapshot);
         self.latest = snapshot;
         self.follow();
     }
@@ -362,7 +361,7 @@ where
     }
 
     fn export(&mut self) {
-        let page = export::page(&self.state, &self.shown);
+        let page = export::page(&self.state);
         match export::write(self.state.view, &self.shown, &page, &self.caller) {
             Ok(path) => {
                 self.state.say(format!("{} rows written to {}", page.lines().count() - 1, path.display()));

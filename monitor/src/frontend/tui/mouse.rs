@@ -11,6 +11,7 @@ use crate::model::Snapshot;
 use crate::query::SortKey;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Two clicks within this are a double one.
@@ -32,7 +33,7 @@ impl Mouse {
         event: MouseEvent,
         at: Duration,
         area: Rect,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
     ) -> Option<Effect> {
         let place = (event.column, event.row);
         match event.kind {
@@ -51,7 +52,7 @@ impl Mouse {
         None
     }
 
-    fn scroll(&mut self, state: &mut State, down: bool, snapshot: &Snapshot) {
+    fn scroll(&mut self, state: &mut State, down: bool, snapshot: &Arc<Snapshot>) {
         self.last = None;
         let by: isize = if down { 1 } else { -1 };
         let count = popup::themes(&state.catalog);
@@ -84,7 +85,7 @@ fn click(
     double: bool,
     place: (u16, u16),
     area: Rect,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
 ) -> Option<Effect> {
     state.message = None;
     let found = spot(area, state, snapshot, place);
@@ -128,7 +129,7 @@ fn click(
         }
         (Spot::Row(index), MouseButton::Right) if state.settings.tooltips => {
             state.go_to(snapshot, index);
-            popup::open_tooltip(state, snapshot, Some(place));
+            popup::open_tooltip(state, Some(place));
         }
         (Spot::Tab(view), MouseButton::Left) => state.view = view,
         (Spot::Title(id), MouseButton::Left) => state.order_by_column(SortKey::Column(id)),

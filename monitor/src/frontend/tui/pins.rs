@@ -13,8 +13,8 @@ impl Pins {
     }
 
     /// Whether this row is.
-    pub(super) fn contains(&self, row: RowId) -> bool {
-        self.0.contains(&row)
+    pub(super) fn contains(&self, row: &RowId) -> bool {
+        self.0.contains(row)
     }
 
     /// Pins a row, or lets it go.

@@ -8,6 +8,7 @@ use crate::config::Catalog;
 use crate::model::Snapshot;
 use crate::query::RowId;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use std::sync::Arc;
 
 /// What follows the theme's background.
 pub(super) const AUTO: &str = "auto";
@@ -86,8 +87,8 @@ pub(super) fn open_interfaces(state: &mut State, snapshot: &Snapshot) {
 }
 
 /// Opens the tooltip of the selected row.
-pub(super) fn open_tooltip(state: &mut State, snapshot: &Snapshot, at: Option<(u16, u16)>) {
-    state.popup = state.selected(snapshot).map(|row| Popup::Tooltip(row.id(), at));
+pub(super) fn open_tooltip(state: &mut State, at: Option<(u16, u16)>) {
+    state.popup = state.selected().map(|row| Popup::Tooltip(row.id(), at));
 }
 
 /// Opens the help, or closes it.
@@ -99,7 +100,7 @@ pub(super) fn open_help(state: &mut State) {
 }
 
 /// Takes a key: it goes to what is open, else to the table of bindings.
-pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Snapshot) -> Option<Effect> {
+pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>) -> Option<Effect> {
     if key.kind == KeyEventKind::Release {
         return None;
     }
@@ -177,7 +178,7 @@ pub(super) fn choose_interface(state: &mut State, chosen: Option<String>) {
     state.settings.interface = chosen.into_iter().collect();
 }
 
-fn type_search(state: &mut State, key: &KeyEvent, snapshot: &Snapshot) -> Option<Effect> {
+fn type_search(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>) -> Option<Effect> {
     let Some(Popup::Help(help)) = &mut state.popup else { return None };
     if help.search.press(key) {
         help.offset = 0;

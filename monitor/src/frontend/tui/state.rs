@@ -9,10 +9,14 @@ use super::popup::{self, Popup};
 use crate::config::{BarStyle, Catalog, Ground, Lines, Prefix, Scale, Settings, Unit};
 use crate::model::Snapshot;
 use crate::query::{
-    Query, Row, RowId, SortKey, View, ViewKind, Window, columns, len, rank, select, select_frozen,
+    Format, Listing, Notation, Query, Row, RowId, Scope, SortKey, View, ViewKind, Window, columns,
 };
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The views that Tab goes through.
+pub(super) const TABS: [ViewKind; 2] = [ViewKind::Processes, ViewKind::Flows];
 
 /// What `update` cannot do itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +61,7 @@ pub(super) struct Message {
 }
 
 /// Where the user is in a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The selected row, counted from the top.
     pub(super) index: usize,
@@ -88,9 +92,11 @@ pub(super) struct State {
     pub(super) pins: Pins,
     /// The health page is open: how many of its lines are above the first that is shown.
     pub(super) health: Option<usize>,
-    /// The order of the rows of each view since it was frozen.
-    frozen: Option<[Vec<RowId>; ViewKind::ALL.len()]>,
-    cursors: [Cursor; ViewKind::ALL.len()],
+    /// The order of the rows of each view that was looked at since it was frozen.
+    frozen: Option<HashMap<ViewKind, Vec<RowId>>>,
+    cursors: HashMap<ViewKind, Cursor>,
+    /// The rows of the snapshot that is shown.
+    listing: Arc<Listing>,
     /// Rows on the screen at the latest `settle`.
     page: usize,
 }
@@ -118,7 +124,8 @@ impl State {
             pins: Pins::default(),
             health: None,
             frozen: None,
-            cursors: <[Cursor; ViewKind::ALL.len()]>::default(),
+            cursors: HashMap::new(),
+            listing: Arc::new(Listing::new(Arc::default(), Scope::default())),
             page: 1,
         }
     }
@@ -148,7 +155,22 @@ impl State {
 
     /// Where the user is in the view that is shown.
     pub(super) fn cursor(&self) -> Cursor {
-        self.cursors[self.view as usize]
+        self.cursors.get(&self.view).cloned().unwrap_or_default()
+    }
+
+    /// The rows of the view that is shown.
+    pub(super) fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// How cells are written, with the names of the snapshot that is shown.
+    pub(super) fn format(&self) -> Format<'_> {
+        Format::new(self.notation(), &self.listing.snapshot().names)
+    }
+
+    /// How cells are written.
+    pub(super) fn notation(&self) -> Notation {
+        Notation { units: self.settings.units(), ..Notation::default() }
     }
 
     /// The order does not follow the rates.
@@ -167,13 +189,13 @@ impl State {
     }
 
     /// The first `limit` rows of the view that is shown, the pinned ones before the others.
-    pub(super) fn select<'s>(&self, snapshot: &'s Snapshot, limit: usize) -> View<'s> {
+    pub(super) fn select(&self, limit: usize) -> View<'_> {
         // A pinned row may come from below the limit.
         let limit_of_all = if self.pins.is_empty() { limit } else { usize::MAX };
-        let query = Query { limit: Some(limit_of_all), ..self.query(self.view) };
-        let mut view = match &self.frozen {
-            Some(orders) => select_frozen(snapshot, &query, &orders[self.view as usize]),
-            None => select(snapshot, &query),
+        let query = Query { limit: Some(limit_of_all), ..self.query() };
+        let mut view = match self.frozen.as_ref().and_then(|orders| orders.get(&self.view)) {
+            Some(order) => self.listing.select_frozen(&query, order),
+            None => self.listing.select(&query),
         };
         self.pins.lift(&mut view.rows);
         view.rows.truncate(limit);
@@ -181,66 +203,92 @@ impl State {
     }
 
     /// The row that is selected.
-    pub(super) fn selected<'s>(&self, snapshot: &'s Snapshot) -> Option<Row<'s>> {
+    pub(super) fn selected(&self) -> Option<Row<'_>> {
         let index = self.cursor().index;
-        self.select(snapshot, index.saturating_add(1)).rows.get(index).copied()
+        self.select(index.saturating_add(1)).rows.get(index).copied()
     }
 
     /// The rows that are on the screen.
-    pub(super) fn looked_at<'s>(&self, snapshot: &'s Snapshot) -> Vec<Row<'s>> {
+    pub(super) fn looked_at(&self) -> Vec<Row<'_>> {
         let offset = self.cursor().offset;
-        self.select(snapshot, offset.saturating_add(self.page)).rows.into_iter().skip(offset).collect()
+        self.select(offset.saturating_add(self.page)).rows.into_iter().skip(offset).collect()
+    }
+
+    /// Takes a snapshot into the history.
+    pub(super) fn remember(&mut self, snapshot: &Arc<Snapshot>) {
+        self.look(snapshot);
+        let mut history = std::mem::take(&mut self.history);
+        history.take(snapshot, self.looked_at().into_iter());
+        self.history = history;
     }
 
     /// Makes the cursor fit the rows that there are and the `page` of rows that the screen has room for. To be called
     /// before drawing whenever one of the three may have changed.
-    pub(super) fn settle(&mut self, snapshot: &Snapshot, page: usize) {
+    pub(super) fn settle(&mut self, snapshot: &Arc<Snapshot>, page: usize) {
+        self.look(snapshot);
         self.page = page.max(1);
-        let total = len(snapshot, self.view);
+        let total = self.listing.len();
         let mut cursor = self.cursor();
-        if let Some(place) = cursor.row.and_then(|row| self.place(snapshot, row)) {
+        if let Some(place) = cursor.row.as_ref().and_then(|row| self.place(row)) {
             cursor.index = place;
         }
         cursor.index = cursor.index.min(total.saturating_sub(1));
         let last = total.saturating_sub(self.page);
         let lowest = (cursor.index + 1).saturating_sub(self.page);
         cursor.offset = cursor.offset.min(last).clamp(lowest, cursor.index);
-        self.cursors[self.view as usize] = cursor;
+        self.cursors.insert(self.view, cursor);
     }
 
-    fn query(&self, view: ViewKind) -> Query {
-        Query { view, sort: self.sort, descending: self.descending, limit: None }
-    }
-
-    fn place(&self, snapshot: &Snapshot, row: RowId) -> Option<usize> {
-        if self.frozen.is_some() || !self.pins.is_empty() {
-            return self.select(snapshot, usize::MAX).rows.iter().position(|other| other.id() == row);
+    /// Filters and groups what is to be shown, unless that was done.
+    fn look(&mut self, snapshot: &Arc<Snapshot>) {
+        let scope = Scope::of(self.view);
+        if !self.listing.shows(snapshot, &scope) {
+            self.listing = Arc::new(Listing::new(Arc::clone(snapshot), scope));
         }
-        rank(snapshot, &self.query(self.view), row)
+        // A view that is opened while the order is frozen freezes as it is then.
+        if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&self.view)) {
+            let order = self.order();
+            self.frozen.get_or_insert_default().insert(self.view, order);
+        }
+    }
+
+    fn order(&self) -> Vec<RowId> {
+        self.listing.select(&self.query()).rows.iter().map(|row| row.id()).collect()
+    }
+
+    fn query(&self) -> Query {
+        Query { sort: self.sort, descending: self.descending, limit: None }
+    }
+
+    fn place(&self, row: &RowId) -> Option<usize> {
+        if self.frozen.is_some() || !self.pins.is_empty() {
+            return self.select(usize::MAX).rows.iter().position(|other| other.is(row));
+        }
+        self.listing.rank(&self.query(), row)
     }
 
     /// Selects the row at a place.
-    pub(super) fn go_to(&mut self, snapshot: &Snapshot, index: usize) {
-        let index = index.min(len(snapshot, self.view).saturating_sub(1));
+    pub(super) fn go_to(&mut self, snapshot: &Arc<Snapshot>, index: usize) {
+        self.look(snapshot);
+        let index = index.min(self.listing.len().saturating_sub(1));
         let row = match index {
             0 => None,
-            _ => self.select(snapshot, index + 1).rows.get(index).map(|row| row.id()),
+            _ => self.select(index + 1).rows.get(index).map(|row| row.id()),
         };
-        let cursor = &mut self.cursors[self.view as usize];
+        let cursor = self.cursors.entry(self.view).or_default();
         (cursor.index, cursor.row) = (index, row);
         self.settle(snapshot, self.page);
     }
 
     fn turn(&mut self, steps: usize) {
-        let count = ViewKind::ALL.len();
-        self.view = ViewKind::ALL[(self.view as usize + steps) % count];
+        let here = TABS.iter().position(|view| *view == self.view);
+        self.view = TABS[here.map_or(0, |here| (here + steps) % TABS.len())];
     }
 
-    fn freeze(&mut self, snapshot: &Snapshot) {
-        let order = |view| select(snapshot, &self.query(view)).rows.iter().map(|row| row.id()).collect();
+    fn freeze(&mut self) {
         self.frozen = match self.frozen {
             Some(_) => None,
-            None => Some(ViewKind::ALL.map(order)),
+            None => Some(HashMap::from([(self.view, self.order())])),
         };
     }
 
@@ -308,7 +356,8 @@ impl State {
 }
 
 /// Does what the user asked for, given what the screen shows.
-pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> Option<Effect> {
+pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>) -> Option<Effect> {
+    state.look(snapshot);
     if let Some(offset) = state.health {
         match action {
             Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::First | Action::Last => {
@@ -327,9 +376,9 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> 
     let (index, page) = (state.cursor().index, state.page);
     match action {
         Action::NextView => state.turn(1),
-        Action::PreviousView => state.turn(ViewKind::ALL.len() - 1),
+        Action::PreviousView => state.turn(TABS.len() - 1),
         Action::View(place) => {
-            if let Some(view) = ViewKind::ALL.get(usize::from(place)) {
+            if let Some(view) = TABS.get(usize::from(place)) {
                 state.view = *view;
             }
         }
@@ -343,22 +392,22 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Snapshot) -> 
         Action::PreviousColumn => state.order_beside(false),
         Action::NextColumn => state.order_beside(true),
         Action::Reverse => state.order_by(state.sort, !state.descending),
-        Action::Freeze => state.freeze(snapshot),
+        Action::Freeze => state.freeze(),
         Action::Pause => {
             state.phase = if state.phase == Phase::Paused { Phase::Live } else { Phase::Paused };
         }
         Action::Refresh => return Some(state.refresh()),
         Action::Themes => popup::open_themes(state),
         Action::Interfaces => popup::open_interfaces(state, snapshot),
-        Action::Open => popup::open_tooltip(state, snapshot, None),
+        Action::Open => popup::open_tooltip(state, None),
         Action::Help => popup::open_help(state),
         Action::Pin => {
-            if let Some(row) = state.selected(snapshot) {
-                state.pins.toggle(row.id());
+            if let Some(id) = state.selected().map(Row::id) {
+                state.pins.toggle(id);
             }
         }
         Action::Copy => {
-            return state.selected(snapshot).map(|row| Effect::Copy(super::export::line(state.view, row)));
+            return state.selected().map(|row| Effect::Copy(super::export::line(state, row)));
         }
         Action::Export => return Some(Effect::Export),
         Action::Save => return Some(Effect::Save),

@@ -1,6 +1,7 @@
 //! The screen, drawn into a buffer and driven by key events.
 
 mod comfort;
+mod docs;
 
 use super::keymap::{Action, BINDINGS, Key, action};
 use super::popup::Popup;
@@ -25,14 +26,14 @@ const RICH: Abilities = Abilities { depth: Depth::Sixteen, ascii: false };
 /// A screen without a terminal.
 struct Screen {
     state: State,
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     options: Abilities,
     size: (u16, u16),
 }
 
 impl Screen {
     fn new(snapshot: Snapshot, size: (u16, u16)) -> Self {
-        let mut screen = Self { state: State::default(), snapshot, options: RICH, size };
+        let mut screen = Self { state: State::default(), snapshot: Arc::new(snapshot), options: RICH, size };
         screen.settle();
         screen
     }
@@ -52,7 +53,7 @@ impl Screen {
     }
 
     fn show(&mut self, snapshot: Snapshot) {
-        self.snapshot = snapshot;
+        self.snapshot = Arc::new(snapshot);
         self.settle();
     }
 
@@ -252,7 +253,7 @@ fn every_degradation_is_shown_or_counted() {
 #[test]
 fn rows_of_no_process_say_why() {
     let text = Screen::new(busy(), (120, 60)).text();
-    for name in ["- kernel", "- pending", "- ambiguous: several", "- unknown: no owner seen"] {
+    for name in ["- kernel", "- pending", "- ambiguous: several", "- unknown: no owner"] {
         assert!(text.contains(name), "{name} in\n{text}");
     }
     let text = Screen::new(busy(), (120, 60)).type_in("\t").text();

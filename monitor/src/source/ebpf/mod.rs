@@ -7,6 +7,7 @@ mod bpf;
 mod btf;
 mod cgroup;
 mod decode;
+mod inspect;
 mod interface;
 mod lives;
 mod load;
@@ -16,8 +17,9 @@ mod runs;
 mod seed;
 mod seed_procfs;
 mod sock_diag;
+mod tables;
 
-use crate::model::{Backend, Batch, Degradation, Health, Life, Loaded, MapHealth, Mono, Unplaced};
+use crate::model::{Backend, Batch, Degradation, FlowId, Health, Life, Loaded, Mono, SocketState, Unplaced};
 use crate::source::{Source, SourceError};
 use aya::Ebpf;
 use aya::maps::MapData;
@@ -26,11 +28,11 @@ use bpf::RcuBarrier;
 use monitor_common as abi;
 use monitor_common::names;
 use std::collections::HashMap;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use tables::{failed, kernel_log, map, map_health, sum_stats};
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -85,6 +87,7 @@ pub struct EbpfSource {
     noticed: Vec<Degradation>,
     drained: interface::Drained,
     target: cgroup::Target,
+    inspector: inspect::Inspector,
     /// Runs of the programs, while somebody asks.
     runs: Option<runs::Runs>,
 }
@@ -145,6 +148,7 @@ impl EbpfSource {
             noticed: Vec::new(),
             drained: interface::Drained::default(),
             target,
+            inspector: inspect::Inspector::default(),
             runs: None,
         })
     }
@@ -410,6 +414,10 @@ impl Source for EbpfSource {
         }
     }
 
+    fn inspect(&mut self, flow: &FlowId) -> Result<SocketState, &'static str> {
+        self.inspector.ask(flow)
+    }
+
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
         // Detach first: what passes after this is not ours to count, and nothing is written any more once the wait
@@ -433,61 +441,4 @@ impl Source for EbpfSource {
 /// What is covered, for the header.
 fn scope(sockets: &str, interfaces: &[String]) -> String {
     if interfaces.is_empty() { sockets.to_owned() } else { format!("{sockets} on {}", interfaces.join(", ")) }
-}
-
-fn map<'a>(
-    maps: &'a HashMap<&'static str, MapData>,
-    name: &'static str,
-) -> Result<BorrowedFd<'a>, SourceError> {
-    maps.get(name)
-        .map(|data| data.fd().as_fd())
-        .ok_or_else(|| SourceError::new(format!("the kernel object has no map {name}")))
-}
-
-fn sum_stats(map: BorrowedFd<'_>, half: u32, cpus: usize) -> Result<abi::HalfStats, SourceError> {
-    let per_cpu = bpf::read_per_cpu::<abi::HalfStats>(map, half, cpus)
-        .map_err(|error| failed("reading the statistics", &error))?;
-    Ok(per_cpu.iter().fold(abi::HalfStats::default(), |sum, one| abi::HalfStats {
-        inserts: sum.inserts + one.inserts,
-        full: sum.full + one.full,
-        busy: sum.busy + one.busy,
-        overflow_full: sum.overflow_full + one.overflow_full,
-        unparsed: sum.unparsed + one.unparsed,
-    }))
-}
-
-fn failed(what: &str, error: &io::Error) -> SourceError {
-    SourceError::new(format!(
-        "{what} failed: {error}; this is a bug or the kernel is out of memory, restart monitor"
-    ))
-}
-
-fn map_health(maps: &HashMap<&'static str, MapData>) -> Vec<MapHealth> {
-    let mut health: Vec<MapHealth> = maps
-        .iter()
-        .filter_map(|(name, data)| {
-            let info = data.info().ok()?;
-            let memory = memlock(data.fd().as_fd()).unwrap_or(0);
-            Some(MapHealth { name, id: info.id(), capacity: info.max_entries(), fill: 0, memory })
-        })
-        .collect();
-    health.sort_by_key(|map| map.name);
-    health
-}
-
-/// The programs' log lines go to `log`; nothing is read where that is off.
-fn kernel_log(ebpf: &mut Ebpf) -> Option<EbpfLogger<&'static dyn log::Log>> {
-    if log::max_level() == log::LevelFilter::Off {
-        return None;
-    }
-    EbpfLogger::init_with_logger(ebpf, log::logger())
-        .inspect_err(|error| log::warn!("the kernel programs' log cannot be read: {error}"))
-        .ok()
-}
-
-/// Kernel memory of a map in bytes, from fdinfo (kernel/bpf/syscall.c, `bpf_map_show_fdinfo`).
-fn memlock(fd: BorrowedFd<'_>) -> Option<u64> {
-    use std::os::fd::AsRawFd;
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
 }

@@ -153,9 +153,12 @@ fn device(scene: &Scene) -> f64 {
 /// CPU of others on the traffic of the eight, for a shorter time.
 fn peers(own: f64, time: Duration, samples: &mut Samples) {
     let mut scene = Scene::new();
-    for (name, arguments) in
-        [("nethogs", ["-a", "-t", "lo"].as_slice()), ("bandwhich", &["--raw", "-n", "-i", "lo"])]
-    {
+    let tools = [
+        ("nethogs", ["-a", "-t", "lo"].as_slice()),
+        ("bandwhich", &["--raw", "-n", "-i", "lo"]),
+        ("iftoprs", &["--json", "-n", "-i", "lo"]),
+    ];
+    for (name, arguments) in tools {
         let Some(path) = find(name) else {
             eprintln!("{name} is not installed");
             continue;

@@ -1,7 +1,6 @@
 //! The graph of all traffic: received upwards, sent below it, the latest at the right; and sparklines of rows.
 
 use super::{Ctx, Pen};
-use crate::query::rate;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -31,7 +30,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         let most = latest_first.iter().copied().max().unwrap_or(0);
         let mut pen = Pen::new(buffer, part, 0);
         pen.put(&format!(" {name} "), style);
-        pen.put_left(&format!("<{}", rate(most)), LABEL - 4, ctx.theme.dim);
+        pen.put_left(&format!("<{}", ctx.state.notation().units.rate(most)), LABEL - 4, ctx.theme.dim);
         let plot = Rect { x: part.x + LABEL, width: part.width.saturating_sub(LABEL + 1), ..part };
         columns(buffer, plot, &latest_first, most, style, ctx);
     }

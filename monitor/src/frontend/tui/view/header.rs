@@ -1,10 +1,10 @@
 //! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
 
-use super::super::state::Phase;
+use super::super::state::{Phase, TABS};
 use super::health::hundredths;
 use super::{Ctx, Pen};
 use crate::model::{Ledger, LedgerSide, Snapshot};
-use crate::query::{RATE_WIDTH, TOTAL_WIDTH, ViewKind, bytes, clock, count, rate};
+use crate::query::{ViewKind, clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -74,7 +74,7 @@ fn coverage(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
 fn own_cost(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let (theme, own) = (ctx.theme, &ctx.snapshot.own);
     let (Some(share), Some(memory)) = (own.cpu_share(), own.memory) else { return true };
-    let cost = format!("{} cpu {}", hundredths(share), bytes(memory));
+    let cost = format!("{} cpu {}", hundredths(share), ctx.state.notation().units.bytes(memory));
     pen.put_whole(&[("  own cost ", theme.dim), (&cost, theme.plain)])
 }
 
@@ -125,16 +125,17 @@ fn warning(what: &str, why: &str, fix: &str, room: u16, ctx: &Ctx<'_>) -> String
 /// ` rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak  402Mb/s   total 11.8GB`
 pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let totals = &ctx.snapshot.totals;
-    let theme = ctx.theme;
+    let (theme, units) = (ctx.theme, ctx.state.notation().units);
+    let rate_width = usize::from(units.rate_width());
     let lines = [
         ("rx", theme.rx, totals.windows.rx, totals.peak.rx, totals.total.rx_bytes),
         ("tx", theme.tx, totals.windows.tx, totals.peak.tx, totals.total.tx_bytes),
     ];
     for (line, (name, style, rates, peak, total)) in (0u16..).zip(lines) {
         let mut pen = Pen::new(buffer, area, line);
-        let [now, ten, forty] = rates.map(|value| format!("{:>1$}", rate(value), usize::from(RATE_WIDTH)));
-        let peak = format!("{:>1$}", rate(peak), usize::from(RATE_WIDTH));
-        let total = format!("{:>1$}", bytes(total), usize::from(TOTAL_WIDTH));
+        let [now, ten, forty] = rates.map(|value| format!("{:>rate_width$}", units.rate(value)));
+        let peak = format!("{:>rate_width$}", units.rate(peak));
+        let total = format!("{:>1$}", units.bytes(total), usize::from(units.total_width()));
         let strong = style.patch(theme.strong);
         pen.put(&format!(" {name} "), strong);
         let _ = pen.put_whole(&[(&now, strong)])
@@ -154,7 +155,7 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let order = format!(" {order} {} {arrow} ", state.sort.title());
     let style = if state.is_frozen() { theme.warning } else { theme.plain };
     let corner = pen.reserve(u16::try_from(order.width()).unwrap_or(u16::MAX));
-    for view in ViewKind::ALL {
+    for view in TABS {
         let title = tab(view, ctx.snapshot);
         let (open, close, style) =
             if view == state.view { (" [", "]", theme.strong) } else { ("  ", " ", theme.dim) };
@@ -166,13 +167,14 @@ pub(super) fn tabs(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
 }
 
 fn tab(view: ViewKind, snapshot: &Snapshot) -> String {
-    format!("{} {}", view.title(), count(crate::query::len(snapshot, view) as u64))
+    let rows = if view == ViewKind::Flows { snapshot.flows.len() } else { snapshot.processes.len() };
+    format!("{} {}", view.title(), count(rows as u64))
 }
 
 /// The view whose tab is at a column of the screen.
 pub(super) fn tab_at(area: Rect, snapshot: &Snapshot, x: u16) -> Option<ViewKind> {
     let mut end = usize::from(area.x);
-    ViewKind::ALL.into_iter().find(|view| {
+    TABS.into_iter().find(|view| {
         let start = end;
         // A sign or a space on either side, and a space before that.
         end += tab(*view, snapshot).width() + 3;

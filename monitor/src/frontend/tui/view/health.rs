@@ -6,7 +6,7 @@ use super::{Ctx, Pen};
 use crate::model::{
     InterfaceLedger, InterfaceSide, LedgerSide, Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS, TapSide,
 };
-use crate::query::{bytes, clock, count};
+use crate::query::{clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
@@ -79,8 +79,8 @@ fn ourselves(text: &mut Text<'_>, ctx: &Ctx<'_>) {
     let cpu = format!("{share} of one core in the last {} s, ", own.recent.as_secs());
     let all = format!("{} in {}", seconds(own.cpu), clock(snapshot.elapsed));
     text.entry("cpu", LABEL, &[(&cpu, theme.strong), (&all, theme.plain)]);
-    let memory = own.memory.map_or_else(|| "-".to_owned(), bytes);
-    let maps = bytes(health.maps.iter().map(|map| map.memory).sum());
+    let memory = own.memory.map_or_else(|| "-".to_owned(), |memory| ctx.state.notation().units.bytes(memory));
+    let maps = ctx.state.notation().units.bytes(health.maps.iter().map(|map| map.memory).sum());
     let memory = format!("{memory} resident, and {maps} of the kernel for tables");
     text.entry("memory", LABEL, &[(&memory, theme.plain)]);
     let wakeups = own.wakeups.map_or_else(|| "counting".to_owned(), |woken| format!("{woken}/s"));
@@ -160,7 +160,7 @@ fn maps(text: &mut Text<'_>, ctx: &Ctx<'_>) {
         let share = (fill * 100).checked_div(u64::from(*capacity)).unwrap_or(0);
         let style = if share >= 90 { theme.warning } else { theme.plain };
         let rows = format!("{:>6} of {:>6} rows ", count(*fill), count((*capacity).into()));
-        let words = format!("{share:>3} % {:>8}", bytes(*memory));
+        let words = format!("{share:>3} % {:>8}", ctx.state.notation().units.bytes(*memory));
         text.entry(name, NAME, &[(&rows, theme.plain), (&words, style)]);
     }
     let lost = health.overflowed_packets;

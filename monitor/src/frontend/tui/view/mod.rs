@@ -158,7 +158,7 @@ pub(super) fn spot(area: Rect, state: &State, snapshot: &Snapshot, place: (u16, 
     }
     if state.health.is_none() && at.rows.contains(place) {
         let index = state.cursor().offset + usize::from((place.y - at.rows.y) / state.row_height());
-        return (index < crate::query::len(snapshot, state.view)).then_some(Spot::Row(index));
+        return (index < state.listing().len()).then_some(Spot::Row(index));
     }
     if state.health.is_none() && at.titles.contains(place) && !state.is_paired() {
         return table::title_at(at.titles, state, place.x).map(Spot::Title);

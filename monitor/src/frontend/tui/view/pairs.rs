@@ -5,7 +5,7 @@ use super::table::{MARK, line_of, mark, nothing, select_line};
 use super::{Ctx, Pen};
 use crate::config::Lines;
 use crate::model::{Confidence, Endpoint, FlowRow, ProcessId};
-use crate::query::{RATE_WIDTH, Row, TOTAL_WIDTH, Window, bytes, rate};
+use crate::query::{Row, Units, Window};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -23,18 +23,20 @@ struct Room {
     end: u16,
     windows: usize,
     total: bool,
+    units: Units,
 }
 
 impl Room {
-    fn new(width: u16) -> Self {
-        let rates = |windows: u16| windows * (RATE_WIDTH + 1);
+    fn new(width: u16, units: Units) -> Self {
+        let rates = |windows: u16| windows * (units.rate_width() + 1);
+        let total_width = units.total_width();
         let least = MARK + 1 + 2 * END_LEAST + ARROW + 2;
         let windows = [3, 2].into_iter().find(|windows| width >= least + rates(*windows)).unwrap_or(1);
-        let total = width > least + rates(3) + TOTAL_WIDTH;
+        let total = width > least + rates(3) + total_width;
         // The last column of the screen stays free, as in the table.
-        let used = MARK + 1 + ARROW + 1 + 1 + rates(windows) + if total { TOTAL_WIDTH + 1 } else { 0 };
+        let used = MARK + 1 + ARROW + 1 + 1 + rates(windows) + if total { total_width + 1 } else { 0 };
         let end = (width.saturating_sub(used) / 2).min(END_MOST);
-        Self { end, windows: usize::from(windows), total }
+        Self { end, windows: usize::from(windows), total, units }
     }
 }
 
@@ -44,13 +46,13 @@ impl Room {
 ///   nginx[2817]             <= tcp eth0                212Mb/s  198Mb/s  190Mb/s
 /// ```
 pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>) {
-    let room = Room::new(titles.width);
+    let room = Room::new(titles.width, ctx.state.notation().units);
     title(&mut Pen::new(buffer, titles, 0), &room, ctx);
     let cursor = ctx.state.cursor();
     let lines = ctx.state.settings.lines;
     let each = ctx.state.row_height();
     let height = usize::from(rows.height.div_ceil(each));
-    let view = ctx.state.select(ctx.snapshot, cursor.offset.saturating_add(height));
+    let view = ctx.state.select(cursor.offset.saturating_add(height));
     if view.total == 0 {
         nothing(buffer, rows, ctx);
     }
@@ -58,7 +60,7 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
     let visible = view.rows.iter().enumerate().skip(cursor.offset).take(height);
     for (line, (index, row)) in (0u16..).step_by(usize::from(each)).zip(visible) {
         let Row::Flow(flow) = *row else { continue };
-        let mark = Mark { selected: index == cursor.index, pinned: ctx.state.pins.contains(row.id()) };
+        let mark = Mark { selected: index == cursor.index, pinned: ctx.state.pins.contains(&row.id()) };
         let mut next = line;
         for direction in [Direction::Sent, Direction::Received] {
             if lines == Lines::Two || lines == direction.alone() {
@@ -107,10 +109,10 @@ fn title(pen: &mut Pen<'_>, room: &Room, ctx: &Ctx<'_>) {
     pen.put_left(&ctx.glyphs.fit("REMOTE", room.end), room.end, style);
     pen.skip(1);
     for window in &Window::ALL[..room.windows] {
-        pen.put_right(&format!("{}s", window.seconds()), RATE_WIDTH + 1, style);
+        pen.put_right(&format!("{}s", window.seconds()), room.units.rate_width() + 1, style);
     }
     if room.total {
-        pen.put_right("TOTAL", TOTAL_WIDTH + 1, style);
+        pen.put_right("TOTAL", room.units.total_width() + 1, style);
     }
 }
 
@@ -145,9 +147,9 @@ fn one(
     if first {
         mark(&mut pen, marked.selected, marked.pinned, ctx);
         pen.skip(1);
-        pen.put_left(&end(end_text(flow.id.local_end())), room.end, plain);
+        pen.put_left(&end(end_text(flow, flow.id.local_end(), ctx)), room.end, plain);
         pen.put(arrow, way);
-        pen.put_left(&end(end_text(flow.id.remote_end())), room.end, plain);
+        pen.put_left(&end(end_text(flow, flow.id.remote_end(), ctx)), room.end, plain);
     } else {
         pen.skip(MARK + 1);
         pen.put_left(&owner(flow, room.end, ctx), room.end, plain);
@@ -160,16 +162,17 @@ fn one(
 }
 
 /// `-` where the protocol has no addresses.
-fn end_text(end: Option<Endpoint>) -> String {
-    end.map_or_else(|| "-".to_owned(), |end| end.to_string())
+fn end_text(flow: &FlowRow, end: Option<Endpoint>, ctx: &Ctx<'_>) -> String {
+    let text = end.map(|end| ctx.state.format().end(flow.id.protocol, end));
+    text.map_or_else(|| "-".to_owned(), |text| ctx.glyphs.escape(&text).into_owned())
 }
 
 fn numbers(pen: &mut Pen<'_>, rates: [u64; 3], total: u64, room: &Room, style: Style) {
     for value in &rates[..room.windows] {
-        pen.put_right(&rate(*value), RATE_WIDTH + 1, style);
+        pen.put_right(&room.units.rate(*value), room.units.rate_width() + 1, style);
     }
     if room.total {
-        pen.put_right(&bytes(total), TOTAL_WIDTH + 1, style);
+        pen.put_right(&room.units.bytes(total), room.units.total_width() + 1, style);
     }
 }
 

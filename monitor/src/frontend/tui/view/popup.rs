@@ -19,7 +19,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     match &ctx.state.popup {
         None => {}
         Some(Popup::Help(open)) => help::draw(buffer, area, open, ctx),
-        Some(Popup::Tooltip(row, at)) => tooltip::draw(buffer, area, *row, *at, ctx),
+        Some(Popup::Tooltip(row, at)) => tooltip::draw(buffer, area, row, *at, ctx),
         Some(Popup::Themes(_) | Popup::Interfaces(..)) => chooser(buffer, area, ctx),
     }
 }

@@ -18,7 +18,7 @@ pub(super) const MARK: u16 = 1;
 /// ```
 pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>) {
     let columns = columns(ctx.state.view);
-    let placed = place(columns, titles.width.saturating_sub(MARK + 1));
+    let placed = place(columns, titles.width.saturating_sub(MARK + 1), ctx.state.notation().units);
     let mut pen = Pen::new(buffer, titles, 0);
     pen.skip(MARK);
     for Placed { column, width } in &placed {
@@ -27,14 +27,14 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
     }
     let cursor = ctx.state.cursor();
     let height = usize::from(rows.height);
-    let view = ctx.state.select(ctx.snapshot, cursor.offset.saturating_add(height));
+    let view = ctx.state.select(cursor.offset.saturating_add(height));
     if view.total == 0 {
         nothing(buffer, rows, ctx);
     }
     for (line, (index, row)) in (0u16..).zip(view.rows.iter().enumerate().skip(cursor.offset).take(height)) {
         let selected = index == cursor.index;
         let mut pen = Pen::new(buffer, rows, line);
-        mark(&mut pen, selected, ctx.state.pins.contains(row.id()), ctx);
+        mark(&mut pen, selected, ctx.state.pins.contains(&row.id()), ctx);
         for placed in &placed {
             pen.skip(1);
             cell(&mut pen, *placed, *row, selected, ctx);
@@ -57,7 +57,7 @@ pub(super) fn nothing(buffer: &mut Buffer, rows: Rect, ctx: &Ctx<'_>) {
 /// The column whose title is at a column of the screen.
 pub(super) fn title_at(titles: Rect, state: &State, x: u16) -> Option<ColumnId> {
     let mut end = titles.x + MARK;
-    let placed = place(columns(state.view), titles.width.saturating_sub(MARK + 1));
+    let placed = place(columns(state.view), titles.width.saturating_sub(MARK + 1), state.notation().units);
     let found = placed.iter().find(|placed| {
         end += placed.width + 1;
         x < end
@@ -93,10 +93,13 @@ pub(super) fn line_of(area: Rect, line: u16) -> Rect {
 
 fn cell(pen: &mut Pen<'_>, placed: Placed, row: Row<'_>, selected: bool, ctx: &Ctx<'_>) {
     let Placed { column, width } = placed;
-    let text = column.cell(row);
-    let text = ctx.glyphs.escape(&text);
+    let text = column.cell(row, &ctx.state.format());
+    let indent = if column.id == ColumnId::Process { 2 * usize::from(row.depth()) } else { 0 };
+    let text = format!("{:indent$}{}", "", ctx.glyphs.escape(&text));
     let text = match column.id {
-        ColumnId::Local | ColumnId::Remote | ColumnId::Exe => ctx.glyphs.fit_middle(&text, width),
+        ColumnId::Local | ColumnId::Remote | ColumnId::Exe | ColumnId::Group => {
+            ctx.glyphs.fit_middle(&text, width)
+        }
         _ => ctx.glyphs.fit(&text, width),
     };
     write(pen, &text, column.align, width, style(column, row, selected, ctx));

@@ -3,7 +3,7 @@
 use super::graph::sparkline;
 use super::popup::open;
 use super::{Ctx, Pen};
-use crate::query::{Row, RowId, bytes, columns, rate};
+use crate::query::{Row, RowId, columns};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -15,9 +15,9 @@ const WIDTH: u16 = 66;
 const NAMES: u16 = 11;
 
 /// Draws it beside a place, or in the middle.
-pub(super) fn draw(buffer: &mut Buffer, area: Rect, row: RowId, at: Option<(u16, u16)>, ctx: &Ctx<'_>) {
-    let view = ctx.state.select(ctx.snapshot, usize::MAX);
-    let found = view.rows.into_iter().find(|other| other.id() == row);
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, row: &RowId, at: Option<(u16, u16)>, ctx: &Ctx<'_>) {
+    let view = ctx.state.select(usize::MAX);
+    let found = view.rows.into_iter().find(|other| other.is(row));
     let lines = found.map_or_else(
         || vec![("gone".to_owned(), "the row is not there any more".to_owned(), ctx.theme.dim)],
         |row| lines(row, ctx),
@@ -50,7 +50,7 @@ fn lines(row: Row<'_>, ctx: &Ctx<'_>) -> Vec<(String, String, Style)> {
     let theme = ctx.theme;
     let mut lines = Vec::new();
     for column in columns(ctx.state.view).iter().filter(|column| column.role == crate::query::Role::Plain) {
-        let value = column.cell(row);
+        let value = column.cell(row, &ctx.state.format());
         if value != "-" {
             lines.push((column.name.to_owned(), value.into_owned(), theme.plain));
         }
@@ -58,22 +58,21 @@ fn lines(row: Row<'_>, ctx: &Ctx<'_>) -> Vec<(String, String, Style)> {
     if let Some(reason) = row.reason() {
         lines.push(("why".to_owned(), format!("{}: {reason}", row.confidence().name()), theme.warning));
     }
-    let (total, peak) = match row {
-        Row::Process(row) => (row.total, row.peak),
-        Row::Flow(row) => (row.total, row.peak),
-    };
+    let (total, units) = (row.total(), ctx.state.notation().units);
+    let peak = row.peak();
     let windows = row.windows();
     let directions = [
-        ("rx", windows.rx, peak.rx, total.rx_bytes, total.rx_packets, theme.rx),
-        ("tx", windows.tx, peak.tx, total.tx_bytes, total.tx_packets, theme.tx),
+        ("rx", windows.rx, peak.map(|peak| peak.rx), total.rx_bytes, total.rx_packets, theme.rx),
+        ("tx", windows.tx, peak.map(|peak| peak.tx), total.tx_bytes, total.tx_packets, theme.tx),
     ];
     for (name, rates, peak, moved, packets, style) in directions {
-        let [two, ten, forty] = rates.map(rate);
+        let [two, ten, forty] = rates.map(|value| units.rate(value));
+        let peak = peak.map_or_else(String::new, |peak| format!("peak {}  ", units.rate(peak)));
         lines.push((name.to_owned(), format!("2s {two}  10s {ten}  40s {forty}"), style));
-        let total = format!("peak {}  total {} in {packets} packets", rate(peak), bytes(moved));
+        let total = format!("{peak}total {} in {packets} packets", units.bytes(moved));
         lines.push((String::new(), total, style));
     }
-    let history = ctx.state.history.row(row.id());
+    let history = ctx.state.history.row(&row.id());
     if history.len() > 1 {
         let line = sparkline(&history, ctx);
         lines.push((format!("last {}", line.width()), line, theme.key));

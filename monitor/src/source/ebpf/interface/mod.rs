@@ -23,6 +23,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tap::Tap;
 
+pub(in crate::source::ebpf) use tap::own_netns as netns_of_thread;
+
 /// The part of the time that reading the devices' counters may take where no interface is tapped, as its inverse.
 const SHARE: u32 = 500;
 

@@ -72,7 +72,7 @@ fn bind(socket: &OwnedFd, ifindex: libc::c_int) -> io::Result<()> {
 }
 
 /// The cookie of the network namespace that this program runs in; 0 where the kernel does not tell.
-pub(super) fn own_netns() -> u64 {
+pub(in crate::source::ebpf) fn own_netns() -> u64 {
     let Ok(socket) = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None) else {
         return 0;
     };

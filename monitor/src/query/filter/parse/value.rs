@@ -1,0 +1,246 @@
+//! What stands after a field or a comparison, and words that stand alone.
+
+use super::{Input, Parsed, is_value, wrong};
+use crate::model::{Protocol, TcpState};
+use crate::query::filter::{FIELDS, Field, Quantity, Takes, Value};
+use ipnet::IpNet;
+use regex::RegexBuilder;
+use std::net::IpAddr;
+use winnow::Parser;
+use winnow::combinator::opt;
+use winnow::stream::Location;
+use winnow::token::{any, one_of, take_while};
+
+/// How large a compiled regular expression may be, bytes.
+const MOST_REGEX: usize = 1 << 18;
+
+/// One value of a field.
+pub(super) fn of(input: &mut Input<'_>, field: Field) -> Parsed<Value> {
+    let spec = field.spec();
+    let at = input.current_token_start();
+    if let Some(value) = opt(quoted).parse_next(input)? {
+        return match spec.takes {
+            Takes::Number | Takes::Net => wrong(at, expected(field)),
+            Takes::Part | Takes::Whole | Takes::Port | Takes::Host => Ok(value),
+        };
+    }
+    if let Some(value) = opt(regex).parse_next(input)? {
+        return match spec.takes {
+            Takes::Part | Takes::Whole | Takes::Host => Ok(value),
+            Takes::Number | Takes::Port | Takes::Net => wrong(at, expected(field)),
+        };
+    }
+    let text: &str = take_while(0.., is_value).parse_next(input)?;
+    if text.is_empty() {
+        return wrong(at, format!("`{}:` needs a value, as in `{}`", spec.name, spec.example));
+    }
+    let value = match spec.takes {
+        Takes::Part => Ok(Value::Word(text.into())),
+        Takes::Whole => whole(field, text),
+        Takes::Number => range(text, if field == Field::Pid { u32::MAX.into() } else { u64::MAX }),
+        Takes::Port if text.starts_with(|c: char| c.is_ascii_alphabetic()) => Ok(Value::Word(text.into())),
+        Takes::Port => range(text, u16::MAX.into()),
+        Takes::Host => Ok(address(text).unwrap_or_else(|| Value::Word(text.into()))),
+        Takes::Net => address(text).ok_or_else(|| expected(field)),
+    };
+    value.or_else(|what| wrong(at, what))
+}
+
+fn expected(field: Field) -> String {
+    let spec = field.spec();
+    let takes = match spec.takes {
+        Takes::Number => "a number or a range",
+        Takes::Port => "a port, a range of ports or the name of a service",
+        Takes::Net => "an address or a network",
+        Takes::Part | Takes::Whole | Takes::Host => "a name",
+    };
+    format!("`{}:` takes {takes}, as in `{}`", spec.name, spec.example)
+}
+
+/// `"a \"b\" \\ c"`
+pub(super) fn quoted(input: &mut Input<'_>) -> Parsed<Value> {
+    let at = input.current_token_start();
+    one_of('"').parse_next(input)?;
+    let mut text = String::new();
+    loop {
+        match opt(any).parse_next(input)? {
+            Some('"') => return Ok(Value::Word(text.into())),
+            Some('\\') => match opt(any).parse_next(input)? {
+                Some(c @ ('"' | '\\')) => text.push(c),
+                _ => return wrong(at, "between quotes, a backslash stands before `\"` or `\\` only"),
+            },
+            Some(c) => text.push(c),
+            None => return wrong(at, "this quote is not closed"),
+        }
+    }
+}
+
+/// `/^a\/b$/`
+pub(super) fn regex(input: &mut Input<'_>) -> Parsed<Value> {
+    let at = input.current_token_start();
+    one_of('/').parse_next(input)?;
+    let mut pattern = String::new();
+    loop {
+        match opt(any).parse_next(input)? {
+            Some('/') => break,
+            Some('\\') => {
+                pattern.push('\\');
+                pattern.extend(opt(any).parse_next(input)?);
+            }
+            Some(c) => pattern.push(c),
+            None => {
+                let what = "this regular expression has no `/` at its end; put a path between double quotes";
+                return wrong(at, what);
+            }
+        }
+    }
+    if pattern.is_empty() {
+        return wrong(at, "this regular expression is empty");
+    }
+    let built = RegexBuilder::new(&pattern).size_limit(MOST_REGEX).dfa_size_limit(MOST_REGEX).build();
+    match built {
+        Ok(regex) => Ok(Value::Regex(regex)),
+        Err(regex::Error::CompiledTooBig(_)) => wrong(at, "this regular expression is too large"),
+        Err(error) => {
+            // Its first lines draw the expression once more; the last one says what is wrong.
+            let said = error.to_string();
+            let said = said.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            wrong(at, format!("this regular expression is wrong: {said}"))
+        }
+    }
+}
+
+/// An address or a network.
+pub(super) fn address(text: &str) -> Option<Value> {
+    let address = text.parse::<IpAddr>().ok().map(Value::Addr);
+    address.or_else(|| text.parse::<IpNet>().ok().map(Value::Net))
+}
+
+/// `80`, `8000-8999`, `1024-`, `-1023`
+fn range(text: &str, most: u64) -> Result<Value, String> {
+    let number = |text: &str, open: u64| match text {
+        "" => Some(open),
+        // Digits only: `parse` would take a sign, too.
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok().filter(|n| *n <= most),
+        _ => None,
+    };
+    let ends = match text.split_once('-') {
+        Some(("", "")) => None,
+        Some((from, to)) => number(from, 0).zip(number(to, most)),
+        None => number(text, 0).map(|n| (n, n)),
+    };
+    match ends {
+        Some((from, to)) if from <= to => Ok(Value::Range(from, to)),
+        Some((from, to)) => Err(format!("the range {from}-{to} is empty: give the lower end first")),
+        None => Err(format!("`{text}` is no number up to {most} and no range of them, such as 10-20")),
+    }
+}
+
+/// A whole name; where all names are known it has to be one of them.
+fn whole(field: Field, text: &str) -> Result<Value, String> {
+    let state = || {
+        let mut names = (1..=11).filter_map(TcpState::from_kernel).map(TcpState::name);
+        let known: Vec<&str> = names.by_ref().collect();
+        let is_known = known.iter().any(|name| name.eq_ignore_ascii_case(text));
+        if is_known { Ok(()) } else { Err(format!("no state `{text}`; there are {}", known.join(", "))) }
+    };
+    let protocol = || {
+        let is_number = text.parse::<u8>().is_ok();
+        let is_known = (0..=u8::MAX).any(|n| Protocol::Ip(n).to_string().eq_ignore_ascii_case(text))
+            || (0..=u16::MAX)
+                .any(|n| Protocol::Link(n).name().is_some_and(|name| name.eq_ignore_ascii_case(text)))
+            || text.strip_prefix("eth-").is_some_and(|hex| u16::from_str_radix(hex, 16).is_ok());
+        let what = "give a name such as tcp, udp or icmp, or a number";
+        if is_number || is_known { Ok(()) } else { Err(format!("no protocol `{text}`; {what}")) }
+    };
+    match field {
+        Field::State => state()?,
+        Field::Protocol => protocol()?,
+        _ => {}
+    }
+    Ok(Value::Word(text.into()))
+}
+
+/// What can be a field's name, so that `fe80::1%2` is none.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+}
+
+/// Says that there is no such field, and which one may be meant.
+pub(super) fn unknown_field(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    let like = |known: &str| lower.len() > 1 && (known.starts_with(&lower) || lower.starts_with(known));
+    let near = FIELDS
+        .iter()
+        .map(|spec| (if like(spec.name) { 1 } else { distance(&lower, spec.name) }, spec.name))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= 2);
+    if let Some((_, near)) = near {
+        return format!("no field `{name}:`; did you mean `{near}:`?");
+    }
+    let names: Vec<&str> = FIELDS.iter().map(|spec| spec.name).collect();
+    format!("no field `{name}:`; there are {}", names.join(", "))
+}
+
+/// How many letters to insert, delete, change or swap: at most 3 is told apart.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len().abs_diff(other.len()) > 2 {
+        return 3;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let changed = above[j] + usize::from(a != b);
+            let mut least = changed.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[other.len()]
+}
+
+/// `1M`, `2.5GB`, `800kb/s`, `64Ki`: bits/s of a rate, bytes of a total.
+pub(super) fn amount(text: &str, quantity: Quantity) -> Result<u64, String> {
+    let what = || {
+        let example =
+            if quantity == Quantity::Total { "`total>1GB`" } else { "`rate>1M` (bits/s) or `rate>100kB`" };
+        format!("an amount is expected here, as in {example}")
+    };
+    let is_rate = quantity != Quantity::Total;
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || whole.len() + part.len() > 20 || part.contains('.') {
+        return Err(what());
+    }
+    let mantissa: u128 = format!("{whole}{part}").parse().map_err(|_| what())?;
+    let unit = if is_rate { unit.strip_suffix("/s").unwrap_or(unit) } else { unit };
+    let (prefix, in_bytes) = match unit.strip_suffix(['b', 'B']) {
+        Some(prefix) => (prefix, unit.ends_with('B')),
+        None => (unit, !is_rate),
+    };
+    let (prefix, base) = prefix.strip_suffix('i').map_or((prefix, 1000_u128), |prefix| (prefix, 1024));
+    let power = match prefix {
+        "" if base == 1000 => 0,
+        "k" | "K" => 1,
+        "m" | "M" => 2,
+        "g" | "G" => 3,
+        "t" | "T" => 4,
+        _ => return Err(what()),
+    };
+    let part = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    let (times, over) = match (is_rate, in_bytes) {
+        (true, true) => (8, 1),
+        (false, false) => (1, 8),
+        _ => (1, 1),
+    };
+    // At most 10^20 * 1024^4 * 8, which 128 bits hold.
+    let scaled = mantissa * base.pow(power) * times / (10_u128.pow(part) * over);
+    u64::try_from(scaled).map_err(|_| "this amount is too large".to_owned())
+}

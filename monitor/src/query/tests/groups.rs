@@ -1,0 +1,1 @@
+//! Groups, the tree, and what a filter leaves of them.

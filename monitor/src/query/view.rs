@@ -1,0 +1,146 @@
+//! The lists that a user can look at: one table, from which options, help, tabs and tests are made.
+
+use super::column::{self, Column};
+
+/// A list that a user can look at, and by what it groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ViewKind {
+    /// One row a process.
+    #[default]
+    Processes,
+    /// One row a flow and owner.
+    Flows,
+    /// Processes under their parents, each with all that came of it.
+    Tree,
+    /// By user.
+    Users,
+    /// By systemd unit.
+    Units,
+    /// By systemd slice.
+    Slices,
+    /// By container.
+    Containers,
+    /// By Kubernetes pod.
+    Pods,
+    /// By the package that owns the executable.
+    Packages,
+    /// By remote address.
+    Hosts,
+    /// By remote network.
+    Networks,
+    /// By remote port.
+    Services,
+    /// By local port.
+    Ports,
+    /// By protocol.
+    Protocols,
+    /// By interface.
+    Interfaces,
+    /// By network namespace.
+    Namespaces,
+}
+
+/// What a view is called and made of.
+#[derive(Debug)]
+pub struct ViewSpec {
+    /// The view.
+    pub kind: ViewKind,
+    /// The name for `--view` and in JSON.
+    pub name: &'static str,
+    /// The name for `--group-by`, and what one row is.
+    pub group: &'static str,
+    /// The name on its tab.
+    pub title: &'static str,
+    /// Its columns, left to right.
+    pub columns: &'static [Column],
+    /// Sums of processes, which keep what ended flows moved; else sums of flows.
+    pub of_processes: bool,
+}
+
+const fn of_processes(
+    kind: ViewKind,
+    name: &'static str,
+    group: &'static str,
+    title: &'static str,
+    columns: &'static [Column],
+) -> ViewSpec {
+    ViewSpec { kind, name, group, title, columns, of_processes: true }
+}
+
+const fn of_flows(
+    kind: ViewKind,
+    name: &'static str,
+    group: &'static str,
+    title: &'static str,
+    columns: &'static [Column],
+) -> ViewSpec {
+    ViewSpec { kind, name, group, title, columns, of_processes: false }
+}
+
+/// Every view, in the order of [`ViewKind::ALL`].
+static VIEWS: [ViewSpec; ViewKind::ALL.len()] = [
+    of_processes(ViewKind::Processes, "processes", "process", "Processes", &column::PROCESSES),
+    of_flows(ViewKind::Flows, "flows", "flow", "Flows", &column::FLOWS),
+    of_processes(ViewKind::Tree, "tree", "subtree", "Tree", &column::TREE),
+    of_processes(ViewKind::Users, "users", "user", "Users", &column::USERS),
+    of_processes(ViewKind::Units, "units", "unit", "Units", &column::UNITS),
+    of_processes(ViewKind::Slices, "slices", "slice", "Slices", &column::SLICES),
+    of_processes(ViewKind::Containers, "containers", "container", "Containers", &column::CONTAINERS),
+    of_processes(ViewKind::Pods, "pods", "pod", "Pods", &column::PODS),
+    of_processes(ViewKind::Packages, "packages", "package", "Packages", &column::PACKAGES),
+    of_flows(ViewKind::Hosts, "hosts", "host", "Hosts", &column::HOSTS),
+    of_flows(ViewKind::Networks, "networks", "network", "Networks", &column::NETWORKS),
+    of_flows(ViewKind::Services, "services", "service", "Services", &column::SERVICES),
+    of_flows(ViewKind::Ports, "ports", "port", "Ports", &column::PORTS),
+    of_flows(ViewKind::Protocols, "protocols", "protocol", "Protocols", &column::PROTOCOLS),
+    of_flows(ViewKind::Interfaces, "interfaces", "interface", "Interfaces", &column::INTERFACES),
+    of_flows(ViewKind::Namespaces, "namespaces", "netns", "Namespaces", &column::NAMESPACES),
+];
+
+impl ViewKind {
+    /// Every view, in the order of the tabs.
+    pub const ALL: [Self; 16] = [
+        Self::Processes,
+        Self::Flows,
+        Self::Tree,
+        Self::Users,
+        Self::Units,
+        Self::Slices,
+        Self::Containers,
+        Self::Pods,
+        Self::Packages,
+        Self::Hosts,
+        Self::Networks,
+        Self::Services,
+        Self::Ports,
+        Self::Protocols,
+        Self::Interfaces,
+        Self::Namespaces,
+    ];
+
+    /// What it is called and made of.
+    pub fn spec(self) -> &'static ViewSpec {
+        &VIEWS[self as usize]
+    }
+
+    /// The name on its tab.
+    pub fn title(self) -> &'static str {
+        self.spec().title
+    }
+
+    /// The name for `--view` and in JSON.
+    pub fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The view of that name, either of `--view` or of `--group-by`.
+    pub fn named(name: &str) -> Option<Self> {
+        let is_named = |view: &Self| view.spec().name == name || view.spec().group == name;
+        Self::ALL.into_iter().find(is_named)
+    }
+}
+
+/// The columns of a view, left to right.
+pub fn columns(view: ViewKind) -> &'static [Column] {
+    view.spec().columns
+}
