@@ -116,6 +116,14 @@ pub struct Cli {
     #[arg(long, value_name = "UNIT", value_parser = unit_names(), conflicts_with = "bytes")]
     pub unit: Option<Units>,
 
+    /// Show port numbers, not names of services
+    #[arg(short = 'N', long)]
+    pub no_port_names: bool,
+
+    /// Show addresses without ports
+    #[arg(short = 'P', long)]
+    pub hide_ports: bool,
+
     /// Draw no bars
     #[arg(short = 'b', long)]
     pub no_bars: bool,
@@ -236,6 +244,8 @@ impl Cli {
             sort,
             reverse: reverse != self.reverse,
             bars: either(self.no_bars, BarStyle::Off, file.bars),
+            services: file.services && !self.no_port_names,
+            ports: file.ports && !self.hide_ports,
             bar_max: self.bar_max.or(file.bar_max),
             unit,
             prefix,
@@ -261,7 +271,12 @@ impl Cli {
             sort: self.sort.clone(),
             reverse: self.reverse,
             lines: self.lines.filter(|lines| *lines > 0),
-            notation: Notation { units: settings.units(), ..Notation::default() },
+            notation: Notation {
+                units: settings.units(),
+                services: !self.no_port_names,
+                ports: !self.hide_ports,
+                ..Notation::default()
+            },
         }
     }
 
@@ -429,8 +444,7 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_over_the_file() {
-        let line =
-            "-i lo --interval 2 -o source -b -m 1G -B --theme x --background light --no-color --no-mouse";
+        let line = "-i lo --interval 2 -o source -b -m 1G -B -N -P --theme x --background light --no-color --no-mouse";
         let settings =
             parse(line).unwrap().over(Settings { interface: vec!["eth0".into()], ..Settings::default() });
         let said = Settings {
@@ -438,6 +452,8 @@ mod tests {
             interval: Duration::from_secs(2),
             sort: SortKey::Column(crate::query::ColumnId::Local),
             reverse: true,
+            services: false,
+            ports: false,
             bars: BarStyle::Off,
             bar_max: Some(1_000_000_000),
             unit: Unit::Bytes,

@@ -110,6 +110,12 @@ pub struct Settings {
     pub unit: Unit,
     /// What a k is.
     pub prefix: Prefix,
+    /// Host names in place of addresses.
+    pub hosts: bool,
+    /// Service names in place of port numbers.
+    pub services: bool,
+    /// Ports beside addresses.
+    pub ports: bool,
     /// The header is shown.
     pub header: bool,
     /// The totals are shown.
@@ -177,6 +183,9 @@ impl Default for Settings {
             bar_window: Window::Two,
             unit: Unit::default(),
             prefix: Prefix::default(),
+            hosts: true,
+            services: true,
+            ports: true,
             header: true,
             totals: true,
             graph: true,
@@ -219,6 +228,9 @@ options! {
     "bar-window" bar_window: "The average that the bars show (key w)";
     "unit" unit: "What rates count (key B)";
     "prefix" prefix: "What a k is: 1000 or 1024 (key u)";
+    "hosts" hosts: "Host names in place of addresses where they are known (key n)";
+    "services" services: "Service names in place of port numbers (key N)";
+    "ports" ports: "Ports beside addresses (key p)";
     "header" header: "Show the first line (key g)";
     "totals" totals: "Show the totals (key U)";
     "graph" graph: "Show the graph of all traffic where there is room (key v)";
@@ -334,7 +346,7 @@ mod tests {
     fn other() -> Settings {
         let text = "interface = ['eth0', 'lo']\ninterval = 0.5\nview = 'flows'\nsort = 'rx_total'\nreverse = true\n\
             lines = 'sent'\nbars = 'thin'\nbar-scale = 'linear'\nbar-max = '100M'\nbar-window = '40s'\n\
-            unit = 'bytes'\nprefix = 'iec'\nheader = false\ntotals = false\ngraph = false\nborder = true\n\
+            unit = 'bytes'\nprefix = 'iec'\nhosts = false\nservices = false\nports = false\nheader = false\ntotals = false\ngraph = false\nborder = true\n\
             tooltips = false\nmouse = false\ntheme = 'VoidWalker'\nbackground = 'light'\ncolor = false\n";
         assert_eq!(text.lines().count(), OPTIONS.len(), "a new option belongs into this test");
         Settings::parse(text).unwrap()

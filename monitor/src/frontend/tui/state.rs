@@ -170,7 +170,8 @@ impl State {
 
     /// How cells are written.
     pub(super) fn notation(&self) -> Notation {
-        Notation { units: self.settings.units(), ..Notation::default() }
+        let Settings { hosts, services, ports, .. } = self.settings;
+        Notation { units: self.settings.units(), hosts, services, ports }
     }
 
     /// The order does not follow the rates.
@@ -473,6 +474,9 @@ fn change_look(state: &mut State, action: Action) {
             settings.prefix = if settings.prefix == Prefix::Si { Prefix::Iec } else { Prefix::Si };
             state.say(if state.settings.prefix == Prefix::Si { "1 k is 1000" } else { "1 k is 1024" });
         }
+        Action::Hosts => settings.hosts = !settings.hosts,
+        Action::Services => settings.services = !settings.services,
+        Action::Ports => settings.ports = !settings.ports,
         Action::Header => settings.header = !settings.header,
         Action::Totals => settings.totals = !settings.totals,
         Action::Graph => settings.graph = !settings.graph,

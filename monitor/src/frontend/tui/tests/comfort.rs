@@ -296,6 +296,34 @@ fn bars_follow_style_scale_window_and_maximum() {
 }
 
 #[test]
+fn names_of_hosts_and_services_and_ports_come_and_go() {
+    let mut snapshot = busy();
+    let hosts = [("93.184.216.34".parse().unwrap(), "example.org".into())].into();
+    let services = [((crate::model::Protocol::TCP, 443), "https".into())].into();
+    snapshot.names = Arc::new(crate::model::Names { hosts, services: Arc::new(services) });
+    let mut screen = Screen::new(snapshot, (120, 30)).type_in("\t");
+    assert!(screen.text().contains("10.0.0.5:https") && screen.text().contains("example.org:52211"));
+    screen.press(KeyCode::Char('n'));
+    assert!(screen.text().contains("93.184.216.34:52211"), "{}", screen.text());
+    screen.press(KeyCode::Char('N'));
+    assert!(screen.text().contains("10.0.0.5:443"), "{}", screen.text());
+    screen.press(KeyCode::Char('p'));
+    assert!(screen.text().contains("93.184.216.34 ") && !screen.text().contains(":443"), "{}", screen.text());
+    let kept = screen.state.kept();
+    assert!(!kept.hosts && !kept.services && !kept.ports);
+}
+
+#[test]
+fn units_are_those_that_were_asked_for() {
+    let mut screen = Screen::new(busy(), (120, 30));
+    assert!(screen.text().contains("212Mb/s"));
+    screen.press(KeyCode::Char('B'));
+    assert!(screen.text().contains("26.5MB/s"), "{}", screen.text());
+    screen.press(KeyCode::Char('u'));
+    assert!(screen.text().contains("25.3MiB/s"), "{}", screen.text());
+}
+
+#[test]
 fn escape_and_a_key_that_came_together_are_both() {
     let mut screen = Screen::new(busy(), (80, 24)).type_in("c");
     screen.event(KeyEvent::new(KeyCode::Char('P'), KeyModifiers::ALT));
