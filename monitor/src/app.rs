@@ -61,7 +61,8 @@ fn run(cli: &Cli) -> Result<Ending> {
     let on_screen = output == Output::Screen;
     let resolve = ResolveOptions {
         hosts: !cli.no_dns,
-        services: !cli.no_port_names,
+        // On the screen, a key brings them back.
+        services: on_screen || !cli.no_port_names,
         hash: cli.sha256,
         root: cli.state_root.clone(),
     };

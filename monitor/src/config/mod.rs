@@ -71,10 +71,6 @@ pub struct Cli {
     #[arg(short = 'n', long)]
     pub no_dns: bool,
 
-    /// Show ports as numbers and not by the names of their services
-    #[arg(short = 'N', long)]
-    pub no_port_names: bool,
-
     /// Hash the executable of every process that moves bytes (SHA-256)
     #[arg(long)]
     pub sha256: bool,
@@ -244,6 +240,7 @@ impl Cli {
             sort,
             reverse: reverse != self.reverse,
             bars: either(self.no_bars, BarStyle::Off, file.bars),
+            hosts: file.hosts && !self.no_dns,
             services: file.services && !self.no_port_names,
             ports: file.ports && !self.hide_ports,
             bar_max: self.bar_max.or(file.bar_max),
@@ -273,9 +270,9 @@ impl Cli {
             lines: self.lines.filter(|lines| *lines > 0),
             notation: Notation {
                 units: settings.units(),
+                hosts: !self.no_dns,
                 services: !self.no_port_names,
                 ports: !self.hide_ports,
-                ..Notation::default()
             },
         }
     }
