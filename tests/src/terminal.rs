@@ -4,7 +4,7 @@
 //! test sees what a person would see who used it.
 
 use crate::{program, wait};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::{
     fs,
     process::{self, Command},
@@ -104,11 +104,24 @@ impl Terminal {
     /// # Panics
     /// When it is gone.
     pub fn signal(&self, signal: Signal) {
+        kill_process(self.program(), signal).expect("signal the program");
+    }
+
+    /// Closes the terminal under the program, as a lost connection does, and waits for the program's end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn hang_up(self) {
+        let program = self.program();
+        drop(self);
+        wait::until("the program ends with its terminal", || test_kill_process(program).err());
+    }
+
+    fn program(&self) -> Pid {
         let path = self.directory.path().join("pid");
-        let pid = wait::until("the program starts", || {
+        wait::until("the program starts", || {
             fs::read_to_string(&path).ok()?.trim().parse().ok().and_then(Pid::from_raw)
-        });
-        kill_process(pid, signal).expect("signal the program");
+        })
     }
 
     /// Waits for the program's end; gives its exit code and what the screen then shows, after checking that the

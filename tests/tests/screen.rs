@@ -41,6 +41,16 @@ fn a_signal_leaves_a_sane_terminal() {
     }
 }
 
+/// crossterm's reader never returns from a terminal that is gone; a lost connection must not leave a busy program.
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn a_terminal_that_goes_away_ends_it() {
+    let mut scene = Scene::new();
+    let terminal = open(&scene, 80, 24, &[]);
+    until_it_shows_the_client(&terminal, &mut scene);
+    terminal.hang_up();
+}
+
 /// MONITOR_TEST_PANIC is heeded by debug builds only.
 fn panic_in(place: &str) {
     let scene = Scene::new();

@@ -41,6 +41,8 @@ pub struct Born {
 pub struct Executed {
     /// The process as it is from now on.
     pub process: Born,
+    /// When.
+    pub at: Mono,
     /// Real uid in the initial user namespace.
     pub uid: u32,
     /// cgroup2 id, 0 where unknown.

@@ -2,7 +2,7 @@
 
 use super::pool::Pool;
 use super::{bounded, process};
-use crate::model::ProcessSeen;
+use crate::model::{Mono, ProcessSeen};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -40,17 +40,22 @@ impl Default for Digests {
 impl Digests {
     /// Hashes the executable of a process and tells the sum as lower-case hexadecimal digits; `None` where the process
     /// is gone or its executable cannot be read.
-    pub(super) fn ask(&mut self, seen: &ProcessSeen, tell: impl FnOnce(Option<Arc<str>>) + Send + 'static) {
+    pub(super) fn ask(
+        &mut self,
+        seen: &ProcessSeen,
+        claimed: Option<Mono>,
+        tell: impl FnOnce(Option<Arc<str>>) + Send + 'static,
+    ) {
         let (seen, sums) = (seen.clone(), Arc::clone(&self.sums));
-        self.pool.run(move || tell(of_process(&seen, &sums)));
+        self.pool.run(move || tell(of_process(&seen, claimed, &sums)));
     }
 }
 
-fn of_process(seen: &ProcessSeen, sums: &Sums) -> Option<Arc<str>> {
+fn of_process(seen: &ProcessSeen, claimed: Option<Mono>, sums: &Sums) -> Option<Arc<str>> {
     let path = format!("/proc/{}/exe", seen.id.pid);
     let sum = once(Path::new(&path), sums)?;
     // Another process may have got the pid meanwhile: then the file was another's.
-    process::look(seen).map(|_| sum)
+    process::look(seen, claimed).map(|_| sum)
 }
 
 fn once(path: &Path, sums: &Sums) -> Option<Arc<str>> {

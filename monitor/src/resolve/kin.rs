@@ -22,6 +22,8 @@ const PASSED_OVER: usize = 16;
 pub(super) struct Node {
     pub(super) parent: ProcessId,
     pub(super) comm: Arc<str>,
+    /// When it got that name by a program start.
+    pub(super) named: Option<Mono>,
     /// What it runs; `None` where it started before the monitor, or the kernel does not tell.
     pub(super) program: Option<Arc<Program>>,
     pub(super) netns_inode: u64,
@@ -50,6 +52,7 @@ impl Kin {
                 self.born(&executed.process);
                 if let Some(node) = self.nodes.get_mut(&id) {
                     node.comm = Arc::clone(&executed.process.comm);
+                    node.named = Some(executed.at);
                     node.netns_inode = executed.process.netns_inode;
                     node.program = Some(Arc::new(Program::of(*executed)));
                 }
@@ -81,6 +84,7 @@ impl Kin {
         let node = Node {
             parent: born.parent,
             comm: Arc::clone(&born.comm),
+            named: None,
             program,
             netns_inode: born.netns_inode,
             ended: None,

@@ -59,8 +59,8 @@ fn is_of(process: ProcessId, start_ticks: u64) -> bool {
     process.can_have_started(Mono(start_ticks * tick), Mono((start_ticks + 1) * tick - 1))
 }
 
-/// Looks a process up; `None` where it is gone, hidden, or another one has its pid.
-pub(super) fn look(seen: &ProcessSeen) -> Option<Look> {
+/// Looks a process up that `claimed` something then; `None` where it is gone, hidden, or another one has its pid.
+pub(super) fn look(seen: &ProcessSeen, claimed: Option<Mono>) -> Option<Look> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = openat(CWD, format!("/proc/{}", seen.id.pid), flags, Mode::empty()).ok()?;
     let stat = String::from_utf8_lossy(&file(&dir, "stat", MAX_FILE)?).into_owned();
@@ -71,7 +71,7 @@ pub(super) fn look(seen: &ProcessSeen) -> Option<Look> {
         ticks(began) == start_ticks
     } else {
         // It must not have begun after the one that is meant was seen.
-        is_of(seen.id, start_ticks) && seen.alive.is_none_or(|alive| ticks(alive) >= start_ticks)
+        is_of(seen.id, start_ticks) && claimed.is_none_or(|claimed| ticks(claimed) >= start_ticks)
     };
     if !fits {
         return None;
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn our_own_process_is_found() {
-        let own = look(&seen(std::process::id(), None)).unwrap();
+        let own = look(&seen(std::process::id(), None), None).unwrap();
         assert!(!own.comm.is_empty());
         assert_eq!(own.exe.as_deref(), std::env::current_exe().unwrap().to_str());
         assert!(own.on_host && own.uid.is_some() && own.netns_inode != 0 && own.parent != 0);
@@ -213,16 +213,16 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_process_younger_than_the_claim_is_left_alone() {
-        let unknown = |alive| ProcessSeen { alive, ..seen(std::process::id(), None) };
-        assert_eq!(look(&unknown(Some(Mono(1)))), None);
-        assert!(look(&unknown(Some(Mono(u64::MAX)))).is_some_and(|look| look.exe.is_some()));
+        let own = |claimed| look(&seen(std::process::id(), None), Some(Mono(claimed)));
+        assert_eq!(own(1), None);
+        assert!(own(u64::MAX).is_some_and(|look| look.exe.is_some()));
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn a_recycled_pid_is_left_alone() {
-        assert_eq!(look(&seen(std::process::id(), Some(Mono(1)))), None);
+        assert_eq!(look(&seen(std::process::id(), Some(Mono(1))), None), None);
         let other = ProcessId { pid: std::process::id(), generation: 1 };
-        assert_eq!(look(&ProcessSeen { id: other, ..ProcessSeen::default() }), None);
+        assert_eq!(look(&ProcessSeen { id: other, ..ProcessSeen::default() }, None), None);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::cgroup::{Cgroups, Located};
 use super::digest::Digests;
-use super::kin::Kin;
+use super::kin::{Kin, Node};
 use super::package::Packages;
 use super::process::{self, Look};
 use super::program::Executables;
@@ -27,8 +27,10 @@ const LOOKED_AT: usize = 256;
 /// A process that claimed a socket.
 #[derive(Debug, Default)]
 struct Known {
-    /// What the kernel told, and what was found.
+    /// What the kernel told, and what was found. `alive` = as of when its name holds.
     seen: ProcessSeen,
+    /// When it claimed something for the first time: what has its pid and began later is another one.
+    claimed: Option<Mono>,
     /// Its package is being looked for.
     packaging: bool,
 }
@@ -99,7 +101,7 @@ impl Registry {
             return;
         }
         if let Some(node) = self.kin.get(id) {
-            known.seen.comm = Arc::clone(&node.comm);
+            rename(&mut known.seen, node);
         }
         self.enqueue(id);
     }
@@ -115,6 +117,7 @@ impl Registry {
             let is_new = !self.known.contains_key(&id);
             let known = self.known.entry(id).or_default();
             let moved = seen.cgroup != 0 && seen.cgroup != known.seen.cgroup;
+            known.claimed = known.claimed.or(seen.alive);
             merge(&mut known.seen, seen);
             if is_new || moved {
                 self.enqueue(id);
@@ -188,7 +191,7 @@ impl Registry {
         let Some(known) = self.known.get(&id) else { return };
         let asks = self.asks.clone();
         // Fails only at the end of the program.
-        self.digests.ask(&known.seen, move |sum| drop(asks.send(Ask::Hashed(id, sum))));
+        self.digests.ask(&known.seen, known.claimed, move |sum| drop(asks.send(Ask::Hashed(id, sum))));
     }
 
     /// Takes in a hash.
@@ -209,7 +212,10 @@ impl Registry {
         let Some(known) = self.known.get(&id) else { return };
         let mut seen = known.seen.clone();
         let before = seen.identity.take();
-        let node = self.kin.get(id);
+        let (claimed, node) = (known.claimed, self.kin.get(id));
+        if let Some(node) = node {
+            rename(&mut seen, node);
+        }
         let program = node.and_then(|node| node.program.clone());
         let mut identity = Identity {
             cmdline: program.as_ref().and_then(|program| program.cmdline.clone()),
@@ -233,7 +239,7 @@ impl Registry {
             && identity.netns_inode != 0
             && seen.uid.is_some()
             && located.is_some();
-        let look = if complete || seen.exited.is_some() { None } else { process::look(&seen) };
+        let look = if complete || seen.exited.is_some() { None } else { process::look(&seen, claimed) };
         if let Some(look) = &look {
             self.denied |= look.denied && exe.is_none();
             if exe.is_none() {
@@ -269,7 +275,7 @@ impl Registry {
         seen.exe = exe.or(seen.exe);
         seen.identity = Some(Arc::new(identity));
         self.out.push(seen.clone());
-        self.known.insert(id, Known { seen, packaging });
+        self.known.insert(id, Known { seen, claimed, packaging });
         if self.hash {
             self.hash(id);
         }
@@ -304,14 +310,22 @@ fn change(known: &mut Known, change: impl FnOnce(&mut Identity)) -> Option<Proce
     Some(known.seen.clone())
 }
 
-/// A later value wins; an empty one erases nothing.
+/// The name that a program start gave, unless a later one is known.
+fn rename(seen: &mut ProcessSeen, node: &Node) {
+    if node.named > seen.alive {
+        seen.comm = Arc::clone(&node.comm);
+        seen.alive = node.named;
+    }
+}
+
+/// A later value wins, whichever came first; an empty one erases nothing.
 fn merge(known: &mut ProcessSeen, seen: ProcessSeen) {
     known.id = seen.id;
-    if !seen.comm.is_empty() {
+    if !seen.comm.is_empty() && (seen.alive.is_none() || seen.alive >= known.alive) {
         known.comm = seen.comm;
     }
     known.start = seen.start.or(known.start);
-    known.alive = known.alive.or(seen.alive);
+    known.alive = known.alive.max(seen.alive);
     known.uid = seen.uid.or(known.uid);
     if seen.cgroup != 0 {
         known.cgroup = seen.cgroup;
@@ -332,7 +346,8 @@ fn from_proc(mut pid: u32) -> Vec<Ancestor> {
     let mut chain: Vec<Ancestor> = Vec::new();
     while pid != 0 && chain.len() < MAX_CHAIN {
         let id = ProcessId { pid, generation: 0 };
-        let Some(look) = process::look(&ProcessSeen { id, uid: Some(0), ..ProcessSeen::default() }) else {
+        let Some(look) = process::look(&ProcessSeen { id, uid: Some(0), ..ProcessSeen::default() }, None)
+        else {
             break;
         };
         chain.push(Ancestor { id, comm: look.comm });

@@ -5,6 +5,7 @@
 //! show. Pausing keeps the snapshot that is shown; newer ones are still taken, so that the engine never waits for us.
 
 mod export;
+mod hangup;
 mod history;
 mod keymap;
 mod keys_page;
@@ -119,6 +120,7 @@ impl Frontend for Tui {
         }
         let asks = self.options.settings.background == Background::Auto && answers(abilities);
         let mouse = self.options.settings.mouse;
+        hangup::watch(control.clone()).context("cannot watch the terminal")?;
         let taken = terminal::Taken::take().context("cannot take the terminal")?;
         let screen = Terminal::new(CrosstermBackend::new(io::BufWriter::new(io::stdout())))
             .context("cannot read the size of the terminal")?;

@@ -108,12 +108,12 @@ fn decoded(bytes: &[u8]) -> Option<Life> {
         abi::LIFE_BORN => Some(Life::Born(born(false))),
         abi::LIFE_FOUND => Some(Life::Born(born(true))),
         abi::LIFE_ENDED => Some(Life::Ended { id, at: Mono(at) }),
-        abi::LIFE_EXECUTED => executed(born(false), uid, cgroup, &mut fields),
+        abi::LIFE_EXECUTED => executed(born(false), Mono(at), (uid, cgroup), &mut fields),
         _ => None,
     }
 }
 
-fn executed(process: Born, uid: u32, cgroup: u64, fields: &mut Fields<'_>) -> Option<Life> {
+fn executed(process: Born, at: Mono, (uid, cgroup): (u32, u64), fields: &mut Fields<'_>) -> Option<Life> {
     let (inode, device) = (fields.u64()?, fields.u32()?);
     let (path_len, args_len) = (fields.u32()? as usize, fields.u32()? as usize);
     let args_total = fields.u32()? as usize;
@@ -124,6 +124,7 @@ fn executed(process: Born, uid: u32, cgroup: u64, fields: &mut Fields<'_>) -> Op
     let args = args.get(..args_len)?;
     Some(Life::Executed(Box::new(Executed {
         process,
+        at,
         uid,
         cgroup,
         file,
@@ -197,6 +198,7 @@ mod tests {
         assert_eq!(program.path.as_deref(), Some(&b"/usr/bin/curl"[..]));
         assert_eq!((&*program.args, program.cut), (&b"curl\0-s\0"[..], false));
         assert_eq!((program.file, program.uid, program.cgroup), (Some((8, 1, 77)), 1000, 9));
+        assert_eq!(program.at, Mono(6));
     }
 
     #[test]
