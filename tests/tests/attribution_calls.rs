@@ -106,6 +106,18 @@ fn io_uring_receive() {
     tcp("send FD 40 10000", &format!("uring-receive FD {BYTES}"));
 }
 
+#[test]
+#[ignore = "needs root, BPF and io_uring"]
+fn io_uring_send_by_the_polling_thread() {
+    tcp("uring-polled-send FD 40 10000", &format!("receive FD {BYTES}"));
+}
+
+#[test]
+#[ignore = "needs root, BPF and io_uring"]
+fn io_uring_receive_by_the_polling_thread() {
+    tcp("send FD 40 10000", &format!("uring-polled-receive FD {BYTES}"));
+}
+
 /// A connected UDP socket made by the client and used by its child; one bound by the server and used by its child.
 fn udp(version: Version, out: &str, into: &str) -> (Object, Stage, [Child; 2], [Socket; 2]) {
     let mut stage = Stage::new();

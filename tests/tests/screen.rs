@@ -86,9 +86,10 @@ fn a_terminal_too_small_is_survived_and_outgrown() {
     assert_eq!(terminal.ended_sane().0, 0);
 }
 
-/// A left click at a column and a line from 1, pressed and let go.
-fn click(terminal: &Terminal, column: usize, line: usize) {
-    terminal.send(&format!("\x1b[<0;{column};{line}M\x1b[<0;{column};{line}m"));
+/// Left clicks at a column and a line from 1, pressed and let go.
+fn click(terminal: &Terminal, column: usize, line: usize, times: usize) {
+    // At once: two clicks are a double click only while the time between them is short.
+    terminal.send(&format!("\x1b[<0;{column};{line}M\x1b[<0;{column};{line}m").repeat(times));
 }
 
 /// The line and column, from 1, of a text on the screen.
@@ -107,14 +108,13 @@ fn the_mouse_sorts_selects_and_opens_and_is_given_back() {
     assert!(terminal.mouse());
     let screen = terminal.screen();
     let (line, column) = place(&screen, "PROCESS");
-    click(&terminal, column, line);
+    click(&terminal, column, line, 1);
     terminal.until_drawn("a click on a title sorts", |screen| screen.contains("sort process"));
     let (line, column) = place(&terminal.screen(), "client");
-    click(&terminal, column, line);
-    click(&terminal, column, line);
-    terminal.until_drawn("a double click opens", |screen| screen.contains("row ─"));
+    click(&terminal, column, line, 2);
+    terminal.until_drawn("a double click opens", |screen| screen.contains("Processes › client["));
     terminal.press("Escape");
-    terminal.until_drawn("Esc closes", |screen| !screen.contains("row ─"));
+    terminal.until_drawn("Esc goes back", |screen| !screen.contains("Processes ›"));
     terminal.press("M");
     terminal.until_drawn("M gives the mouse back", |_| !terminal.mouse());
     terminal.press("q");

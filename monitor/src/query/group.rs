@@ -223,7 +223,7 @@ fn short(id: &str) -> &str {
 }
 
 /// The group of a process, and its name.
-fn of_process(view: ViewKind, row: &ProcessRow) -> (GroupKey, Option<Arc<str>>) {
+pub(super) fn of_process(view: ViewKind, row: &ProcessRow) -> (GroupKey, Option<Arc<str>>) {
     match row.id {
         None if row.confidence == Confidence::Exact => return (GroupKey::Retired, None),
         None => return (GroupKey::Nobody(row.confidence), None),
@@ -265,7 +265,7 @@ fn of_process(view: ViewKind, row: &ProcessRow) -> (GroupKey, Option<Arc<str>>) 
 }
 
 /// The group of a flow, and its name.
-fn of_flow(view: ViewKind, row: &FlowRow, prefixes: Prefixes) -> (GroupKey, Option<Arc<str>>) {
+pub(super) fn of_flow(view: ViewKind, row: &FlowRow, prefixes: Prefixes) -> (GroupKey, Option<Arc<str>>) {
     let port = |port: Option<u16>| port.map(|port| GroupKey::Port(row.id.protocol, port));
     let host = || row.id.remote_end().map(|end| end.addr.to_canonical());
     let key = match view {

@@ -21,9 +21,9 @@ pub(super) struct Matched {
 }
 
 /// The row that a flow is part of.
-type Slot = (Option<ProcessId>, Confidence);
+pub(super) type Slot = (Option<ProcessId>, Confidence);
 
-fn slot_of(flow: &FlowRow) -> Slot {
+pub(super) fn slot_of(flow: &FlowRow) -> Slot {
     match (flow.attribution.owner, flow.attribution.confidence) {
         (Some(owner), _) => (Some(owner), Confidence::Exact),
         (None, confidence @ (Confidence::Pending | Confidence::Ambiguous)) => (None, confidence),

@@ -255,11 +255,11 @@ impl<'s> Row<'s> {
         }
     }
 
-    /// All of its processes have ended.
+    /// It is over: all of its processes have ended, or its socket was closed.
     pub fn has_exited(self) -> bool {
         match self {
             Self::Process(row) => row.exited.is_some(),
-            Self::Flow(_) => false,
+            Self::Flow(row) => row.closed.is_some(),
             Self::Group(row) => row.exited.is_some(),
         }
     }

@@ -39,6 +39,7 @@ pub(super) enum Action {
     Graph,
     Border,
     Tooltips,
+    Tooltip,
     Open,
     Mouse,
     Themes,
@@ -51,6 +52,10 @@ pub(super) enum Action {
     Suspend,
     Help,
     Health,
+    Views,
+    Find,
+    FindNothing,
+    Clear,
     Back,
     Quit,
 }
@@ -103,7 +108,15 @@ const fn hinted(
 
 /// Every key, in the order of the help and of the footer.
 pub(super) static BINDINGS: &[Binding] = &[
+    hinted(&[key(KeyCode::Enter)], Action::Open, "open the row", ("Enter", "open")),
+    hinted(&[key(KeyCode::Esc)], Action::Back, "back, close, or clear the filter", ("Esc", "back")),
     hinted(&[key(KeyCode::Tab)], Action::NextView, "next view", ("Tab", "view")),
+    hinted(
+        &[letter('/'), letter('l')],
+        Action::Find,
+        "filter rows and totals; Tab completes",
+        ("/", "filter"),
+    ),
     bind(&[key(KeyCode::BackTab)], Action::PreviousView, "previous view"),
     bind(FUNCTION, Action::View(0), "a view, by its place"),
     bind(&[letter('k'), key(KeyCode::Up)], Action::Up, "up"),
@@ -140,7 +153,10 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(&[letter('U')], Action::Totals, "totals on or off"),
     bind(&[letter('v')], Action::Graph, "graph on or off"),
     bind(&[letter('x')], Action::Border, "border on or off"),
-    bind(&[key(KeyCode::Enter)], Action::Open, "more about the row"),
+    bind(&[letter('0')], Action::FindNothing, "no filter"),
+    bind(&[letter('V')], Action::Views, "choose a view, or what to group by"),
+    bind(&[letter('X')], Action::Clear, "clear what has ended"),
+    bind(&[letter('d')], Action::Tooltip, "more about the row"),
     bind(&[letter('T')], Action::Tooltips, "tooltips of the mouse on or off"),
     bind(&[letter('M')], Action::Mouse, "mouse: ours or the terminal's"),
     bind(&[letter('F')], Action::Pin, "pin the row to the top"),
@@ -153,7 +169,6 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(&[control('z')], Action::Suspend, "back to the shell; fg returns"),
     hinted(&[letter('?'), letter('h')], Action::Help, "this help; / searches in it", ("?", "help")),
     bind(&[letter('H')], Action::Health, "health: programs, ledger, own cost"),
-    bind(&[key(KeyCode::Esc)], Action::Back, "close, or clear"),
     hinted(&[letter('q'), control('c')], Action::Quit, "quit", ("q", "quit")),
 ];
 

@@ -30,8 +30,15 @@ impl Line {
         (before.iter().collect(), behind.iter().collect())
     }
 
+    /// Puts text before the cursor.
+    pub(super) fn insert(&mut self, text: &str) {
+        for c in text.chars().take(MOST.saturating_sub(self.text.len())) {
+            self.text.insert(self.at, c);
+            self.at += 1;
+        }
+    }
+
     /// Other text, with the cursor behind it.
-    #[cfg(test)]
     pub(super) fn set(&mut self, text: &str) {
         self.text = text.chars().take(MOST).collect();
         self.at = self.text.len();

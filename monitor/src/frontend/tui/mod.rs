@@ -4,13 +4,17 @@
 //! the state, [`view::draw`] reads it; neither waits for anything. The first frame is drawn before there is anything to
 //! show. Pausing keeps the snapshot that is shown; newer ones are still taken, so that the engine never waits for us.
 
+mod detail;
 mod export;
+mod find;
 mod hangup;
 mod history;
 mod keymap;
 mod keys_page;
 mod line;
+mod look;
 mod mouse;
+mod path;
 mod pins;
 mod popup;
 mod reply;
@@ -20,6 +24,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod trace;
 mod view;
 
 pub use keys_page::keys_page;
@@ -244,7 +249,14 @@ where
                     Some(snapshot) if !snapshot.last => self.receive(snapshot),
                     _ => return Ok(()),
                 },
-                event = events.next(), if deadline.is_none() => {
+                event = events.next() => {
+                    // Who asks again does not want to wait.
+                    if deadline.is_some() {
+                        if asks_to_quit(event.as_ref()) {
+                            return Ok(());
+                        }
+                        continue;
+                    }
                     let mut next = Some(event);
                     // All that wait are one frame: a storm of resizes or a key held down must not queue up frames.
                     while let Some(event) = next {
@@ -271,6 +283,7 @@ where
     fn receive(&mut self, snapshot: Arc<Snapshot>) {
         #[cfg(debug_assertions)]
         test_panic();
+        self.state.trace.take(&snapshot);
         self.state.remember(&snapshot);
         self.latest = snapshot;
         self.follow();
@@ -327,6 +340,10 @@ where
                 return true;
             }
             // Fails only when the engine has ended; then so does the feed.
+            Effect::Clear => {
+                let _ = self.control.send(Command::Clear);
+                self.state.say("what has ended is gone from the lists; its bytes stay counted");
+            }
             Effect::Measure(on) => {
                 let _ = self.control.send(Command::Measure(on));
             }
@@ -415,6 +432,15 @@ fn themed(state: &State, depth: Depth) -> (Theme, (String, Option<Ground>)) {
     let theme =
         palette.map_or_else(|_| Theme::without_colour(), |palette| Theme::new(palette, depth, state.ground));
     (theme, (state.theme().to_owned(), state.ground))
+}
+
+/// A key that quits, or a terminal that is gone.
+fn asks_to_quit(event: Option<&io::Result<Event>>) -> bool {
+    match event {
+        Some(Ok(Event::Key(key))) => keymap::action(key) == Some(keymap::Action::Quit),
+        Some(Ok(_)) => false,
+        Some(Err(_)) | None => true,
+    }
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

@@ -8,7 +8,7 @@ use super::popup::{self, Popup};
 use super::state::{Effect, State, update};
 use super::view::{Spot, spot};
 use crate::model::Snapshot;
-use crate::query::SortKey;
+use crate::query::{SortKey, ViewKind};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 use std::sync::Arc;
@@ -63,6 +63,8 @@ impl Mouse {
                 list.index = next % count.max(1);
             }
             Some(Popup::Interfaces(list, names)) => list.step(by, names.len()),
+            Some(Popup::Views(list)) => list.step(by, ViewKind::ALL.len()),
+            Some(Popup::Find(_)) => {}
             Some(Popup::Help(help)) => help.offset = help.offset.saturating_add_signed(by),
             None if state.health.is_some() => {
                 let action = if down { Action::Down } else { Action::Up };
@@ -108,6 +110,13 @@ fn click(
                     let chosen = names.get(line).filter(|_| line > 0).cloned();
                     state.popup = None;
                     popup::choose_interface(state, chosen);
+                }
+            }
+            (Some(Spot::Line(line)), Popup::Views(list), MouseButton::Left) if line < ViewKind::ALL.len() => {
+                list.index = line;
+                if double {
+                    state.view = ViewKind::ALL[line];
+                    state.popup = None;
                 }
             }
             (Some(Spot::Line(_)), ..) => {}

@@ -1,12 +1,13 @@
 //! What is over the table: the help, the choosers, the tooltip. Which keys they take and what comes of it; drawing is
 //! `view::popup`'s.
 
+use super::find::{self, Find};
 use super::keymap::{Action, BINDINGS, action};
 use super::line::Line;
 use super::state::{Effect, State, update};
 use crate::config::Catalog;
 use crate::model::Snapshot;
-use crate::query::RowId;
+use crate::query::{RowId, ViewKind};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::sync::Arc;
 
@@ -26,6 +27,10 @@ pub(super) enum Popup {
     Themes(List),
     /// The interfaces.
     Interfaces(List, Vec<String>),
+    /// A filter that is typed.
+    Find(Find),
+    /// All views.
+    Views(List),
     /// More about a row, at a place on the screen or beside the row.
     Tooltip(RowId, Option<(u16, u16)>),
 }
@@ -86,6 +91,12 @@ pub(super) fn open_interfaces(state: &mut State, snapshot: &Snapshot) {
     state.popup = Some(Popup::Interfaces(List { index }, names));
 }
 
+/// Opens the chooser of views at the one that is shown.
+pub(super) fn open_views(state: &mut State) {
+    let index = ViewKind::ALL.iter().position(|view| *view == state.view).unwrap_or(0);
+    state.popup = Some(Popup::Views(List { index }));
+}
+
 /// Opens the tooltip of the selected row.
 pub(super) fn open_tooltip(state: &mut State, at: Option<(u16, u16)>) {
     state.popup = state.selected().map(|row| Popup::Tooltip(row.id(), at));
@@ -115,6 +126,9 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
     let Some(popup) = &mut state.popup else {
         return action(key).and_then(|action| update(state, action, snapshot));
     };
+    if matches!(popup, Popup::Find(_)) {
+        return find::press(state, key, snapshot);
+    }
     if let Popup::Help(help) = popup
         && help.typing
     {
@@ -127,16 +141,8 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
     }
     match popup {
         Popup::Help(help) => {
-            if key.code == KeyCode::Char('/') {
-                help.typing = true;
-            } else if asked == Some(Action::Back) && !help.search.is_empty() {
-                *help = Help::default();
-            } else if matches!(asked, Some(Action::Back | Action::Help)) {
+            if help.press(key, asked) {
                 state.popup = None;
-            } else {
-                let mut list = List { index: help.offset };
-                list.step(steps(asked), BINDINGS.len() + 1);
-                help.offset = list.index;
             }
             None
         }
@@ -148,6 +154,19 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
                 state.popup = None;
                 state.say("W keeps the theme");
             } else if matches!(asked, Some(Action::Back | Action::Themes)) {
+                state.popup = None;
+            }
+            None
+        }
+        // It took its keys above.
+        Popup::Find(_) => None,
+        Popup::Views(list) => {
+            list.step(steps(asked), ViewKind::ALL.len());
+            let index = list.index;
+            if key.code == KeyCode::Enter {
+                state.view = ViewKind::ALL[index];
+                state.popup = None;
+            } else if matches!(asked, Some(Action::Back | Action::Views)) {
                 state.popup = None;
             }
             None
@@ -170,6 +189,24 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
             let closes = matches!(asked, Some(Action::Back | Action::Open) | None);
             asked.filter(|_| !closes).and_then(|action| update(state, action, snapshot))
         }
+    }
+}
+
+impl Help {
+    /// Takes a key that is not typed into the search; `true` when it closes the help.
+    fn press(&mut self, key: &KeyEvent, asked: Option<Action>) -> bool {
+        if key.code == KeyCode::Char('/') {
+            self.typing = true;
+        } else if asked == Some(Action::Back) && !self.search.is_empty() {
+            *self = Self::default();
+        } else if matches!(asked, Some(Action::Back | Action::Help)) {
+            return true;
+        } else {
+            let mut list = List { index: self.offset };
+            list.step(steps(asked), BINDINGS.len() + 1);
+            self.offset = list.index;
+        }
+        false
     }
 }
 

@@ -2,21 +2,24 @@
 //!
 //! Pure: no terminal, no clock, no channel. What must happen outside comes back as an [`Effect`].
 
+use super::detail::Detail;
+use super::find;
 use super::history::History;
 use super::keymap::Action;
+use super::look;
+use super::path::{self, Opened};
 use super::pins::Pins;
 use super::popup::{self, Popup};
-use crate::config::{BarStyle, Catalog, Ground, Lines, Prefix, Scale, Settings, Unit};
+use super::trace::Trace;
+use crate::config::{Catalog, Ground, Lines, Settings};
 use crate::model::Snapshot;
+use crate::query::filter::Filter;
 use crate::query::{
-    Format, Listing, Notation, Query, Row, RowId, Scope, SortKey, View, ViewKind, Window, columns,
+    Format, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View, ViewKind, columns,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The views that Tab goes through.
-pub(super) const TABS: [ViewKind; 2] = [ViewKind::Processes, ViewKind::Flows];
 
 /// What `update` cannot do itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub(super) enum Effect {
     Copy(String),
     /// Write what is shown to a file.
     Export,
+    /// Have the engine let go of what is over.
+    Clear,
     /// Have the engine count what counting costs, or no longer.
     Measure(bool),
 }
@@ -89,12 +94,24 @@ pub(super) struct State {
     /// The terminal's background, once it is known.
     pub(super) ground: Option<Ground>,
     pub(super) history: History,
+    pub(super) trace: Trace,
     pub(super) pins: Pins,
+    /// What was opened one after another, from a tab on.
+    pub(super) path: Vec<Opened>,
+    /// What is looked for, and how it was typed.
+    pub(super) filter: Option<Arc<Filter>>,
+    pub(super) filter_text: String,
+    /// Filters that were typed, the latest last.
+    pub(super) filters: Vec<String>,
+    /// How large a remote network is.
+    pub(super) prefixes: Prefixes,
+    /// What is told of what was opened last.
+    pub(super) detail: Option<Arc<Detail>>,
     /// The health page is open: how many of its lines are above the first that is shown.
     pub(super) health: Option<usize>,
     /// The order of the rows of each view that was looked at since it was frozen.
-    frozen: Option<HashMap<ViewKind, Vec<RowId>>>,
-    cursors: HashMap<ViewKind, Cursor>,
+    pub(super) frozen: Option<HashMap<ViewKind, Vec<RowId>>>,
+    pub(super) cursors: HashMap<ViewKind, Cursor>,
     /// The rows of the snapshot that is shown.
     listing: Arc<Listing>,
     /// Rows on the screen at the latest `settle`.
@@ -121,7 +138,14 @@ impl State {
             catalog,
             ground: None,
             history: History::default(),
+            trace: Trace::default(),
             pins: Pins::default(),
+            path: Vec::new(),
+            filter: None,
+            filter_text: String::new(),
+            filters: Vec::new(),
+            prefixes: Prefixes::default(),
+            detail: None,
             health: None,
             frozen: None,
             cursors: HashMap::new(),
@@ -132,7 +156,8 @@ impl State {
 
     /// What would be kept if it were asked for now.
     pub(super) fn kept(&self) -> Settings {
-        Settings { view: self.view, sort: self.sort, reverse: !self.descending, ..self.settings.clone() }
+        let view = self.path.first().map_or(self.view, |opened| opened.view);
+        Settings { view, sort: self.sort, reverse: !self.descending, ..self.settings.clone() }
     }
 
     /// The name of the theme that is shown: the chosen one, or the one that is looked at in the chooser.
@@ -242,9 +267,11 @@ impl State {
 
     /// Filters and groups what is to be shown, unless that was done.
     fn look(&mut self, snapshot: &Arc<Snapshot>) {
-        let scope = Scope::of(self.view);
+        let filter = path::filter(&self.path, self.filter.as_deref(), self.prefixes);
+        let scope = Scope { view: self.view, filter, prefixes: self.prefixes };
         if !self.listing.shows(snapshot, &scope) {
             self.listing = Arc::new(Listing::new(Arc::clone(snapshot), scope));
+            self.detail = Detail::new(snapshot, &self.path, self.prefixes, &self.trace).map(Arc::new);
         }
         // A view that is opened while the order is frozen freezes as it is then.
         if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&self.view)) {
@@ -279,11 +306,6 @@ impl State {
         let cursor = self.cursors.entry(self.view).or_default();
         (cursor.index, cursor.row) = (index, row);
         self.settle(snapshot, self.page);
-    }
-
-    fn turn(&mut self, steps: usize) {
-        let here = TABS.iter().position(|view| *view == self.view);
-        self.view = TABS[here.map_or(0, |here| (here + steps) % TABS.len())];
     }
 
     fn freeze(&mut self) {
@@ -376,10 +398,10 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
     }
     let (index, page) = (state.cursor().index, state.page);
     match action {
-        Action::NextView => state.turn(1),
-        Action::PreviousView => state.turn(TABS.len() - 1),
+        Action::NextView => state.turn(true),
+        Action::PreviousView => state.turn(false),
         Action::View(place) => {
-            if let Some(view) = TABS.get(usize::from(place)) {
+            if let Some(view) = state.views().get(usize::from(place)) {
                 state.view = *view;
             }
         }
@@ -400,7 +422,12 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
         Action::Refresh => return Some(state.refresh()),
         Action::Themes => popup::open_themes(state),
         Action::Interfaces => popup::open_interfaces(state, snapshot),
-        Action::Open => popup::open_tooltip(state, None),
+        Action::Open => state.open(),
+        Action::Tooltip => popup::open_tooltip(state, None),
+        Action::Views => popup::open_views(state),
+        Action::Find => find::open(state),
+        Action::FindNothing => state.look_for(None, String::new()),
+        Action::Clear => return Some(Effect::Clear),
         Action::Help => popup::open_help(state),
         Action::Pin => {
             if let Some(id) = state.selected().map(Row::id) {
@@ -418,7 +445,7 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
             state.health = Some(0);
             return Some(Effect::Measure(true));
         }
-        Action::Back => state.popup = None,
+        Action::Back => state.back(),
         Action::Quit => return Some(Effect::Quit),
         Action::Mouse => {
             state.settings.mouse = !state.settings.mouse;
@@ -429,64 +456,7 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
             });
             return Some(Effect::Mouse(state.settings.mouse));
         }
-        look => change_look(state, look),
+        other => look::change(state, other),
     }
     None
-}
-
-/// What only changes how things look.
-fn change_look(state: &mut State, action: Action) {
-    let settings = &mut state.settings;
-    match action {
-        Action::LineMode if state.view == ViewKind::Flows => {
-            settings.lines = match settings.lines {
-                Lines::Two => Lines::One,
-                Lines::One => Lines::Sent,
-                Lines::Sent => Lines::Received,
-                Lines::Received => Lines::Two,
-            };
-        }
-        Action::Bars => {
-            settings.bars = match settings.bars {
-                BarStyle::Gradient => BarStyle::Solid,
-                BarStyle::Solid => BarStyle::Thin,
-                BarStyle::Thin => BarStyle::Ascii,
-                BarStyle::Ascii => BarStyle::Off,
-                BarStyle::Off => BarStyle::Gradient,
-            };
-            state.say(format!("bars: {}", format!("{:?}", state.settings.bars).to_lowercase()));
-        }
-        Action::Scale => {
-            settings.bar_scale = if settings.bar_scale == Scale::Log { Scale::Linear } else { Scale::Log };
-            state.say(if state.settings.bar_scale == Scale::Log {
-                "bars: logarithmic"
-            } else {
-                "bars: linear"
-            });
-        }
-        Action::BarWindow => {
-            let next = (settings.bar_window.index() + 1) % Window::ALL.len();
-            settings.bar_window = Window::ALL[next];
-            state.say(format!("bars: average of {} s", state.settings.bar_window.seconds()));
-        }
-        Action::Unit => settings.unit = if settings.unit == Unit::Bits { Unit::Bytes } else { Unit::Bits },
-        Action::Prefix => {
-            settings.prefix = if settings.prefix == Prefix::Si { Prefix::Iec } else { Prefix::Si };
-            state.say(if state.settings.prefix == Prefix::Si { "1 k is 1000" } else { "1 k is 1024" });
-        }
-        Action::Hosts => settings.hosts = !settings.hosts,
-        Action::Services => settings.services = !settings.services,
-        Action::Ports => settings.ports = !settings.ports,
-        Action::Header => settings.header = !settings.header,
-        Action::Totals => settings.totals = !settings.totals,
-        Action::Graph => settings.graph = !settings.graph,
-        Action::Border => settings.border = !settings.border,
-        Action::Tooltips => {
-            settings.tooltips = !settings.tooltips;
-            let tooltips = if settings.tooltips { "tooltips: right click" } else { "tooltips: off" };
-            state.say(tooltips);
-        }
-        // It says so in the help; in other views a row is one line anyway.
-        _ => {}
-    }
 }

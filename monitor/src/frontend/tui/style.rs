@@ -15,6 +15,8 @@ pub(super) struct Glyphs {
     pub(super) descending: &'static str,
     pub(super) ascending: &'static str,
     pub(super) dot: &'static str,
+    /// Behind the name of what is over.
+    pub(super) ended: &'static str,
     pub(super) more: &'static str,
 }
 
@@ -31,6 +33,7 @@ impl Glyphs {
                 descending: "v",
                 ascending: "^",
                 dot: "/",
+                ended: " x",
                 more: "~",
             };
         }
@@ -43,6 +46,7 @@ impl Glyphs {
             descending: "▼",
             ascending: "▲",
             dot: "·",
+            ended: " ✝",
             more: "…",
         }
     }

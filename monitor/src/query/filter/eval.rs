@@ -83,6 +83,7 @@ impl Expr {
             Self::Not(part) => !part.judge(subject),
             Self::Bare(value) => subject.bare(value),
             Self::Is(field, values) => subject.is(*field, values),
+            Self::Of(row, prefixes) => subject.is_part_of_row(row, *prefixes),
             Self::Amount(quantity, comparison, amount) => match &subject.amounts {
                 Some(sums) => comparison.holds(quantity.of(sums), *amount).into(),
                 None => Truth::Depends,
@@ -97,7 +98,7 @@ impl Expr {
             Self::Or(parts) => parts.iter().any(|part| part.admits(sums)),
             Self::Not(part) => !part.admits(sums),
             Self::Amount(quantity, comparison, amount) => comparison.holds(quantity.of(sums), *amount),
-            Self::Bare(_) | Self::Is(..) => true,
+            Self::Bare(_) | Self::Is(..) | Self::Of(..) => true,
         }
     }
 }
@@ -128,7 +129,7 @@ impl Comparison {
 }
 
 impl Subject<'_> {
-    fn identity(&self) -> Option<&Identity> {
+    pub(super) fn identity(&self) -> Option<&Identity> {
         self.process.map(|row| &*row.identity).or(self.flow.map(|row| &*row.identity))
     }
 

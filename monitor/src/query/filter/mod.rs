@@ -5,12 +5,14 @@
 //! instead (`rate>1M` among hosts: hosts above 1 Mb/s).
 
 mod eval;
+mod member;
 mod parse;
 mod print;
 
 pub use eval::{Subject, Truth};
 pub use parse::FilterError;
 
+use crate::query::{Prefixes, RowId};
 use ipnet::IpNet;
 use regex::Regex;
 use std::net::IpAddr;
@@ -192,6 +194,8 @@ pub enum Expr {
     Bare(Value),
     /// One of the values.
     Is(Field, Vec<Value>),
+    /// Part of a row, as [`crate::query::Row::id`] has it. It cannot be written: a screen that opens rows makes it.
+    Of(RowId, Prefixes),
     /// An amount, in bits/s or bytes.
     Amount(Quantity, Comparison, u64),
 }
@@ -238,7 +242,7 @@ impl Expr {
             Self::And(all) | Self::Or(all) => all.iter().all(Self::is_of_amounts),
             Self::Not(one) => one.is_of_amounts(),
             Self::Amount(..) => true,
-            Self::Bare(_) | Self::Is(..) => false,
+            Self::Bare(_) | Self::Is(..) | Self::Of(..) => false,
         }
     }
 }

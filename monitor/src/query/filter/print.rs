@@ -23,6 +23,7 @@ impl fmt::Display for Expr {
                 let values: Vec<String> = values.iter().map(|value| written(value, Some(*field))).collect();
                 write!(f, "{}:{}", field.spec().name, values.join(","))
             }
+            Self::Of(..) => f.write_str("(the row that was opened)"),
             Self::Amount(quantity, comparison, amount) => {
                 write!(f, "{}{}{}", quantity.name(), comparison.name(), scaled(*quantity, *amount))
             }
@@ -44,7 +45,7 @@ fn joined(f: &mut fmt::Formatter<'_>, parts: &[Expr], with: &str) -> fmt::Result
 fn nested(f: &mut fmt::Formatter<'_>, part: &Expr) -> fmt::Result {
     match part {
         Expr::And(_) | Expr::Or(_) => write!(f, "({part})"),
-        Expr::Not(_) | Expr::Bare(_) | Expr::Is(..) | Expr::Amount(..) => write!(f, "{part}"),
+        Expr::Not(_) | Expr::Bare(_) | Expr::Is(..) | Expr::Of(..) | Expr::Amount(..) => write!(f, "{part}"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sockets of any kind, known by their descriptors, and the plain calls on them.
 
-use crate::{DEADLINE, calls, raw, uring};
+use crate::uring::{self, By};
+use crate::{DEADLINE, calls, raw};
 use monitor_tests::steps::{Answer, Words};
 use rustix::{
     io::{FdFlags, fcntl_setfd},
@@ -118,9 +119,13 @@ impl Sockets {
                 Ok(json!({ "sent": raw::send_frame(socket, index, &frame)? }))
             }
             // uring-send FD COUNT LENGTH
-            "uring-send" => uring::send(socket, words.take("count")?, words.take("length")?),
+            "uring-send" => uring::send(By::Worker, socket, words.take("count")?, words.take("length")?),
+            "uring-polled-send" => {
+                uring::send(By::Poller, socket, words.take("count")?, words.take("length")?)
+            }
             // uring-receive FD BYTES
-            "uring-receive" => uring::receive(socket, words.take("number of bytes")?),
+            "uring-receive" => uring::receive(By::Worker, socket, words.take("number of bytes")?),
+            "uring-polled-receive" => uring::receive(By::Poller, socket, words.take("number of bytes")?),
             _ => Err(format!("no such step: {step}").into()),
         }
     }

@@ -14,7 +14,34 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd},
 };
 
-/// Queues one operation, always by a worker thread of the kernel's, and waits for its result.
+/// Which of the kernel's threads makes the call.
+#[derive(Clone, Copy)]
+pub(crate) enum By {
+    /// One of the pool of workers, at each submission.
+    Worker,
+    /// The one that watches the ring (IORING_SETUP_SQPOLL).
+    Poller,
+}
+
+impl By {
+    fn ring(self) -> Result<IoUring, Box<dyn Error>> {
+        /// How long the poller stays awake without work.
+        const IDLE_MS: u32 = 50;
+        Ok(match self {
+            Self::Worker => IoUring::new(8)?,
+            Self::Poller => IoUring::builder().setup_sqpoll(IDLE_MS).build(8)?,
+        })
+    }
+
+    fn flags(self) -> squeue::Flags {
+        match self {
+            Self::Worker => squeue::Flags::ASYNC,
+            Self::Poller => squeue::Flags::empty(),
+        }
+    }
+}
+
+/// Queues one operation and waits for its result.
 fn one(ring: &mut IoUring, operation: &squeue::Entry) -> Result<usize, Box<dyn Error>> {
     // SAFETY: every caller keeps the buffer of the operation until this returns, which is after its completion.
     unsafe { ring.submission().push(operation)? };
@@ -24,13 +51,13 @@ fn one(ring: &mut IoUring, operation: &squeue::Entry) -> Result<usize, Box<dyn E
 }
 
 /// `IORING_OP_SEND`, message by message.
-pub(crate) fn send(socket: BorrowedFd<'_>, count: u64, length: usize) -> Answer {
-    let mut ring = IoUring::new(8)?;
+pub(crate) fn send(by: By, socket: BorrowedFd<'_>, count: u64, length: usize) -> Answer {
+    let mut ring = by.ring()?;
     let buffer = vec![b'x'; length];
     let size = u32::try_from(length)?;
     for _ in 0..count {
         let operation = opcode::Send::new(Fd(socket.as_raw_fd()), buffer.as_ptr(), size).build();
-        let sent = one(&mut ring, &operation.flags(squeue::Flags::ASYNC))?;
+        let sent = one(&mut ring, &operation.flags(by.flags()))?;
         if sent != length {
             return Err(format!("{sent} of {length} bytes were sent").into());
         }
@@ -39,14 +66,14 @@ pub(crate) fn send(socket: BorrowedFd<'_>, count: u64, length: usize) -> Answer 
 }
 
 /// `IORING_OP_RECV`, until that many bytes are there.
-pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: usize) -> Answer {
-    let mut ring = IoUring::new(8)?;
+pub(crate) fn receive(by: By, socket: BorrowedFd<'_>, bytes: usize) -> Answer {
+    let mut ring = by.ring()?;
     let mut buffer = vec![0; 65536];
     let mut received = 0;
     while received < bytes {
         let room = u32::try_from(buffer.len().min(bytes - received))?;
         let operation = opcode::Recv::new(Fd(socket.as_raw_fd()), buffer.as_mut_ptr(), room).build();
-        let length = one(&mut ring, &operation.flags(squeue::Flags::ASYNC))?;
+        let length = one(&mut ring, &operation.flags(by.flags()))?;
         if length == 0 {
             return Err("the stream ended".into());
         }

@@ -25,7 +25,15 @@ fn docs_config_is_the_defaults() {
 const PICTURES: &[(&str, &str, (u16, u16))] = &[
     ("Flows, one line each", "\tt", (120, 16)),
     ("With a border and without totals", "xU", (80, 16)),
-    ("More about a row (Enter)", "j\n", (80, 24)),
+    ("A process that was opened (Enter)", "\n", (120, 30)),
+    ("The same on a small screen", "\n", (80, 24)),
+    ("Its hosts (Tab)", "\n\t", (120, 30)),
+    ("A flow of it (Enter)", "\n\n", (120, 30)),
+    ("A user (F6, Enter)", "\u{6}\n", (120, 30)),
+    ("A filter (/)", "/port:443\n", (100, 20)),
+    ("A filter that is wrong", "/port:443 and colour:red\n", (80, 16)),
+    ("More about a row, at the mouse (d)", "jd", (80, 24)),
+    ("Views to choose from (V)", "V", (80, 24)),
     ("Themes, shown while one chooses (c)", "cjjj", (80, 24)),
     ("Keys (?)", "?", (120, 30)),
     ("Keys, searched (? /)", "?/sort", (80, 16)),
@@ -59,8 +67,12 @@ fn docs_screens_show_every_view() {
     );
     for view in ViewKind::ALL {
         let mut screen = Screen::new(busy(), (100, 20));
-        screen.state.view = view;
-        screen.settle();
+        screen.press(KeyCode::Char('V'));
+        for _ in 0..view as usize {
+            screen.press(KeyCode::Down);
+        }
+        screen.press(KeyCode::Enter);
+        assert_eq!(screen.state.view, view, "the chooser has every view");
         picture(&mut page, view.title(), &screen);
     }
     for (title, keys, size) in PICTURES {
@@ -69,6 +81,7 @@ fn docs_screens_show_every_view() {
             screen.press(match c {
                 '\t' => KeyCode::Tab,
                 '\n' => KeyCode::Enter,
+                '\u{6}' => KeyCode::F(6),
                 c => KeyCode::Char(c),
             });
         }

@@ -64,8 +64,12 @@ fn shown(width: u16, state: &State) -> Vec<&'static Binding> {
 
 fn hints(state: &State) -> impl Iterator<Item = &'static Binding> + use<> {
     let (view, covered) = (state.view, state.popup.is_some());
+    let goes_back = !state.path.is_empty() || state.health.is_some();
     BINDINGS.iter().filter(move |binding| {
-        binding.hint.is_some() && binding.works_in(view) && (!covered || is_fixed(binding))
+        binding.hint.is_some()
+            && (binding.action != Action::Back || goes_back)
+            && binding.works_in(view)
+            && (!covered || is_fixed(binding))
     })
 }
 

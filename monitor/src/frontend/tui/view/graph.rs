@@ -15,22 +15,34 @@ const LABEL: u16 = 13;
 ///  tx 41.2Mb/s ▁▁▁▂▂▃▂▂▁▁▁▁
 /// ```
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
+    if area.height < 2 {
+        return;
+    }
+    let room = usize::from(room(area));
+    let shown: Vec<(u64, u64)> = ctx.state.history.totals().rev().take(room).collect();
+    let (rx, tx): (Vec<u64>, Vec<u64>) = shown.into_iter().rev().unzip();
+    plot(buffer, area, &rx, &tx, ctx);
+}
+
+/// Columns of time that there is room for.
+pub(super) fn room(area: Rect) -> u16 {
+    area.width.saturating_sub(LABEL + 2)
+}
+
+/// Draws rates, the oldest first, so that the latest is at the right.
+pub(super) fn plot(buffer: &mut Buffer, area: Rect, rx: &[u64], tx: &[u64], ctx: &Ctx<'_>) {
     let each = area.height / 2;
     if each == 0 {
         return;
     }
-    let room = usize::from(area.width.saturating_sub(LABEL + 2));
-    let shown: Vec<(u64, u64)> = ctx.state.history.totals().rev().take(room).collect();
-    let directions = [
-        ("rx", shown.iter().map(|both| both.0).collect::<Vec<_>>(), ctx.theme.rx),
-        ("tx", shown.iter().map(|both| both.1).collect(), ctx.theme.tx),
-    ];
-    for (part, (name, latest_first, style)) in (0u16..).zip(directions) {
+    let units = ctx.state.notation().units;
+    for (part, (name, rates, style)) in (0u16..).zip([("rx", rx, ctx.theme.rx), ("tx", tx, ctx.theme.tx)]) {
         let part = Rect { y: area.y + part * each, height: each, ..area };
+        let latest_first: Vec<u64> = rates.iter().rev().copied().collect();
         let most = latest_first.iter().copied().max().unwrap_or(0);
         let mut pen = Pen::new(buffer, part, 0);
         pen.put(&format!(" {name} "), style);
-        pen.put_left(&format!("<{}", ctx.state.notation().units.rate(most)), LABEL - 4, ctx.theme.dim);
+        pen.put_left(&format!("<{}", units.rate(most)), LABEL - 4, ctx.theme.dim);
         let plot = Rect { x: part.x + LABEL, width: part.width.saturating_sub(LABEL + 1), ..part };
         columns(buffer, plot, &latest_first, most, style, ctx);
     }

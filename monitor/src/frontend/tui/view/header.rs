@@ -1,10 +1,10 @@
 //! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
 
-use super::super::state::{Phase, TABS};
+use super::super::state::Phase;
 use super::health::hundredths;
 use super::{Ctx, Pen};
-use crate::model::{Ledger, LedgerSide, Snapshot};
-use crate::query::{ViewKind, clock, count};
+use crate::model::{Ledger, LedgerSide};
+use crate::query::{clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -125,16 +125,21 @@ fn warning(what: &str, why: &str, fix: &str, room: u16, ctx: &Ctx<'_>) -> String
 /// ` rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak  402Mb/s   total 11.8GB`
 pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let totals = &ctx.snapshot.totals;
+    let filtered = ctx.state.filter.as_ref().map(|_| ctx.state.listing().sums());
+    let (windows, total) =
+        filtered.map_or((&totals.windows, &totals.total), |sums| (&sums.windows, &sums.total));
     let (theme, units) = (ctx.theme, ctx.state.notation().units);
     let rate_width = usize::from(units.rate_width());
     let lines = [
-        ("rx", theme.rx, totals.windows.rx, totals.peak.rx, totals.total.rx_bytes),
-        ("tx", theme.tx, totals.windows.tx, totals.peak.tx, totals.total.tx_bytes),
+        ("rx", theme.rx, windows.rx, totals.peak.rx, total.rx_bytes),
+        ("tx", theme.tx, windows.tx, totals.peak.tx, total.tx_bytes),
     ];
     for (line, (name, style, rates, peak, total)) in (0u16..).zip(lines) {
         let mut pen = Pen::new(buffer, area, line);
         let [now, ten, forty] = rates.map(|value| format!("{:>rate_width$}", units.rate(value)));
-        let peak = format!("{:>rate_width$}", units.rate(peak));
+        // The peak of what a filter lets through was never measured.
+        let peak = if filtered.is_some() { "-".to_owned() } else { units.rate(peak) };
+        let peak = format!("{peak:>rate_width$}");
         let total = format!("{:>1$}", units.bytes(total), usize::from(units.total_width()));
         let strong = style.patch(theme.strong);
         pen.put(&format!(" {name} "), strong);
@@ -142,42 +147,7 @@ pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
             && pen.put_whole(&[("   10s ", theme.dim), (&ten, style)])
             && pen.put_whole(&[("   40s ", theme.dim), (&forty, style)])
             && pen.put_whole(&[("   peak ", theme.dim), (&peak, style)])
-            && pen.put_whole(&[("   total ", theme.dim), (&total, style)]);
+            && pen.put_whole(&[("   total ", theme.dim), (&total, style)])
+            && (filtered.is_none() || pen.put_whole(&[("  filtered", theme.warning)]));
     }
-}
-
-/// ` [Processes]  Flows                                             11 of 41   order frozen   sort 2s ▼ `
-pub(super) fn tabs(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
-    let (state, theme, glyphs) = (ctx.state, ctx.theme, ctx.glyphs);
-    let mut pen = Pen::new(buffer, area, 0);
-    let arrow = if state.descending { glyphs.descending } else { glyphs.ascending };
-    let order = if state.is_frozen() { "frozen" } else { "sort" };
-    let order = format!(" {order} {} {arrow} ", state.sort.title());
-    let style = if state.is_frozen() { theme.warning } else { theme.plain };
-    let corner = pen.reserve(u16::try_from(order.width()).unwrap_or(u16::MAX));
-    for view in TABS {
-        let title = tab(view, ctx.snapshot);
-        let (open, close, style) =
-            if view == state.view { (" [", "]", theme.strong) } else { ("  ", " ", theme.dim) };
-        if !pen.put_whole(&[(open, style), (&title, style), (close, style)]) {
-            break;
-        }
-    }
-    Pen::new(buffer, corner, 0).put(&order, style);
-}
-
-fn tab(view: ViewKind, snapshot: &Snapshot) -> String {
-    let rows = if view == ViewKind::Flows { snapshot.flows.len() } else { snapshot.processes.len() };
-    format!("{} {}", view.title(), count(rows as u64))
-}
-
-/// The view whose tab is at a column of the screen.
-pub(super) fn tab_at(area: Rect, snapshot: &Snapshot, x: u16) -> Option<ViewKind> {
-    let mut end = usize::from(area.x);
-    TABS.into_iter().find(|view| {
-        let start = end;
-        // A sign or a space on either side, and a space before that.
-        end += tab(*view, snapshot).width() + 3;
-        (start..end).contains(&usize::from(x))
-    })
 }

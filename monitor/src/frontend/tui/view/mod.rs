@@ -2,6 +2,9 @@
 //! screen, and cannot fail at any size.
 
 mod bar;
+mod crumbs;
+mod detail;
+mod find;
 mod footer;
 mod graph;
 mod header;
@@ -17,6 +20,7 @@ mod tooltip;
 pub(super) use help::LEGEND;
 
 use super::keymap::Action;
+use super::path;
 use super::state::State;
 use super::style::Glyphs;
 use super::theme::Theme;
@@ -58,6 +62,8 @@ impl Ctx<'_> {
 ///  ! what: why (fix: …)                                                warnings, 0 to 2
 ///  rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak …   total …         totals, 0 or 2
 ///  tx …
+///  Processes › nginx[2817]                         / port:443           crumbs, 0 or 1: what was opened or is looked for
+///  process  nginx, pid 2817, started …                                  panel: what is told of what was opened
 ///  [Processes]  Flows                                  sort 2s ▼        tabs, 0 or 1
 ///      PID PROCESS                UID       RX 2s …                     titles
 ///  ▸  2817 nginx                  33      212Mb/s …                     rows
@@ -69,6 +75,8 @@ struct Arranged {
     warnings: Rect,
     totals: Rect,
     graph: Rect,
+    crumbs: Rect,
+    panel: Rect,
     tabs: Rect,
     /// The border around titles and rows.
     frame: Option<Rect>,
@@ -93,25 +101,37 @@ fn arrange(area: Rect, state: &State, snapshot: &Snapshot) -> Option<Arranged> {
         granted
     };
     let border = grant(if settings.border && area.width > LEAST_WIDTH + 2 { 2 } else { 0 });
-    let tabs = grant(1);
+    // A page of text has no use for what is about tables.
+    let is_table = state.health.is_none();
+    let is_root = state.path.is_empty();
+    let crumbs = grant(u16::from(is_table && (!is_root || state.filter.is_some())));
+    let tabs = grant(u16::from(is_table));
     let degradations = u16::try_from(snapshot.health.degraded.len()).unwrap_or(u16::MAX);
     let warnings = grant(degradations.min(MOST_WARNINGS));
-    let totals = grant(if settings.totals { 2 } else { 0 });
+    let totals = grant(if settings.totals && is_table && is_root { 2 } else { 0 });
     let graph = match area.height {
-        _ if !settings.graph => 0,
+        // It is of everything.
+        _ if !settings.graph || !is_table || !is_root || state.filter.is_some() => 0,
         45.. => grant(6),
         GRAPH_FROM.. => grant(4),
         _ => 0,
     };
-    let rows = area.height - 2 - header - tabs - warnings - totals - graph - border;
+    // Of what was opened its own line is enough of a table; else a third of the screen is the table's.
+    let keep = if path::views(&state.path).len() == 1 { 0 } else { area.height / 3 };
+    let panel = if is_root || !is_table {
+        0
+    } else {
+        detail::height(area.width, state, snapshot).min(spare.saturating_sub(keep))
+    };
+    let rows = area.height - 2 - header - tabs - warnings - totals - graph - border - crumbs - panel;
     let mut y = area.y;
     let mut next = |height: u16| {
         let rect = Rect { y, height, ..area };
         y += height;
         rect
     };
-    let (header, warnings, totals, graph, tabs) =
-        (next(header), next(warnings), next(totals), next(graph), next(tabs));
+    let (header, warnings, totals, graph) = (next(header), next(warnings), next(totals), next(graph));
+    let (crumbs, panel, tabs) = (next(crumbs), next(panel), next(tabs));
     let frame = next(rows + 1 + border);
     let inner = if border > 0 { frame.inner(Margin::new(1, 1)) } else { frame };
     Some(Arranged {
@@ -119,6 +139,8 @@ fn arrange(area: Rect, state: &State, snapshot: &Snapshot) -> Option<Arranged> {
         warnings,
         totals,
         graph,
+        crumbs,
+        panel,
         tabs,
         frame: (border > 0).then_some(frame),
         titles: Rect { height: 1, ..inner },
@@ -164,7 +186,7 @@ pub(super) fn spot(area: Rect, state: &State, snapshot: &Snapshot, place: (u16, 
         return table::title_at(at.titles, state, place.x).map(Spot::Title);
     }
     if at.tabs.contains(place) {
-        return header::tab_at(at.tabs, snapshot, place.x).map(Spot::Tab);
+        return crumbs::tab_at(at.tabs, state, place.x).map(Spot::Tab);
     }
     if at.footer.contains(place) {
         return footer::hint_at(at.footer, state, place.x).map(Spot::Hint);
@@ -191,7 +213,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
     header::warnings(buffer, at.warnings, ctx);
     header::totals(buffer, at.totals, ctx);
     graph::draw(buffer, at.graph, ctx);
-    header::tabs(buffer, at.tabs, ctx);
+    crumbs::draw(buffer, at.crumbs, ctx);
+    detail::draw(buffer, at.panel, ctx);
+    crumbs::tabs(buffer, at.tabs, ctx);
     if let Some(frame) = at.frame {
         popup::block(ctx).border_style(ctx.theme.border).render(frame, buffer);
     }

@@ -5,7 +5,7 @@ use super::table::{MARK, line_of, mark, nothing, select_line};
 use super::{Ctx, Pen};
 use crate::config::Lines;
 use crate::model::{Confidence, Endpoint, FlowRow, ProcessId};
-use crate::query::{Row, Units, Window};
+use crate::query::{Row, Units, Window, count, latency};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -129,7 +129,7 @@ fn one(
     ctx: &Ctx<'_>,
 ) {
     let (theme, glyphs) = (ctx.theme, ctx.glyphs);
-    let idle = Row::Flow(flow).is_idle();
+    let idle = Row::Flow(flow).is_idle() || flow.closed.is_some();
     let accent = |style: Style| {
         let style = if idle { theme.dim } else { style };
         if marked.selected { style.patch(theme.selected) } else { style }
@@ -196,9 +196,18 @@ fn owner(flow: &FlowRow, width: u16, ctx: &Ctx<'_>) -> String {
 
 /// `tcp eth0`, and what the owner is worth where it is named but not exact.
 fn how(flow: &FlowRow, ctx: &Ctx<'_>) -> String {
-    let route = format!("{} {}", flow.id.protocol, ctx.glyphs.escape(&flow.interface));
-    match flow.attribution.confidence {
-        confidence @ (Confidence::Inherited | Confidence::Shared) => format!("{route} {}", confidence.name()),
-        _ => route,
+    let mut how = format!("{} {}", flow.id.protocol, ctx.glyphs.escape(&flow.interface));
+    if let confidence @ (Confidence::Inherited | Confidence::Shared) = flow.attribution.confidence {
+        how = format!("{how} {}", confidence.name());
+    }
+    if flow.closed.is_some() {
+        return format!("{how} closed{}", ctx.glyphs.ended);
+    }
+    match &flow.tcp {
+        Some(tcp) if tcp.retransmits > 0 => {
+            format!("{how} rtt {} {} sent again", latency(tcp.srtt), count(tcp.retransmits.into()))
+        }
+        Some(tcp) => format!("{how} rtt {}", latency(tcp.srtt)),
+        None => how,
     }
 }

@@ -2,7 +2,8 @@
 
 use super::super::popup::{Popup, theme_at, themes};
 use super::super::state::State;
-use super::{Ctx, Pen, Spot, help, tooltip};
+use super::{Ctx, Pen, Spot, find, help, tooltip};
+use crate::query::ViewKind;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::symbols::border;
@@ -18,9 +19,10 @@ const LINES: u16 = 20;
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     match &ctx.state.popup {
         None => {}
+        Some(Popup::Find(line)) => find::draw(buffer, area, line, ctx),
         Some(Popup::Help(open)) => help::draw(buffer, area, open, ctx),
         Some(Popup::Tooltip(row, at)) => tooltip::draw(buffer, area, row, *at, ctx),
-        Some(Popup::Themes(_) | Popup::Interfaces(..)) => chooser(buffer, area, ctx),
+        Some(Popup::Themes(_) | Popup::Views(_) | Popup::Interfaces(..)) => chooser(buffer, area, ctx),
     }
 }
 
@@ -28,6 +30,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
 fn list(state: &State) -> Option<(usize, usize)> {
     match &state.popup {
         Some(Popup::Themes(list)) => Some((list.index, themes(&state.catalog))),
+        Some(Popup::Views(list)) => Some((list.index, ViewKind::ALL.len())),
         Some(Popup::Interfaces(list, names)) => Some((list.index, names.len())),
         _ => None,
     }
@@ -62,11 +65,13 @@ fn chooser(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let (outer, first) = place(area, (index, count));
     let title = match &ctx.state.popup {
         Some(Popup::Themes(_)) => format!(" theme {}/{count} ", index + 1),
+        Some(Popup::Views(_)) => " view ".to_owned(),
         _ => " interface ".to_owned(),
     };
     let inner = open(buffer, outer, &title, ctx);
     for (line, at) in (0u16..inner.height).zip(first..count) {
         let name = match &ctx.state.popup {
+            Some(Popup::Views(_)) => ViewKind::ALL.get(at).map_or("", |view| view.title()),
             Some(Popup::Interfaces(_, names)) => names.get(at).map_or("", String::as_str),
             _ => theme_at(&ctx.state.catalog, at),
         };

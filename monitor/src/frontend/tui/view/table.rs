@@ -94,8 +94,10 @@ pub(super) fn line_of(area: Rect, line: u16) -> Rect {
 fn cell(pen: &mut Pen<'_>, placed: Placed, row: Row<'_>, selected: bool, ctx: &Ctx<'_>) {
     let Placed { column, width } = placed;
     let text = column.cell(row, &ctx.state.format());
+    let names = matches!(column.id, ColumnId::Process | ColumnId::Group | ColumnId::Local);
+    let over = if names && row.has_exited() { ctx.glyphs.ended } else { "" };
     let indent = if column.id == ColumnId::Process { 2 * usize::from(row.depth()) } else { 0 };
-    let text = format!("{:indent$}{}", "", ctx.glyphs.escape(&text));
+    let text = format!("{:indent$}{}{over}", "", ctx.glyphs.escape(&text));
     let text = match column.id {
         ColumnId::Local | ColumnId::Remote | ColumnId::Exe | ColumnId::Group => {
             ctx.glyphs.fit_middle(&text, width)
@@ -108,7 +110,7 @@ fn cell(pen: &mut Pen<'_>, placed: Placed, row: Row<'_>, selected: bool, ctx: &C
 fn style(column: &Column, row: Row<'_>, selected: bool, ctx: &Ctx<'_>) -> Style {
     let theme = ctx.theme;
     let style = match column.role {
-        _ if row.is_idle() => theme.dim,
+        _ if row.is_idle() || row.has_exited() => theme.dim,
         Role::Plain => theme.plain,
         Role::Rx => theme.rx,
         Role::Tx => theme.tx,

@@ -1,0 +1,190 @@
+//! Where the user is: a tab, and what was opened one after another from there. Each of them narrows what is listed.
+
+use super::detail::Detail;
+use super::state::{Cursor, State};
+use crate::query::filter::{Expr, Filter};
+use crate::query::{Format, GroupKey, Prefixes, Row, RowId, ViewKind};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The views that have a tab; the others are in the chooser.
+pub(super) const TABS: [ViewKind; 8] = [
+    ViewKind::Processes,
+    ViewKind::Flows,
+    ViewKind::Hosts,
+    ViewKind::Containers,
+    ViewKind::Units,
+    ViewKind::Users,
+    ViewKind::Interfaces,
+    ViewKind::Packages,
+];
+/// A shorter title for a narrow screen.
+pub(super) fn short(view: ViewKind) -> &'static str {
+    match view {
+        ViewKind::Containers => "Cont.",
+        ViewKind::Interfaces => "Ifaces",
+        ViewKind::Packages => "Pkgs",
+        view => view.title(),
+    }
+}
+
+/// What there is of a process.
+const OF_PROCESS: [ViewKind; 6] = [
+    ViewKind::Flows,
+    ViewKind::Hosts,
+    ViewKind::Services,
+    ViewKind::Ports,
+    ViewKind::Interfaces,
+    ViewKind::Networks,
+];
+/// What there is of a group, but for the group itself.
+const OF_GROUP: [ViewKind; 8] = [
+    ViewKind::Processes,
+    ViewKind::Flows,
+    ViewKind::Hosts,
+    ViewKind::Services,
+    ViewKind::Ports,
+    ViewKind::Users,
+    ViewKind::Units,
+    ViewKind::Interfaces,
+];
+
+/// Something that was opened, and what to go back to.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    /// What it is.
+    pub(super) id: RowId,
+    /// What it was called, raw.
+    pub(super) name: String,
+    /// The view that it is a row of.
+    pub(super) view: ViewKind,
+    /// Where the user was in every view there.
+    pub(super) cursors: HashMap<ViewKind, Cursor>,
+}
+
+impl Opened {
+    /// A row of a view, as it is opened.
+    pub(super) fn new(
+        row: Row<'_>,
+        view: ViewKind,
+        cursors: HashMap<ViewKind, Cursor>,
+        format: &Format<'_>,
+    ) -> Self {
+        Self { id: row.id(), name: name(row, format), view, cursors }
+    }
+}
+
+/// What a row is called in the path.
+fn name(row: Row<'_>, format: &Format<'_>) -> String {
+    match row {
+        Row::Group(group) => group.label(format).into_owned(),
+        Row::Process(_) => match row.owner() {
+            Some(owner) if owner.pid != 0 => format!("{}[{}]", row.name(), owner.pid),
+            _ => row.name().to_owned(),
+        },
+        Row::Flow(flow) => {
+            let end =
+                |end: Option<_>| end.map_or_else(|| "-".to_owned(), |end| format.end(flow.id.protocol, end));
+            format!("{} {}", flow.id.protocol, end(flow.id.remote_end()))
+        }
+    }
+}
+
+/// The views of what was opened last; the tabs where nothing was. The first is the one that it opens with.
+pub(super) fn views(path: &[Opened]) -> Vec<ViewKind> {
+    match path.last().map(|opened| &opened.id) {
+        None => TABS.to_vec(),
+        Some(RowId::Process(..)) => OF_PROCESS.to_vec(),
+        // Its own line.
+        Some(RowId::Flow(..)) => vec![ViewKind::Flows],
+        Some(RowId::Group(view, _)) => {
+            let mut views: Vec<_> = OF_GROUP.into_iter().filter(|other| other != view).collect();
+            if !view.spec().of_processes {
+                // Of a host one wants to see the flows first.
+                views.swap(0, 1);
+            }
+            views
+        }
+    }
+}
+
+/// What the user looks for and what was opened, together.
+pub(super) fn filter(path: &[Opened], wanted: Option<&Filter>, prefixes: Prefixes) -> Option<Arc<Filter>> {
+    let mut parts: Vec<Expr> = path.iter().map(|opened| Expr::Of(opened.id.clone(), prefixes)).collect();
+    match wanted.map(Filter::expr) {
+        Some(Expr::And(all)) => parts.extend(all.iter().cloned()),
+        Some(one) => parts.push(one.clone()),
+        None => {}
+    }
+    match parts.len() {
+        0 => None,
+        1 => parts.pop().map(|one| Arc::new(Filter::new(one))),
+        _ => Some(Arc::new(Filter::new(Expr::And(parts)))),
+    }
+}
+
+impl State {
+    /// The views that Tab goes through, with the one that is shown.
+    pub(super) fn views(&self) -> Vec<ViewKind> {
+        let mut views = views(&self.path);
+        if !views.contains(&self.view) {
+            views.push(self.view);
+        }
+        views
+    }
+
+    /// What is told of what was opened last.
+    pub(super) fn detail(&self) -> Option<&Detail> {
+        self.detail.as_deref()
+    }
+
+    pub(super) fn turn(&mut self, forward: bool) {
+        let views = self.views();
+        let here = views.iter().position(|view| *view == self.view).unwrap_or(0);
+        let step = if forward { 1 } else { views.len() - 1 };
+        self.view = views[(here + step) % views.len()];
+    }
+
+    /// Opens the selected row: what is listed then is part of it.
+    pub(super) fn open(&mut self) {
+        let Some(row) = self.selected() else { return };
+        let id = row.id();
+        if matches!(id, RowId::Group(_, GroupKey::Ended)) {
+            return self.say("flows that have ended are no longer told apart");
+        }
+        if self.path.last().is_some_and(|opened| opened.id == id) {
+            return;
+        }
+        let opened = Opened::new(row, self.view, self.cursors.clone(), &self.format());
+        self.path.push(opened);
+        self.cursors.clear();
+        self.view = views(&self.path)[0];
+        self.refreeze();
+    }
+
+    /// Goes back to where the last thing was opened, or to everything where nothing was. What is on top goes first.
+    pub(super) fn back(&mut self) {
+        if self.popup.take().is_some() {
+            return;
+        }
+        if let Some(opened) = self.path.pop() {
+            (self.view, self.cursors) = (opened.view, opened.cursors);
+            self.refreeze();
+        } else if self.filter.is_some() {
+            self.look_for(None, String::new());
+        }
+    }
+
+    /// Shows what the filter lets through, and totals it.
+    pub(super) fn look_for(&mut self, filter: Option<Arc<Filter>>, text: String) {
+        (self.filter, self.filter_text) = (filter, text);
+        self.refreeze();
+    }
+
+    /// Other rows have other places.
+    fn refreeze(&mut self) {
+        if let Some(orders) = &mut self.frozen {
+            orders.clear();
+        }
+    }
+}
