@@ -4,12 +4,16 @@
 //! before the screen is taken; 4. the panic hook; 5. the engine thread, which opens the source; 6. the frontend, on
 //! this thread; 7. the engine's end; 8. only then errors are printed, on a terminal that is a terminal again.
 
+mod listing;
+mod origin;
+
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
 use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions};
 use crate::frontend::{self, Frontend};
-use crate::source::{Source, SourceError};
+use crate::query::Choice;
 use anyhow::{Context, Result, anyhow};
 use clap::{CommandFactory, Parser};
+use origin::Start;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -54,9 +58,9 @@ fn run(cli: &Cli) -> Result<Ending> {
     if settings.theme != "auto" {
         catalog.find(&settings.theme).map_err(|error| anyhow!("{error}"))?;
     }
-    let open = preflight(cli, &settings)?;
-    restore_on_panic();
     let output = cli.output(std::io::stdout().is_terminal());
+    let start = origin::preflight(cli, &settings, output)?;
+    restore_on_panic();
     let (stop_after, choice) = (cli.stop_after(settings.interval), cli.choice(&settings));
     let on_screen = output == Output::Screen;
     let resolve = ResolveOptions {
@@ -73,11 +77,17 @@ fn run(cli: &Cli) -> Result<Ending> {
         keep_ended: if on_screen { ENDED_FLOWS } else { 0 },
         resolve,
     };
-    let engine = Engine::start(open, options).context("cannot start the engine thread")?;
+    let engine = match start {
+        Start::Live(open) => Engine::start(open, options),
+        Start::Recorded(recording, pace) => Engine::replay(recording, pace, options),
+    };
+    let engine = engine.context("cannot start the engine thread")?;
     let (feed, control, running) = engine.into_parts();
     let frontend: Box<dyn Frontend> = match output {
         Output::Screen => {
-            let options = frontend::TuiOptions { settings, catalog, caller, file: file.ok() };
+            let Choice { filter, prefixes, .. } = choice;
+            let file = file.ok();
+            let options = frontend::TuiOptions { settings, filter, prefixes, catalog, caller, file };
             Box::new(frontend::Tui::new(options))
         }
         Output::Json => Box::new(frontend::Json::new(choice, false)),
@@ -94,6 +104,9 @@ fn run(cli: &Cli) -> Result<Ending> {
 
 /// What is printed instead of watching, where that was asked for.
 fn page(cli: &Cli, caller: &Caller) -> Result<Option<String>> {
+    if cli.capture.list_interfaces {
+        return listing::page().map(Some);
+    }
     if let Some(shell) = cli.completions {
         let mut page = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), "monitor", &mut page);
@@ -147,34 +160,6 @@ fn start_log(cli: &Cli) -> Result<()> {
         .init();
     log::info!("monitor {} starts", env!("CARGO_PKG_VERSION"));
     Ok(())
-}
-
-type Open = Box<dyn FnOnce(crate::model::Mono) -> Result<Box<dyn Source>, SourceError> + Send>;
-
-#[cfg(target_os = "linux")]
-fn preflight(cli: &Cli, settings: &Settings) -> Result<Open> {
-    use crate::source::ebpf::{EbpfSource, Options, preflight};
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if let Some(sentence) = crate::privilege::missing(&status, "monitor") {
-        return Err(anyhow!(sentence));
-    }
-    let options = Options {
-        cgroup: cli.cgroup.clone(),
-        capacity: cli.capacity,
-        interfaces: settings.interface.clone(),
-        promiscuous: cli.promiscuous,
-        refuse: cli.refuse.clone(),
-        tracing: crate::privilege::can_trace(&status),
-    };
-    preflight(&options)?;
-    Ok(Box::new(move |now| Ok(Box::new(EbpfSource::open(&options, now)?))))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn preflight(_cli: &Cli, _settings: &Settings) -> Result<Open> {
-    Err(anyhow!(
-        "this build has no source of traffic for this system; counting in the kernel needs Linux 5.10 or newer"
-    ))
 }
 
 /// A panic on any thread gives the terminal back, says so, and ends the program: half a program is worse than none.

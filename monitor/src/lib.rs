@@ -5,6 +5,7 @@
 //! may import whom.
 
 pub mod app;
+pub mod attribution;
 pub mod config;
 pub mod engine;
 pub mod frontend;
@@ -12,5 +13,7 @@ pub mod model;
 pub mod privilege;
 pub mod query;
 pub mod resolve;
+#[cfg(target_os = "linux")]
+pub mod sock_diag;
 pub mod source;
 pub mod table;

@@ -21,6 +21,7 @@ pub mod scene;
 pub mod stage;
 pub mod steps;
 pub mod terminal;
+pub mod text;
 pub mod tun;
 pub mod veth;
 pub mod wait;

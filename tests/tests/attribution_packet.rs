@@ -9,7 +9,6 @@ use monitor_tests::{
     monitor::{Monitor, command_on},
     stage::{Stage, fork, only, owners, rows_of},
 };
-use serde_json::Value;
 use std::fmt::Write as _;
 
 /// AF_PACKET, SOCK_RAW, no protocol: it only sends.
@@ -83,13 +82,8 @@ fn what_a_packet_socket_sends_is_its_senders() {
     }
     assert!(rows_of(&last, others).is_empty(), "outside of the cgroup: {:#}", last.0);
     let interfaces = field(&last["ledger"], "interfaces").as_array().expect("a list");
-    // What others move on interfaces of this machine is theirs.
-    let at_sockets = |interface: &Value| {
-        let parts = ["attributed", "kernel", "pending", "ambiguous", "unknown"];
-        let side = |side| parts.iter().map(|part| number(field(interface, side), part)).sum::<u64>();
-        side("rx") + side("tx")
-    };
-    assert!(interfaces.iter().all(|one| at_sockets(one) == 0), "no socket hook saw it: {interfaces:#?}");
+    let named = interfaces.iter().any(|row| field(row, "name") == stage.pair.a.name.as_str());
+    assert!(!named, "no socket hook saw it: {interfaces:#?}");
 }
 
 #[test]

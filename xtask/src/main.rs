@@ -3,6 +3,7 @@
 //! One file per command; what several commands share (where things are, how to start a program, what the machine lacks)
 //! has a file of its own. Nothing here is needed to build or to use `monitor`: `cargo build` does that.
 
+mod apple;
 mod bench;
 mod build_ebpf;
 mod object;

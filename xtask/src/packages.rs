@@ -105,6 +105,24 @@ pub(crate) fn ensure_components(project: &Project, components: &[(&str, &str)]) 
     shell::run(&mut command)
 }
 
+/// libpcap's header, where most systems have it.
+const PCAP_H: &str = "/usr/include/pcap.h";
+
+/// What the capture of packets is built with.
+pub(crate) fn libpcap() -> Package {
+    Package {
+        name: "libpcap-dev".to_owned(),
+        evidence: Evidence::File(PCAP_H.into()),
+        why: "captured packets, which is what is left where the kernel cannot count",
+    }
+}
+
+/// The features of `monitor` that this machine can build: the capture of packets where libpcap's headers are.
+pub(crate) fn features() -> &'static [&'static str] {
+    let is_there = Path::new(PCAP_H).exists() || shell::find("pcap-config").is_some();
+    if is_there { &["--features", "monitor/pcap"] } else { &[] }
+}
+
 /// Whether this runs as root.
 pub(crate) fn is_root() -> bool {
     effective_uid(Path::new("/proc/self/status")).is_ok_and(|uid| uid == 0)

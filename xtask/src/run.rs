@@ -17,7 +17,7 @@ pub(crate) struct Args {
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let project = Project::find()?;
     let mut build = project.cargo();
-    build.args(["build", "--release", "--package", "monitor"]);
+    build.args(["build", "--release", "--package", "monitor"]).args(packages::features());
     let status = build.status()?;
     if !status.success() {
         return Ok(exit_code(status));

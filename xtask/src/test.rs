@@ -32,7 +32,8 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     }
     let mut steps = Steps::default();
     steps.step("formatting", || cargo(&project, &["fmt", "--all", "--check"]));
-    steps.step("lints", || cargo(&project, &CLIPPY));
+    steps.step("lints", || cargo(&project, &[&CLIPPY[..], packages::features(), &DENY].concat()));
+    steps.step("lints without libpcap", || cargo(&project, &[&WITHOUT_LIBPCAP[..], &DENY].concat()));
     steps.step("the object was made from these sources", || {
         build_ebpf::check_hashes(&project).map(|_| Verdict::Passed)
     });
@@ -41,8 +42,10 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     Ok(steps.finish(args.require_all))
 }
 
-const CLIPPY: [&str; 8] =
-    ["clippy", "--workspace", "--exclude", "monitor-ebpf", "--all-targets", "--", "-D", "warnings"];
+const CLIPPY: [&str; 5] = ["clippy", "--workspace", "--exclude", "monitor-ebpf", "--all-targets"];
+/// The build that a bare `cargo build` on Linux gives.
+const WITHOUT_LIBPCAP: [&str; 4] = ["clippy", "--package", "monitor", "--all-targets"];
+const DENY: [&str; 3] = ["--", "-D", "warnings"];
 
 /// What the integration tests start.
 fn system_packages() -> Vec<Package> {
@@ -56,6 +59,8 @@ fn system_packages() -> Vec<Package> {
         package("ethtool", "ethtool", "turns GSO, TSO and GRO off in the integration tests"),
         package("nftables", "nft", "NAT and dropped packets in the integration tests"),
         package("tmux", "tmux", "a terminal for the integration tests"),
+        package("lsof", "lsof", "owners of captured packets, as on macOS, in the integration tests"),
+        packages::libpcap(),
     ]
 }
 
@@ -68,6 +73,7 @@ fn unit_tests(project: &Project, steps: &mut Steps) {
     steps.step("unit, property and drawing tests", || {
         let mut command = project.cargo();
         command.args(["test", "--no-fail-fast", "-p", "monitor", "-p", "monitor-common", "-p", "xtask"]);
+        command.args(packages::features());
         let tests = steps::cargo_test(&mut command)?;
         ignored = tests.ignored;
         Ok(Verdict::Tests(tests))
@@ -80,7 +86,8 @@ fn unit_tests(project: &Project, steps: &mut Steps) {
 fn integration_tests(project: &Project, steps: &mut Steps, privileged: Result<()>) {
     let mut tests = Tests::default();
     steps.step("integration tests on real traffic", || {
-        shell::run(project.cargo().args(["build", "-p", "monitor", "-p", "monitor-tests"]))?;
+        let build = ["build", "-p", "monitor", "-p", "monitor-tests"];
+        shell::run(project.cargo().args(build).args(packages::features()))?;
         let mut command = project.cargo();
         command.args(["test", "--no-fail-fast", "-p", "monitor-tests", "--", "--test-threads=1"]);
         command.env("MONITOR_BIN", project.target.join("debug/monitor"));

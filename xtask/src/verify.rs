@@ -1,5 +1,6 @@
 //! `cargo xtask verify`: what a change needs beyond its tests. Slow the first time, because it installs and builds tools.
 
+use crate::apple;
 use crate::build_ebpf::{self, Comparison};
 use crate::packages;
 use crate::project::Project;
@@ -22,12 +23,13 @@ pub(crate) struct Args {
 /// The command.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     println!(
-        "The object byte for byte, lints of the kernel programs, documentation, licences, other kernels."
+        "The object byte for byte, lints of the kernel programs, macOS, fuzzing, documentation, licences, other kernels."
     );
     let project = Project::find()?;
     let mut steps = Steps::default();
     steps.step("a rebuild gives the committed object", || object(&project));
     steps.step("lints of the kernel programs", || build_ebpf::lint(&project).map(|()| Verdict::Passed));
+    steps.step("macOS: types and lints", || apple::check(&project).map(|()| Verdict::Passed));
     steps.step("documentation", || documentation(&project));
     steps.step("licences, bans and sources of dependencies", || dependencies(&project));
     steps.step("other kernels are as docs/kernels.md says", || vm::check(&project).map(|()| Verdict::Passed));
@@ -52,6 +54,7 @@ fn documentation(project: &Project) -> Result<Verdict> {
         "--no-deps",
         "--document-private-items",
     ]);
+    command.args(packages::features());
     shell::run(command.env("RUSTDOCFLAGS", "-Dwarnings"))?;
     Ok(Verdict::Passed)
 }

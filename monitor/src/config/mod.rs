@@ -5,6 +5,7 @@
 //! be right where the file is not.
 
 mod caller;
+mod capture;
 mod field;
 mod file;
 mod reading;
@@ -12,6 +13,7 @@ mod settings;
 mod themes;
 
 pub use caller::Caller;
+pub use capture::{AttributionChoice, BackendChoice, CaptureOptions, DEFAULT_BUFFER, Speed};
 pub use file::SettingsFile;
 pub use settings::{Background, BarStyle, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
 pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
@@ -19,6 +21,7 @@ pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
 use crate::query::filter::{Filter, FilterError};
 use crate::query::{Choice, Notation, Prefixes, SortKey, Units, ViewKind};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use monitor_common::{CAPACITY_RANGE, DEFAULT_CAPACITY};
 use std::path::PathBuf;
@@ -74,6 +77,10 @@ pub struct Cli {
     /// Hash the executable of every process that moves bytes (SHA-256)
     #[arg(long)]
     pub sha256: bool,
+
+    /// Captured packets and files
+    #[command(flatten)]
+    pub capture: CaptureOptions,
 
     /// Flows that one interval can hold, per half of the double buffer; more than that keep their owner, not their flow
     #[arg(long, value_name = "ROWS", default_value_t = DEFAULT_CAPACITY,
@@ -280,8 +287,12 @@ impl Cli {
     /// What clap cannot see by itself.
     ///
     /// # Errors
-    /// A usage error: no view that is to be shown has the column to sort by.
+    /// A usage error: options of another backend than the one that is asked for, or no view that is to be shown has the
+    /// column to sort by.
     pub fn check(&self) -> Result<(), clap::Error> {
+        if let Some(sentence) = self.capture.contradiction(self.cgroup.is_some()) {
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, sentence));
+        }
         let Some(name) = &self.sort else { return Ok(()) };
         let views = self.chosen_view().map_or(vec![ViewKind::Processes, ViewKind::Flows], |view| vec![view]);
         if views.iter().any(|view| SortKey::named(*view, name).is_some()) {
@@ -289,7 +300,7 @@ impl Cli {
         }
         let (view, names) = (views[0].name(), SortKey::names(views[0]).join(", "));
         let what = format!("--sort {name}: the view {view} has no such column; there are {names}\n");
-        Err(Self::command().error(clap::error::ErrorKind::ValueValidation, what))
+        Err(Self::command().error(ErrorKind::ValueValidation, what))
     }
 
     /// How the result is shown, given whether stdout is a terminal.

@@ -6,14 +6,17 @@
 mod clock;
 mod command;
 mod own;
+mod replay;
 
 pub use clock::now;
 pub use command::{Command, Control, Snapshots};
+pub use replay::Pace;
 
+use crate::attribution::Attributor;
 use crate::model::{Batch, FlowId, Inspected, Mono, Snapshot};
 pub use crate::resolve::ResolveOptions;
 use crate::resolve::Resolver;
-use crate::source::{Source, SourceError};
+use crate::source::{Recording, Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
 use std::io;
 use std::sync::Arc;
@@ -29,6 +32,20 @@ const PRESSURE_EVERY: Duration = Duration::from_millis(100);
 const LAST_WITHIN: Duration = Duration::from_secs(2);
 /// The second snapshot of an eager engine, after the first: something to look at before a whole interval is over.
 const EAGER_TICK: Duration = Duration::from_millis(80);
+
+/// What an engine is started on.
+pub struct Origin {
+    /// Where traffic is observed.
+    pub source: Box<dyn Source>,
+    /// Who says whose it is, where the source does not.
+    pub attribution: Option<Attributor>,
+}
+
+impl From<Box<dyn Source>> for Origin {
+    fn from(source: Box<dyn Source>) -> Self {
+        Self { source, attribution: None }
+    }
+}
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
@@ -70,7 +87,23 @@ impl Engine {
     /// Where the system has no thread or no signal handler to give.
     pub fn start<F>(open: F, options: EngineOptions) -> io::Result<Self>
     where
-        F: FnOnce(Mono) -> Result<Box<dyn Source>, SourceError> + Send + 'static,
+        F: FnOnce(Mono) -> Result<Origin, SourceError> + Send + 'static,
+    {
+        Self::spawn(move |snapshots, commands| run(open, options, snapshots, commands))
+    }
+
+    /// Starts the engine thread on a recording.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn replay(recording: Box<dyn Recording>, pace: Pace, options: EngineOptions) -> io::Result<Self> {
+        Self::spawn(move |snapshots, commands| replay::run(recording, pace, options, snapshots, commands))
+    }
+
+    fn spawn<F, R>(run: F) -> io::Result<Self>
+    where
+        F: FnOnce(mpsc::Sender<Arc<Snapshot>>, mpsc::UnboundedReceiver<Command>) -> R + Send + 'static,
+        R: Future<Output = Result<Ending, SourceError>>,
     {
         let (snapshots, feed) = mpsc::channel(1);
         let (control, commands) = mpsc::unbounded_channel();
@@ -79,7 +112,7 @@ impl Engine {
                 .enable_all()
                 .build()
                 .map_err(|error| SourceError::new(format!("cannot start the event loop: {error}")))?;
-            runtime.block_on(run(open, options, snapshots, commands))
+            runtime.block_on(run(snapshots, commands))
         })?;
         Ok(Self { feed, control, thread })
     }
@@ -110,6 +143,7 @@ impl Running {
 /// The state of the loop.
 struct Loop {
     source: Box<dyn Source>,
+    attribution: Option<Attributor>,
     table: FlowTable,
     resolver: Resolver,
     snapshots: mpsc::Sender<Arc<Snapshot>>,
@@ -136,6 +170,9 @@ impl Loop {
     }
 
     fn take(&mut self, mut batch: Batch, last: bool) {
+        if let Some(attribution) = &mut self.attribution {
+            attribution.complete(&mut batch);
+        }
         batch.gone = self.resolver.gone(self.table.sharers());
         self.attend();
         self.resolver.complete(&mut batch, last);
@@ -181,16 +218,16 @@ async fn run<F>(
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<Ending, SourceError>
 where
-    F: FnOnce(Mono) -> Result<Box<dyn Source>, SourceError>,
+    F: FnOnce(Mono) -> Result<Origin, SourceError>,
 {
     let mut signals = Signals::new()
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
-    let source = open(clock::now())?;
+    let Origin { source, attribution } = open(clock::now())?;
     let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
     let table = FlowTable::new(config, clock::now());
     let resolver = Resolver::new(options.resolve);
     let (boot, own) = (clock::Boot::default(), own::Own::default());
-    let mut engine = Loop { source, table, resolver, snapshots, boot, own, inspect: None };
+    let mut engine = Loop { source, attribution, table, resolver, snapshots, boot, own, inspect: None };
     #[cfg(debug_assertions)]
     test_panic();
 

@@ -1,7 +1,8 @@
 //! What a source saw since it was last asked.
 
 use super::{
-    Counters, FlowId, Health, Identity, InterfaceReport, Method, Mono, ProcessId, SocketId, TcpHealth, Unseen,
+    CaptureReport, Counters, FlowId, Health, Identity, InterfaceReport, Method, Mono, ProcessId, SocketId,
+    TcpHealth, Unseen,
 };
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub enum Standing {
     Kernel,
     /// An interface carried it and no socket saw it.
     Unseen(Unseen),
+    /// Read from a file, which does not say whose it was.
+    Recorded,
 }
 
 /// Bytes that moved in the batch's interval on one flow under one owner.
@@ -131,6 +134,8 @@ pub struct Batch {
     pub interfaces: Vec<InterfaceSeen>,
     /// What interfaces carried since start, of all that the source knows of.
     pub reports: Vec<InterfaceReport>,
+    /// What captures counted since they were opened.
+    pub captures: Vec<CaptureReport>,
     /// Set when the source's health changed.
     pub health: Option<Arc<Health>>,
 }

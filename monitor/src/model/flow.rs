@@ -1,11 +1,34 @@
 //! Who talks to whom: sockets, endpoints, protocols.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 /// A socket, by its kernel cookie (unique since boot); 0 where the packet had none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u64);
+
+impl SocketId {
+    /// In the ids that stand for a pair of ends. The kernel counts its cookies up from 0 and does not get there.
+    const BY_ENDS: u64 = 1 << 63;
+
+    /// Stands for a socket that is known by its ends only, where packets were captured.
+    pub fn of_ends(protocol: Protocol, local: Endpoint, remote: Endpoint) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (protocol, local, remote).hash(&mut hasher);
+        Self(hasher.finish() | Self::BY_ENDS)
+    }
+
+    /// The kernel's cookie; `None` where there is none.
+    pub fn cookie(self) -> Option<u64> {
+        (self.0 != 0 && !self.is_of_ends()).then_some(self.0)
+    }
+
+    /// Whether it stands for a pair of ends.
+    pub fn is_of_ends(self) -> bool {
+        self.0 & Self::BY_ENDS != 0
+    }
+}
 
 /// What a flow speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -27,6 +27,8 @@ pub enum Unseen {
     OtherHost,
     /// A socket may have seen it, but the flow table was full.
     TableFull,
+    /// Its headers do not hold together.
+    Malformed,
 }
 
 impl Unseen {
@@ -42,6 +44,7 @@ impl Unseen {
             Self::Link => "no socket: link layer, not IP",
             Self::OtherHost => "no socket: addressed to another host",
             Self::TableFull => "unknown: the flow table was full",
+            Self::Malformed => "unknown: its headers are cut short or contradict each other",
         }
     }
 }
@@ -155,6 +158,34 @@ pub struct InterfaceReport {
     pub tap: Option<(TapSide, TapSide)>,
 }
 
+/// Packets, as a capture counted them since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// Passed the filter, as libpcap counts them.
+    pub received: u64,
+    /// Lost because the buffer was full (`ps_drop`).
+    pub dropped: u64,
+    /// Lost by the interface or its driver (`ps_ifdrop`).
+    pub if_dropped: u64,
+    /// Headers that do not hold together.
+    pub malformed: u64,
+    /// Left out by `-F` or `-G`.
+    pub excluded: u64,
+}
+
+/// The capture of one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureReport {
+    /// Netns cookie, 0 where unknown.
+    pub netns: u64,
+    /// Index in that netns; in a file, the number of the interface there, from 1.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What was counted.
+    pub capture: Capture,
+}
+
 /// One direction of an interface's ledger, in the device's unit. `None` = not measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceSide {
@@ -191,6 +222,8 @@ pub struct InterfaceLedger {
     pub rx: InterfaceSide,
     /// Sent.
     pub tx: InterfaceSide,
+    /// Where it was captured: what the capture counted.
+    pub capture: Option<Capture>,
 }
 
 impl InterfaceSide {

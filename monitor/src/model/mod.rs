@@ -13,6 +13,7 @@ mod interface;
 mod life;
 mod mono;
 mod names;
+mod net;
 mod owner;
 mod snapshot;
 mod tcp;
@@ -24,11 +25,13 @@ pub use flow::{Endpoint, FlowId, Protocol, SocketId};
 pub use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS, Tier};
 pub use identity::{Ancestor, Container, Identity, Pod};
 pub use interface::{
-    DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unit, Unseen, socket_parts,
+    Capture, CaptureReport, DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unit,
+    Unseen, socket_parts,
 };
 pub use life::{Born, Executed, Life};
 pub use mono::Mono;
 pub use names::Names;
+pub use net::Net;
 pub use owner::{Attribution, Confidence, Method, ProcessId};
 pub use snapshot::{
     FlowRow, Ledger, LedgerSide, Peak, ProcessRow, Snapshot, TotalsRow, WINDOW_SECONDS, WINDOWS, Windows,

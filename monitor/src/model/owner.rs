@@ -33,6 +33,12 @@ pub enum Method {
     None,
     /// Found open in the process when the monitor started.
     Seed,
+    /// The process was seen to hold it: the kernel's list of sockets (sock_diag(7)) and /proc.
+    SockDiag,
+    /// The process was seen to hold it: /proc/net and /proc.
+    Procfs,
+    /// The process was seen to hold it: lsof(8).
+    Lsof,
     /// The process made the socket.
     Create,
     /// The process was the last to close it.
@@ -63,6 +69,9 @@ impl Method {
         match self {
             Self::None => "none",
             Self::Seed => "seed",
+            Self::SockDiag => "sock_diag",
+            Self::Procfs => "procfs",
+            Self::Lsof => "lsof",
             Self::Create => "create",
             Self::Release => "release",
             Self::Bind => "bind",

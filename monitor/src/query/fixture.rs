@@ -134,6 +134,7 @@ pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snaps
     let windows = Windows { rx: sum(|w| w.rx), tx: sum(|w| w.tx) };
     let total: Counters = processes.iter().map(|row| row.total).sum();
     let interfaces = vec![InterfaceLedger {
+        capture: None,
         netns: 4_026_531_840,
         ifindex: 2,
         name: "eth0".into(),

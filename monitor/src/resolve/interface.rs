@@ -28,6 +28,8 @@ impl Interfaces {
     /// Names the interfaces that the batch mentions for the first time.
     pub(super) fn complete(&mut self, batch: &mut Batch) {
         self.searched = false;
+        // What a source names itself needs no looking up.
+        self.known.extend(batch.interfaces.iter().map(|seen| (seen.netns, seen.ifindex)));
         let mut wanted: HashMap<Key, Option<u32>> = HashMap::new();
         for delta in &batch.deltas {
             let key = (delta.flow.netns, delta.flow.ifindex);

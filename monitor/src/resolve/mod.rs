@@ -119,8 +119,12 @@ impl Resolver {
             }
         }
         let waits = last || !batch.processes.is_empty();
-        self.asked += 1;
-        self.ask(Ask::Seen { number: self.asked, now: batch.to, seen: batch.processes.clone(), all: last });
+        // A recording has no processes, and as many batches as can be read.
+        if waits || self.asked > 0 {
+            self.asked += 1;
+            let seen = batch.processes.clone();
+            self.ask(Ask::Seen { number: self.asked, now: batch.to, seen, all: last });
+        }
         let patience = match (last, waits) {
             (true, _) => LAST_PATIENCE,
             (false, true) => PATIENCE,

@@ -2,9 +2,12 @@
 
 #[cfg(target_os = "linux")]
 pub mod ebpf;
+pub mod interfaces;
+pub mod pcap;
 
 use crate::model::{Batch, FlowId, Life, Mono, SocketState};
 use std::fmt;
+use std::time::Duration;
 
 /// Something that observes traffic.
 pub trait Source: Send {
@@ -44,6 +47,28 @@ pub trait Source: Send {
     /// # Errors
     /// As [`Source::poll`].
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError>;
+}
+
+/// Traffic that was observed before and is told again, in its own time.
+pub trait Recording: Send {
+    /// When it begins, as ns since the Unix epoch; `None` where there is nothing in it.
+    fn start(&self) -> Option<Mono>;
+
+    /// Appends what happened in the next interval of its own time, and sets `out.from` and `out.to` (ns since the Unix
+    /// epoch). An interval in which nothing happened may be longer.
+    ///
+    /// # Errors
+    /// Where nothing more can be read; what was appended before is valid.
+    fn step(&mut self, interval: Duration, out: &mut Batch) -> Result<Step, SourceError>;
+}
+
+/// Whether a recording goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is more.
+    More,
+    /// That was all.
+    Ended,
 }
 
 /// Why a source cannot start or go on: one sentence, with the fix.

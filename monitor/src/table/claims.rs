@@ -18,7 +18,7 @@ fn strength(method: Method) -> u8 {
     match method {
         Method::None | Method::Listener => 0,
         Method::Release => 1,
-        Method::Seed | Method::Create => 2,
+        Method::Seed | Method::Create | Method::SockDiag | Method::Procfs | Method::Lsof => 2,
         Method::Bind | Method::Connect => USE,
         Method::Read | Method::Accept => 4,
         Method::Message | Method::Transfer | Method::Send | Method::Kernel => 5,
@@ -31,8 +31,8 @@ const USE: u8 = 3;
 #[derive(Clone, Debug)]
 struct Claimant {
     process: ProcessId,
-    /// It held the socket when the monitor started.
-    seeded: bool,
+    /// It was found to hold the socket, and how: when the monitor started, or in a sample of all processes.
+    held: Option<Method>,
     /// Its strongest and then latest claim that is not a seed.
     claim: Option<(u8, Mono, Method)>,
     /// First and latest use.
@@ -65,8 +65,8 @@ impl Claims {
         let at = self.position(claim.process);
         let claimant = &mut self.claimants[at];
         claimant.last = claimant.last.max(claim.last);
-        if claim.method == Method::Seed {
-            claimant.seeded = true;
+        if matches!(claim.method, Method::Seed | Method::SockDiag | Method::Procfs | Method::Lsof) {
+            claimant.held = Some(claim.method);
             return;
         }
         let strength = strength(claim.method);
@@ -119,7 +119,7 @@ impl Claims {
 
     /// Whether a seed is among them: then the socket may be idle for hours and must not be forgotten.
     pub(super) fn seeded(&self) -> bool {
-        self.claimants.iter().any(|claimant| claimant.seeded)
+        self.claimants.iter().any(|claimant| claimant.held == Some(Method::Seed))
     }
 
     fn position(&mut self, process: ProcessId) -> usize {
@@ -134,7 +134,7 @@ impl Claims {
         }
         self.claimants.push(Claimant {
             process,
-            seeded: false,
+            held: None,
             claim: None,
             used: None,
             in_turn: false,
@@ -168,14 +168,14 @@ impl Claims {
             })
             .filter_map(|c| Some((c.claim?, c.process)))
             .max_by_key(|((strength, last, _), process)| (*strength, *last, *process));
-        let mut seeded = self.claimants.iter().filter(|claimant| claimant.seeded);
-        match (strongest, seeded.next(), seeded.count()) {
+        let mut held = self.claimants.iter().filter_map(|claimant| Some((claimant.process, claimant.held?)));
+        match (strongest, held.next(), held.count()) {
             (Some(((strength, _, method), process)), seed, others)
                 if strength >= USE || method == Method::Create || seed.is_none() || others > 0 =>
             {
                 Holder::One(process, method)
             }
-            (_, Some(seed), 0) => Holder::One(seed.process, Method::Seed),
+            (_, Some((process, method)), 0) => Holder::One(process, method),
             (_, Some(_), others) => Holder::Several(others + 1),
             (_, None, _) => Holder::Nobody,
         }
@@ -236,6 +236,7 @@ pub(super) fn judge(
     match (standing, owner) {
         (Standing::Kernel, _) => Verdict::Settled(kernel()),
         (Standing::Unseen(why), _) => Verdict::Settled(unseen(why)),
+        (Standing::Recorded, _) => Verdict::Settled(recorded()),
         (Standing::Firm, Some(process)) => Verdict::Settled(claims.owned(process, method)),
         (Standing::Made, Some(maker)) => made(maker, claims, over),
         (Standing::Inherited, Some(listener)) => inherited(listener, claims, over),
@@ -267,6 +268,7 @@ fn made(maker: ProcessId, claims: &Claims, over: bool) -> Verdict {
 
 fn unclaimed(claims: &Claims, over: bool) -> Verdict {
     match claims.holder(None) {
+        Holder::One(process, Method::Listener) => Verdict::Settled(by_inheritance(process)),
         Holder::One(process, method) => Verdict::Settled(claims.owned(process, method)),
         Holder::Several(holders) => Verdict::Settled(held_by(holders)),
         Holder::Nobody if !over => Verdict::Wait("no process has claimed the socket yet"),
@@ -280,13 +282,21 @@ fn ambiguous(claims: &Claims, over: bool) -> Verdict {
             Verdict::Settled(claims.owned(process, method))
         }
         _ if !over => Verdict::Wait("several processes hold the socket, none has used it yet"),
-        _ => Verdict::Settled(held_by(claims.claimants.iter().filter(|claimant| claimant.seeded).count())),
+        _ => Verdict::Settled(held_by(
+            claims.claimants.iter().filter(|claimant| claimant.held.is_some()).count(),
+        )),
     }
 }
 
 /// What an interface carried and no socket saw.
 pub(super) fn unseen(why: Unseen) -> Attribution {
     attribution(None, Method::None, Confidence::Unknown, Some(why.reason().into()))
+}
+
+/// Out of a file.
+fn recorded() -> Attribution {
+    let reason = Cow::Borrowed("a file of packets does not say whose they are");
+    attribution(None, Method::None, Confidence::Unknown, Some(reason))
 }
 
 /// Handshake packets that no connection came of: the listener's own.

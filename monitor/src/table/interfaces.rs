@@ -3,12 +3,12 @@
 //! Sums only: it follows every byte that goes into a flow row, and out of a pending one. What no socket saw is not in
 //! the sums; the reports have it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{
-    Batch, Counters, DeviceRule, FlowId, InterfaceLedger, InterfaceReport, InterfaceSide, ProcessId,
-    socket_parts,
+    Batch, CaptureReport, Counters, DeviceRule, FlowId, InterfaceLedger, InterfaceReport, InterfaceSide,
+    ProcessId, socket_parts,
 };
 
 use super::processes::Slot;
@@ -24,6 +24,7 @@ type Key = (u64, u32);
 pub(super) struct Interfaces {
     sums: HashMap<Key, [Counters; 5]>,
     reports: BTreeMap<Key, InterfaceReport>,
+    captures: BTreeMap<Key, CaptureReport>,
     /// What interfaces carried and no socket saw.
     pub(super) unseen: Counters,
     /// Some interface is tapped, so that `unseen` means something.
@@ -36,6 +37,10 @@ impl Interfaces {
         for report in &batch.reports {
             self.tapped |= report.tap.is_some();
             self.reports.insert((report.netns, report.ifindex), report.clone());
+        }
+        for report in &batch.captures {
+            self.tapped = true;
+            self.captures.insert((report.netns, report.ifindex), report.clone());
         }
     }
 
@@ -59,19 +64,24 @@ impl Interfaces {
     pub(super) fn ledger(&self, names: &HashMap<Key, Arc<str>>) -> Vec<InterfaceLedger> {
         let mut ledger: Vec<_> = self.reports.values().map(|report| self.reported(report)).collect();
         // What an interface of this netns moved stands in its report; those of others have none.
-        let others = self.sums.iter().filter(|(key, _)| !self.reports.contains_key(key));
-        for (key, sums) in others {
+        let others: BTreeSet<Key> = self.sums.keys().chain(self.captures.keys()).copied().collect();
+        for key in others.iter().filter(|key| !self.reports.contains_key(key)) {
             let rule = DeviceRule::default();
-            let sum = [(*sums, 0)];
+            let sum = [(self.sums.get(key).copied().unwrap_or_default(), 0)];
+            let capture = self.captures.get(key);
+            let name = names.get(key).or(capture.map(|report| &report.name));
             ledger.push(InterfaceLedger {
                 netns: key.0,
                 ifindex: key.1,
-                name: names.get(key).map(Arc::clone).unwrap_or_default(),
+                name: name.map(Arc::clone).unwrap_or_default(),
+                capture: capture.map(|report| report.capture),
                 rx: side(&sum, |counters, tag| rule.rx(counters, tag)),
                 tx: side(&sum, |counters, tag| rule.tx(counters, tag)),
             });
         }
-        ledger.retain(|interface| [interface.rx, interface.tx].iter().any(InterfaceSide::moved));
+        ledger.retain(|interface| {
+            interface.capture.is_some() || [interface.rx, interface.tx].iter().any(InterfaceSide::moved)
+        });
         ledger.sort_by_key(|interface| (interface.netns, interface.ifindex));
         ledger
     }
@@ -92,6 +102,7 @@ impl Interfaces {
             name: Arc::clone(name),
             rx: rx.closed(),
             tx: tx.closed(),
+            capture: None,
         }
     }
 }

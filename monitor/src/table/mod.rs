@@ -314,7 +314,10 @@ impl FlowTable {
         }
         let socket = self.sockets.get(flow.socket);
         let claims = socket.map_or(&self.no_claims, |socket| &socket.claims);
-        let over = flow.socket == SocketId(0) || socket.is_some_and(|socket| socket.closed || socket.expired);
+        // Of a socket that is known by its ends only, a sample of all processes says all that will be known.
+        let sampled = flow.socket.is_of_ends() && delta.standing != Standing::Unclaimed;
+        let closed = socket.is_some_and(|socket| socket.closed || socket.expired);
+        let over = flow.socket == SocketId(0) || sampled || closed;
         match judge(delta.standing, delta.owner, delta.method, claims, over) {
             Verdict::Settled(attribution) => {
                 self.charge(flow, attribution, delta.uid, Amount::Fresh(&delta.counters));
@@ -333,7 +336,8 @@ impl FlowTable {
             (Standing::Kernel, _) => Slot::Process(ProcessId::KERNEL),
             (Standing::Ambiguous, _) => Slot::Ambiguous,
             // A worker may yet use what the listener's process has accepted, and nobody could tell these bytes then.
-            (Standing::Unclaimed | Standing::Inherited | Standing::Unseen(_), _) | (_, None) => Slot::Unknown,
+            (Standing::Unclaimed | Standing::Inherited | Standing::Unseen(_) | Standing::Recorded, _)
+            | (_, None) => Slot::Unknown,
             (Standing::Firm | Standing::Made | Standing::Listener, Some(owner)) => Slot::Process(*owner),
         };
         self.totals.add(Amount::Fresh(counters), &self.clock);

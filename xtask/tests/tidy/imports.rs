@@ -4,12 +4,13 @@ use crate::files::File;
 use crate::tokens::{self, Path};
 
 /// For each module of the library: what it may name of the crate. A longer path allows only what stands under it.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("table", &["model"]),
     ("query", &["model"]),
-    ("source", &["model"]),
-    ("attribution", &["model"]),
+    ("sock_diag", &["model"]),
+    ("source", &["model", "sock_diag"]),
+    ("attribution", &["model", "sock_diag"]),
     ("resolve", &["model"]),
     ("engine", &["model", "table", "query", "source", "attribution", "resolve"]),
     ("frontend", &["model", "query", "config", "engine::Command", "engine::Control", "engine::Snapshots"]),

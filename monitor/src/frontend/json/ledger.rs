@@ -33,6 +33,24 @@ struct Interface<'s> {
     name: Option<&'s str>,
     rx: Carried,
     tx: Carried,
+    capture: Option<Capture>,
+}
+
+/// Packets, as the capture of the interface counted them.
+#[derive(Serialize)]
+struct Capture {
+    received: u64,
+    dropped: u64,
+    if_dropped: u64,
+    malformed: u64,
+    excluded: u64,
+}
+
+impl From<model::Capture> for Capture {
+    fn from(capture: model::Capture) -> Self {
+        let model::Capture { received, dropped, if_dropped, malformed, excluded } = capture;
+        Self { received, dropped, if_dropped, malformed, excluded }
+    }
 }
 
 /// Bytes as the device itself counts them. What needs a tap (`-i`) is null without one.
@@ -98,6 +116,7 @@ impl<'s> Interface<'s> {
             name: Some(&*interface.name).filter(|name| !name.is_empty()),
             rx: Carried::new(&interface.rx),
             tx: Carried::new(&interface.tx),
+            capture: interface.capture.map(Capture::from),
         }
     }
 }

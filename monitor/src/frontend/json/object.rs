@@ -260,7 +260,7 @@ impl<'s> Flow<'s> {
             uid: row.uid,
             interface: Some(&*row.interface).filter(|name| !name.is_empty()),
             netns: Some(row.id.netns).filter(|cookie| *cookie != 0),
-            socket: Some(row.id.socket.0).filter(|cookie| *cookie != 0),
+            socket: row.id.socket.cookie(),
             tcp: row.tcp.as_ref().map(Tcp::new),
             counted: Counted::new(&row.total, &row.interval, interval),
             attribution: Evidence { method: Some(method.name()), confidence: confidence.name(), reason },

@@ -25,6 +25,13 @@ pub(super) struct Find {
     typed: String,
 }
 
+/// Looks for what the command line asked for, as if it had been typed.
+pub(super) fn begin(state: &mut State, filter: Option<Arc<Filter>>) {
+    let text = filter.as_ref().map(ToString::to_string).unwrap_or_default();
+    remember(&mut state.filters, &text);
+    state.look_for(filter, text);
+}
+
 /// Begins with the filter that is in force.
 pub(super) fn open(state: &mut State) {
     let mut find = Find::default();
@@ -108,7 +115,7 @@ impl Find {
 
     fn complete(&mut self) {
         let (before, _) = self.line.parts();
-        let start = before.rfind([' ', '(', ')', '!']).map_or(0, |at| at + 1);
+        let start = before.rfind([' ', '(', ')', '!', '|', '&']).map_or(0, |at| at + 1);
         let word = &before[start..];
         self.candidates = askable().filter(|name| name.starts_with(word)).collect();
         let Some(first) = self.candidates.first() else { return };
@@ -148,6 +155,7 @@ mod tests {
             ("us", "user:", 0),
             ("port:443 and conta", "port:443 and container:", 0),
             ("(ra", "(rate>", 0),
+            ("a||contai", "a||container:", 0),
             ("po", "po", 2),
             ("nothing", "nothing", 0),
         ] {

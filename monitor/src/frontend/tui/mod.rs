@@ -35,6 +35,8 @@ use super::Frontend;
 use crate::config::{Background, Caller, Catalog, Ground, Settings, SettingsFile};
 use crate::engine::{Command, Control, Snapshots};
 use crate::model::Snapshot;
+use crate::query::Prefixes;
+use crate::query::filter::Filter;
 use anyhow::Context;
 use crossterm::event::{Event, EventStream, KeyEvent};
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -92,6 +94,10 @@ pub fn swatches(catalog: &Catalog, colour: bool) -> String {
 pub struct TuiOptions {
     /// What the user has set.
     pub settings: Settings,
+    /// What is looked for at first.
+    pub filter: Option<Arc<Filter>>,
+    /// How large a remote network is.
+    pub prefixes: Prefixes,
     /// All themes.
     pub catalog: Catalog,
     /// Who files belong to.
@@ -209,6 +215,8 @@ where
     ) -> Self {
         let nothing = Arc::new(Snapshot::default());
         let mut state = State::new(options.settings, Arc::new(options.catalog));
+        state.prefixes = options.prefixes;
+        find::begin(&mut state, options.filter);
         state.ground = match state.settings.background {
             Background::Auto => None,
             Background::Light => Some(Ground::Light),

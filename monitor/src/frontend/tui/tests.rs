@@ -507,7 +507,8 @@ mod session {
 
     fn options() -> TuiOptions {
         let (settings, catalog) = (Settings::default(), Catalog::built_in());
-        TuiOptions { settings, catalog, caller: Caller::default(), file: None }
+        let (filter, prefixes) = (None, Prefixes::default());
+        TuiOptions { settings, filter, prefixes, catalog, caller: Caller::default(), file: None }
     }
 
     fn key(code: KeyCode) -> Event {

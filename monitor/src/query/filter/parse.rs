@@ -59,12 +59,15 @@ impl std::error::Error for FilterError {}
 impl fmt::Display for FilterError {
     /// The sentence, the filter, and a caret under the character.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One column for what has none, so that the caret stands where it should and a terminal is left in peace.
-        let shown = |c: char| if c.width().unwrap_or(0) == 0 { '?' } else { c };
         let text: String = self.text.chars().map(shown).collect();
         let before: usize = self.text[..self.at].chars().map(|c| shown(c).width().unwrap_or(1)).sum();
         write!(f, "{}\n  {text}\n  {:before$}^", self.sentence(), "")
     }
+}
+
+/// One column for what has none, so that the caret stands where it should and a terminal is left in peace.
+fn shown(c: char) -> char {
+    if c.width().unwrap_or(0) == 0 { '?' } else { c }
 }
 
 type Input<'t> = Stateful<LocatingSlice<&'t str>, usize>;
@@ -98,7 +101,11 @@ fn wrong<T>(at: usize, what: impl Into<Cow<'static, str>>) -> Parsed<T> {
 
 /// Parses a whole filter.
 pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
-    let complain = |at, what: Cow<'static, str>| FilterError { text: text.into(), at, what: what.into() };
+    // What is said repeats what was written.
+    let complain = |at, what: Cow<'static, str>| {
+        let what = what.chars().map(shown).collect();
+        FilterError { text: text.into(), at, what }
+    };
     if text.len() > MOST_TEXT {
         let end = (0..=MOST_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let what = format!("a filter has {MOST_TEXT} bytes at most").into();
@@ -119,6 +126,9 @@ fn end(input: &mut Input<'_>) -> Parsed<()> {
         ')' => wrong(at, "there is no `(` for this `)`"),
         ',' => wrong(at, "a list stands after a field only, as in `port:80,443`"),
         '<' | '>' | '=' => wrong(at, compared_with()),
+        '|' | '&' => {
+            wrong(at, "say `or` or `||`, `and` or `&&`; put a name with odd characters between double quotes")
+        }
         _ => wrong(at, WANTED),
     }
 }
@@ -127,7 +137,11 @@ fn space(input: &mut Input<'_>) -> Parsed<()> {
     take_while(0.., char::is_whitespace).void().parse_next(input)
 }
 
-/// `or`, in any case, as a word of its own.
+/// `or`, in any case, as a word of its own; or `||`.
+fn operator(word: &str, sign: &str) -> impl FnMut(&mut Input<'_>) -> Parsed<()> {
+    move |input| alt((keyword(word), preceded(space, sign).void())).parse_next(input)
+}
+
 fn keyword(wanted: &str) -> impl FnMut(&mut Input<'_>) -> Parsed<()> {
     move |input| {
         let is_wanted = |word: &str| word.eq_ignore_ascii_case(wanted);
@@ -136,7 +150,7 @@ fn keyword(wanted: &str) -> impl FnMut(&mut Input<'_>) -> Parsed<()> {
 }
 
 fn any_of(input: &mut Input<'_>) -> Parsed<Expr> {
-    let or = |input: &mut Input<'_>| alt((keyword("or"), keyword("||"))).parse_next(input);
+    let or = |input: &mut Input<'_>| operator("or", "||").parse_next(input);
     let first = all_of(input)?;
     let others: Vec<Expr> = repeat(0.., preceded(or, cut_err(all_of))).parse_next(input)?;
     let flat = |part| match part {
@@ -147,7 +161,7 @@ fn any_of(input: &mut Input<'_>) -> Parsed<Expr> {
 }
 
 fn all_of(input: &mut Input<'_>) -> Parsed<Expr> {
-    let and = |input: &mut Input<'_>| alt((keyword("and"), keyword("&&"))).parse_next(input);
+    let and = |input: &mut Input<'_>| operator("and", "&&").parse_next(input);
     let first = one(input)?;
     let others: Vec<Expr> = repeat(0.., alt((preceded(and, cut_err(one)), one))).parse_next(input)?;
     let flat = |part| match part {
@@ -206,11 +220,11 @@ fn parentheses(input: &mut Input<'_>) -> Parsed<Expr> {
 
 /// What a bare word is made of.
 fn is_word(c: char) -> bool {
-    !c.is_whitespace() && !matches!(c, '(' | ')' | '"' | ',' | '<' | '>' | '=')
+    !c.is_whitespace() && !matches!(c, '(' | ')' | '"' | ',' | '<' | '>' | '=' | '|' | '&')
 }
 
 fn is_value(c: char) -> bool {
-    !c.is_whitespace() && !matches!(c, '(' | ')' | '"' | ',')
+    !c.is_whitespace() && !matches!(c, '(' | ')' | '"' | ',' | '|' | '&')
 }
 
 fn term(input: &mut Input<'_>) -> Parsed<Expr> {
@@ -221,7 +235,7 @@ fn term(input: &mut Input<'_>) -> Parsed<Expr> {
     }
     let start = input.checkpoint();
     let word: &str = take_while(1.., is_word).parse_next(input)?;
-    if ["and", "or", "not", "&&", "||"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) {
+    if ["and", "or", "not"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) {
         input.reset(&start);
         return Err(ErrMode::Backtrack(Wrong { at, what: Cow::Borrowed(WANTED) }));
     }
@@ -263,7 +277,7 @@ fn values(input: &mut Input<'_>, field: Field) -> Parsed<Expr> {
 /// Terms do not run into each other: `/a/b` is more likely a path than two terms.
 fn boundary(input: &mut Input<'_>) -> Parsed<()> {
     let at = input.current_token_start();
-    match opt(preceded(not(one_of(['(', ')', ','])), peek(any))).parse_next(input)? {
+    match opt(preceded(not(one_of(['(', ')', ',', '|', '&'])), peek(any))).parse_next(input)? {
         Some(c) if !char::is_whitespace(c) => {
             wrong(at, "a space is expected here; put a name with odd characters between double quotes")
         }

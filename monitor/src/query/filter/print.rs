@@ -91,7 +91,7 @@ fn is_plain(word: &str, field: Option<Field>) -> bool {
     let harmless = |c: char| {
         c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+' | '%' | '*' | '~' | '/')
     };
-    let starts = word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let starts = word.starts_with(|c: char| c.is_ascii_alphabetic());
     let is_keyword = ["and", "or", "not"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
     let is_user = field.is_some_and(|field| field.spec().takes == Takes::Whole);
     let is_number = is_user && !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());

@@ -71,7 +71,7 @@ fn name(delta: &Delta, elsewhere: &mut Option<Vec<PathBuf>>) -> Option<String> {
 
 fn name_in(path: &Path, delta: &Delta) -> Option<String> {
     let (socket, index) = (delta.flow.socket.0, delta.flow.ifindex);
-    sock_diag::in_namespace(path, || {
+    crate::sock_diag::in_namespace(path, || {
         let listed = sock_diag::here()?.has(socket);
         let any = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
         if listed { netdevice::index_to_name(&any, index).ok() } else { None }

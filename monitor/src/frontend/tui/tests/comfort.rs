@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Scale;
-use crate::query::ColumnId;
+use crate::query::{ColumnId, Row};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::style::{Color, Modifier};
 use std::cell::Cell;
@@ -347,10 +347,16 @@ fn what_leaves_the_screen_is_asked_for() {
 
 /// A session on a screen that nobody sees.
 fn session(file: Option<SettingsFile>) -> Session<TestBackend> {
+    session_with(file, false)
+}
+
+fn session_with(file: Option<SettingsFile>, is_filtered: bool) -> Session<TestBackend> {
     let (control, _commands) = tokio::sync::mpsc::unbounded_channel();
     let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     let (settings, catalog) = (Settings::default(), Catalog::built_in());
-    let options = TuiOptions { settings, catalog, caller: Caller::default(), file };
+    let filter = Some(Arc::new(Filter::parse("proc:nginx").unwrap())).filter(|_| is_filtered);
+    let prefixes = Prefixes { v4: 16, v6: 32 };
+    let options = TuiOptions { settings, filter, prefixes, catalog, caller: Caller::default(), file };
     let abilities = Abilities { depth: Depth::True, ascii: false };
     let mut session = Session::new(terminal, options, abilities, control, || true);
     session.receive(Arc::new(busy()));
@@ -467,4 +473,20 @@ fn the_bytes_of_a_frame_are_bounded() {
             assert!(bytes <= most, "{size:?} {theme}: {bytes} > {most}");
         }
     }
+}
+
+#[test]
+fn the_filter_and_the_networks_of_the_command_line_are_where_the_screen_begins() {
+    let mut session = session_with(None, true);
+    typed(&mut session, "");
+    let listing = session.state.listing();
+    assert_eq!(listing.all().map(Row::name).collect::<Vec<_>>(), ["nginx"]);
+    assert_eq!(
+        (listing.scope().prefixes, &*session.state.filter_text),
+        (Prefixes { v4: 16, v6: 32 }, "proc:nginx")
+    );
+    // As if it had been typed: it can be taken away and recalled.
+    session.take(Some(&Ok(Event::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE)))));
+    session.draw().unwrap();
+    assert!(session.state.listing().len() > 10 && session.state.filters == ["proc:nginx"]);
 }

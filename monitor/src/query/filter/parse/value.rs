@@ -21,7 +21,11 @@ pub(super) fn of(input: &mut Input<'_>, field: Field) -> Parsed<Value> {
     if let Some(value) = opt(quoted).parse_next(input)? {
         return match spec.takes {
             Takes::Number | Takes::Net => wrong(at, expected(field)),
-            Takes::Part | Takes::Whole | Takes::Port | Takes::Host => Ok(value),
+            Takes::Part | Takes::Port | Takes::Host => Ok(value),
+            Takes::Whole => match &value {
+                Value::Word(text) => whole(field, text).or_else(|what| wrong(at, what)),
+                _ => Ok(value),
+            },
         };
     }
     if let Some(value) = opt(regex).parse_next(input)? {

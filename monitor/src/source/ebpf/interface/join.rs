@@ -375,7 +375,7 @@ fn line(side: &mut TapSide, why: Unseen) -> &mut i64 {
             &mut side.socketless
         }
         Unseen::Encapsulation => &mut side.encapsulation,
-        Unseen::Link => &mut side.link,
+        Unseen::Link | Unseen::Malformed => &mut side.link,
         Unseen::OtherHost => &mut side.other_hosts,
         Unseen::TableFull => &mut side.overflow,
     }

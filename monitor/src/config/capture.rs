@@ -1,0 +1,249 @@
+//! Options of the capture in userspace, of files, and the choice between them and the kernel.
+
+use crate::model::Net;
+use clap::{Args, ValueEnum};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+/// Smallest and largest buffer of a capture, bytes.
+const BUFFER: (u64, u64) = (64 << 10, 1 << 30);
+/// Buffer of a capture, bytes: 200,000 small packets a second fill it in two seconds and a half.
+pub const DEFAULT_BUFFER: u32 = 64 << 20;
+
+/// Where the traffic is observed, and how where that is in packets.
+#[derive(Clone, Debug, Args)]
+pub struct CaptureOptions {
+    /// Where to count: in the kernel (ebpf), or packets that are captured (pcap); auto takes the kernel where it can
+    #[arg(long, value_name = "WHERE", value_enum, default_value = "auto")]
+    pub backend: BackendChoice,
+
+    /// Whose captured packets are: by the kernel's lists and /proc (procfs), or by lsof; auto is procfs on Linux
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub attribution: Option<AttributionChoice>,
+
+    /// Count only what this filter of libpcap lets through (pcap-filter(7)); with captured packets and files
+    #[arg(short = 'f', long, value_name = "EXPR")]
+    pub capture_filter: Option<String>,
+
+    /// Count what crosses the border of this IPv4 network (10.0.0.0/8 or 10.0.0.0/255.0.0.0), which is the local side
+    #[arg(short = 'F', long, value_name = "NET", value_parser = net_v4)]
+    pub net_filter: Option<Net>,
+
+    /// The same for IPv6 (fd00::/8 or fd00::/ff00::)
+    #[arg(short = 'G', long, value_name = "NET6", value_parser = net_v6)]
+    pub net_filter6: Option<Net>,
+
+    /// Hand packets over one by one and not in blocks: sooner, and dearer
+    #[arg(long)]
+    pub immediate: bool,
+
+    /// Bytes that packets can wait in before they are dropped, such as 64M
+    #[arg(long, value_name = "BYTES", value_parser = buffer_size)]
+    pub buffer_size: Option<u32>,
+
+    /// Show what is in a file of packets (pcap or pcapng; - is standard input) in the time of the capture
+    #[arg(long, value_name = "FILE",
+          conflicts_with_all = ["interface", "promiscuous", "cgroup", "attribution", "immediate", "buffer_size"])]
+    pub read: Option<PathBuf>,
+
+    /// With --read: so many times as fast as it was captured, or max; 1 on the screen, max elsewhere
+    #[arg(long, value_name = "TIMES", requires = "read", value_parser = speed)]
+    pub speed: Option<Speed>,
+
+    /// List the interfaces with their state and addresses, and stop
+    #[arg(short = 'l', long)]
+    pub list_interfaces: bool,
+}
+
+/// `--backend`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendChoice {
+    /// The kernel where it can, else captured packets.
+    Auto,
+    /// In the kernel.
+    Ebpf,
+    /// Captured packets.
+    Pcap,
+}
+
+/// `--attribution`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AttributionChoice {
+    /// The best of this system.
+    Auto,
+    /// sock_diag(7) and /proc.
+    Procfs,
+    /// lsof(8).
+    Lsof,
+}
+
+/// `--speed`: `None` is as fast as it can be read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed(pub Option<f64>);
+
+impl CaptureOptions {
+    /// The networks of `-F` and `-G`.
+    pub fn nets(&self) -> Vec<Net> {
+        self.net_filter.into_iter().chain(self.net_filter6).collect()
+    }
+
+    /// The first option that only captured packets can do.
+    pub fn needs_packets(&self) -> Option<&'static str> {
+        let all = [
+            (self.capture_filter.is_some(), "-f"),
+            (self.net_filter.is_some(), "-F"),
+            (self.net_filter6.is_some(), "-G"),
+            (self.attribution.is_some(), "--attribution"),
+            (self.immediate, "--immediate"),
+            (self.buffer_size.is_some(), "--buffer-size"),
+        ];
+        all.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+
+    /// What contradicts itself and clap cannot tell: one sentence.
+    pub fn contradiction(&self, cgroup: bool) -> Option<String> {
+        if self.read.is_some() && self.backend != BackendChoice::Auto {
+            return Some("--backend says where live traffic is counted; leave it out with --read".to_owned());
+        }
+        if self.read.is_some() {
+            return None;
+        }
+        let packets = self.needs_packets();
+        match (self.backend, packets) {
+            (BackendChoice::Ebpf, Some(option)) => Some(format!(
+                "{option} is for captured packets, and --backend ebpf captures none; say --backend pcap, or leave \
+                 {option} out"
+            )),
+            (BackendChoice::Pcap, _) if cgroup => Some(
+                "--cgroup is for the kernel's count: a captured packet does not say its cgroup; say --backend ebpf, \
+                 or leave it out"
+                    .to_owned(),
+            ),
+            (BackendChoice::Auto, Some(option)) if cgroup => Some(format!(
+                "{option} is for captured packets and --cgroup for the kernel's count; leave one of them out"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// `ADDR/BITS` or `ADDR/MASK`.
+fn net(text: &str, v4: bool) -> Result<Net, String> {
+    let example = if v4 { "10.0.0.0/8 or 10.0.0.0/255.0.0.0" } else { "fd00::/8 or fd00::/ff00::" };
+    let wrong = || format!("give a network such as {example}");
+    let (addr, mask) = text.split_once('/').map_or((text, None), |(addr, mask)| (addr, Some(mask)));
+    let addr: IpAddr = addr.parse().map_err(|_| wrong())?;
+    if addr.is_ipv4() != v4 {
+        return Err(wrong());
+    }
+    let most = if v4 { 32 } else { 128 };
+    let prefix = match mask {
+        None => most,
+        Some(mask) => {
+            mask.parse().ok().or_else(|| bits(mask, v4)).filter(|bits| *bits <= most).ok_or_else(wrong)?
+        }
+    };
+    Ok(Net { addr, prefix })
+}
+
+/// The bits of a mask without holes.
+fn bits(mask: &str, v4: bool) -> Option<u8> {
+    let (ones, rest) = if v4 {
+        let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
+        (mask.leading_ones(), mask.checked_shl(mask.leading_ones()).unwrap_or(0) != 0)
+    } else {
+        let mask = u128::from(mask.parse::<Ipv6Addr>().ok()?);
+        (mask.leading_ones(), mask.checked_shl(mask.leading_ones()).unwrap_or(0) != 0)
+    };
+    if rest { None } else { u8::try_from(ones).ok() }
+}
+
+fn net_v4(text: &str) -> Result<Net, String> {
+    net(text, true)
+}
+
+fn net_v6(text: &str) -> Result<Net, String> {
+    net(text, false)
+}
+
+fn buffer_size(text: &str) -> Result<u32, String> {
+    let wrong = || "give from 64K to 1G bytes".to_owned();
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1_u64),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)?;
+    if !(BUFFER.0..=BUFFER.1).contains(&bytes) {
+        return Err(wrong());
+    }
+    u32::try_from(bytes).map_err(|_| wrong())
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed(None));
+    }
+    let times: Option<f64> = text.parse().ok().filter(|times: &f64| (0.01..=10_000.0).contains(times));
+    times.map(|times| Speed(Some(times))).ok_or_else(|| "give from 0.01 to 10000, or max".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cli;
+    use super::*;
+    use clap::Parser;
+
+    fn parse(line: &str) -> Result<CaptureOptions, String> {
+        let cli = Cli::try_parse_from(std::iter::once("monitor").chain(line.split_whitespace()));
+        cli.map(|cli| cli.capture).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn networks_by_length_or_mask() {
+        let net = |line: &str| parse(line).unwrap().nets()[0].to_string();
+        assert_eq!(net("-F 10.0.0.0/8"), "10.0.0.0/8");
+        assert_eq!(net("-F 10.0.0.0/255.255.0.0"), "10.0.0.0/16");
+        assert_eq!(net("-F 10.0.0.1"), "10.0.0.1/32");
+        assert_eq!(net("-G fd00::/ffff:ffff::"), "fd00::/32");
+        assert_eq!(net("-G ::/0"), "::/0");
+        for line in
+            ["-F 10.0.0.0/33", "-F 10.0.0.0/255.0.255.0", "-F fd00::/8", "-G 10.0.0.0/8", "-F x", "-F 1/"]
+        {
+            let said = parse(line).unwrap_err();
+            assert!(said.contains("give a network such as"), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn buffers_and_speeds_have_bounds() {
+        assert_eq!(parse("--buffer-size 4M").unwrap().buffer_size, Some(4 << 20));
+        assert_eq!(parse("--read x --speed 2.5").unwrap().speed, Some(Speed(Some(2.5))));
+        assert_eq!(parse("--read x --speed max").unwrap().speed, Some(Speed(None)));
+        for line in
+            ["--buffer-size 1", "--buffer-size 2G", "--buffer-size M", "--buffer-size 99999999999999G"]
+        {
+            assert!(parse(line).unwrap_err().contains("64K to 1G"), "{line}");
+        }
+        for line in ["--read x --speed 0", "--read x --speed -1", "--read x --speed nan", "--speed 2"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_needs_packets_does_not_go_with_the_kernel() {
+        for option in ["-f tcp", "-F 10.0.0.0/8", "-G fd00::/8", "--attribution lsof", "--immediate"] {
+            let said = parse(&format!("--backend ebpf {option}")).unwrap().contradiction(false).unwrap();
+            assert!(
+                said.contains("--backend pcap") && said.contains(option.split(' ').next().unwrap()),
+                "{said}"
+            );
+            assert_eq!(parse(option).unwrap().contradiction(false), None);
+            assert!(parse(option).unwrap().contradiction(true).is_some());
+        }
+        assert!(parse("--backend pcap").unwrap().contradiction(true).is_some());
+        assert!(parse("--read x --backend pcap").unwrap().contradiction(false).is_some());
+        assert!(parse("--read x -i lo").is_err() && parse("--read x --attribution lsof").is_err());
+    }
+}

@@ -1,0 +1,16 @@
+//! Packets captured in userspace, live by libpcap or out of a file: what is left where the kernel cannot count.
+//!
+//! Every packet is dissected and added to a table by the thread that captured it; a poll takes the table. Files are read
+//! without libpcap. Whose the bytes are is found out elsewhere (`attribution`): a captured packet does not say.
+
+#[cfg(any(feature = "pcap", not(target_os = "linux")))]
+mod device;
+pub mod dissect;
+pub mod file;
+#[cfg(any(feature = "pcap", not(target_os = "linux")))]
+pub mod filter;
+#[cfg(any(feature = "pcap", not(target_os = "linux")))]
+pub mod live;
+pub mod recording;
+mod sides;
+mod tally;

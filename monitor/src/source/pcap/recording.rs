@@ -1,0 +1,225 @@
+//! A file of packets as a source: interval after interval, in the time of the capture.
+
+use super::dissect::{LinkType, dissect};
+use super::file::{Fault, Interface, Reader, Record};
+use super::sides::{Sides, overflow};
+use super::tally::{Sum, Tally};
+use crate::model::{
+    Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Net, Standing, Unplaced,
+};
+use crate::source::{Recording, SourceError, Step};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What to read, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file; `-` is standard input.
+    pub path: PathBuf,
+    /// Conversations that one interval can hold.
+    pub capacity: usize,
+    /// `-F` and `-G`.
+    pub nets: Vec<Net>,
+}
+
+/// Whether a packet is wanted, by its link type's number, its first bytes and its length on the wire.
+pub type Wanted = Box<dyn FnMut(u32, &[u8], usize) -> bool + Send>;
+
+/// See the module.
+pub struct FileRecording {
+    name: String,
+    reader: Reader,
+    /// The packet that was read and belongs to a later interval.
+    ahead: Option<Record>,
+    wanted: Option<Wanted>,
+    tally: Tally,
+    sides: Sides,
+    captures: Vec<Capture>,
+    /// Where the latest interval ended.
+    reached: Option<Mono>,
+    health: Health,
+    health_changed: bool,
+    ended: bool,
+}
+
+impl FileRecording {
+    /// Opens the file and reads its header.
+    ///
+    /// # Errors
+    /// One sentence that names the file and what is wrong with it.
+    pub fn open(options: &Options, wanted: Option<Wanted>) -> Result<Self, SourceError> {
+        let name = options.path.display().to_string();
+        let input = input(&options.path)
+            .map_err(|error| SourceError::new(format!("--read {}: {error}", shown(&options.path))))?;
+        let mut recording = Self {
+            name,
+            reader: Reader::open(input).map_err(|fault| fault_of(&options.path, &fault))?,
+            ahead: None,
+            wanted,
+            tally: Tally::new(options.capacity),
+            sides: Sides { nets: options.nets.clone(), own: None },
+            captures: Vec::new(),
+            reached: None,
+            health: Health { backend: Backend::File, ..Health::default() },
+            health_changed: true,
+            ended: false,
+        };
+        recording.health.scope = shown(&options.path);
+        recording.health.degraded.push(Degradation {
+            what: "no byte has an owner".to_owned(),
+            why: "a file of packets does not say whose they are".to_owned(),
+            fix: "none".to_owned(),
+        });
+        let guessed = |v4: bool| !options.nets.iter().any(|net| net.addr.is_ipv4() == v4);
+        if guessed(true) || guessed(false) {
+            recording.health.degraded.push(Degradation {
+                what: "which end is local is a guess".to_owned(),
+                why: "the file does not say: private addresses count as local, then the higher port"
+                    .to_owned(),
+                fix: "name the local networks with -F and -G".to_owned(),
+            });
+        }
+        recording.ahead = recording.read()?;
+        Ok(recording)
+    }
+
+    /// The next packet that is wanted.
+    fn read(&mut self) -> Result<Option<Record>, SourceError> {
+        loop {
+            let Some(record) = self.reader.read().map_err(|fault| self.fault(&fault))? else {
+                self.ended = true;
+                self.health.scope.push_str(", at its end");
+                self.health_changed = true;
+                return Ok(None);
+            };
+            let number = self.reader.interfaces()[record.interface].number;
+            let bytes = self.reader.bytes(&record);
+            if self.wanted.as_mut().is_none_or(|wanted| wanted(number, bytes, record.length)) {
+                return Ok(Some(record));
+            }
+        }
+    }
+
+    fn fault(&self, fault: &Fault) -> SourceError {
+        fault_of(Path::new(&self.name), fault)
+    }
+
+    fn count(&mut self, record: &Record) {
+        let link = self.reader.interfaces()[record.interface].link;
+        let packet = dissect(link, self.reader.bytes(record), record.length, None);
+        let number = u32::try_from(record.interface + 1).unwrap_or(u32::MAX);
+        // An index of the capturing host says nothing here.
+        self.tally.add(&super::dissect::Packet { ifindex: None, ..packet }, number);
+        if self.captures.len() <= record.interface {
+            self.captures.resize(record.interface + 1, Capture::default());
+        }
+        let capture = &mut self.captures[record.interface];
+        capture.received += 1;
+        capture.malformed += u64::from(packet.malformed);
+    }
+
+    /// Names the link types that nobody knows, once each.
+    fn note_link(&mut self, interface: &Interface) {
+        let LinkType::Unknown(number) = interface.link else { return };
+        let what = format!("packets of link type {number} are tried as IP");
+        if !self.health.degraded.iter().any(|known| known.what == what) {
+            let (why, fix) = ("it is not one that monitor knows".to_owned(), "none".to_owned());
+            self.health.degraded.push(Degradation { what, why, fix });
+            self.health_changed = true;
+        }
+    }
+
+    fn hand_over(&mut self, out: &mut Batch) {
+        let taken = self.tally.take();
+        for (conversation, sum) in &taken.sums {
+            let deltas = self.sides.deltas(conversation, *sum);
+            if deltas.is_empty() {
+                let interface = conversation.ifindex as usize - 1;
+                self.captures[interface].excluded += sum.packets;
+            }
+            out.deltas.extend(deltas);
+        }
+        if taken.overflow != [Sum::default(); 2] {
+            self.health.overflowed_packets += taken.overflow.iter().map(|sum| sum.packets).sum::<u64>();
+            self.health_changed = true;
+            let counters = overflow(taken.overflow);
+            out.unplaced.push(Unplaced { owner: None, standing: Standing::Recorded, counters });
+        }
+        let interfaces: Vec<Interface> = self.reader.interfaces().to_vec();
+        for (index, interface) in interfaces.iter().enumerate() {
+            let ifindex = u32::try_from(index + 1).unwrap_or(u32::MAX);
+            let name =
+                if interface.name.is_empty() { Arc::from("file") } else { Arc::clone(&interface.name) };
+            let capture = self.captures.get(index).copied().unwrap_or_default();
+            out.interfaces.push(InterfaceSeen { netns: 0, ifindex, name: Arc::clone(&name) });
+            out.captures.push(CaptureReport { netns: 0, ifindex, name, capture });
+            self.note_link(interface);
+        }
+        if std::mem::take(&mut self.health_changed) {
+            out.health = Some(Arc::new(self.health.clone()));
+        }
+    }
+}
+
+impl Recording for FileRecording {
+    fn start(&self) -> Option<Mono> {
+        Some(Mono(self.ahead?.at))
+    }
+
+    fn step(&mut self, interval: Duration, out: &mut Batch) -> Result<Step, SourceError> {
+        let Some(first) = self.ahead else {
+            out.from = self.reached.unwrap_or_default();
+            out.to = out.from;
+            self.hand_over(out);
+            return Ok(Step::Ended);
+        };
+        let from = self.reached.unwrap_or(Mono(first.at));
+        let mut to = from.plus(interval);
+        if first.at >= to.0 {
+            // Nothing moved for a while: one interval for all of that, which ends where the next packet's begins.
+            let idle = (first.at - from.0) / u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+            to = Mono(from.0 + idle * u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
+        }
+        (out.from, out.to, self.reached) = (from, to, Some(to));
+        let mut fault = None;
+        while let Some(record) = self.ahead.filter(|record| record.at < to.0) {
+            self.count(&record);
+            self.ahead = self.read().unwrap_or_else(|error| {
+                fault = Some(error);
+                None
+            });
+            if self.ahead.is_none() {
+                // The last interval ends with its last packet, unless it began with that.
+                out.to = if record.at > from.0 { Mono(record.at) } else { to };
+            }
+        }
+        self.hand_over(out);
+        match fault {
+            Some(fault) => Err(fault),
+            None if self.ended => Ok(Step::Ended),
+            None => Ok(Step::More),
+        }
+    }
+}
+
+fn input(path: &Path) -> std::io::Result<Box<dyn Read + Send>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdin()));
+    }
+    Ok(Box::new(File::open(path)?))
+}
+
+/// A path for a sentence: on one line, whatever is in it.
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "standard input".to_owned();
+    }
+    path.display().to_string().chars().flat_map(char::escape_debug).collect()
+}
+
+fn fault_of(path: &Path, fault: &Fault) -> SourceError {
+    SourceError::new(format!("--read {}, {fault}; give a pcap or pcapng file that is whole", shown(path)))
+}
