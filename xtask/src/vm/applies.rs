@@ -1,9 +1,10 @@
-//! Which tests a kernel cannot run at all, and why. Everything else runs everywhere.
+//! Which tests say nothing of a kernel, and why: what they need, or what they ask of `monitor`, is of a newer one.
+//! Everything else runs everywhere.
 
 use super::matrix::version;
 
 /// `(test or beginning of its name, first kernel that has what it needs, why)`.
-const NEEDS: [(&str, &str, &str); 2] = [
+const NEEDS: [(&str, &str, &str); 7] = [
     (
         "gso::wire_bytes_",
         "6.6",
@@ -14,7 +15,15 @@ const NEEDS: [(&str, &str, &str); 2] = [
         "6.2",
         "tun takes such super-packets (VIRTIO_NET_HDR_GSO_UDP_L4) from Linux 6.2 on",
     ),
+    ("attribution_handover::a_connection_passed", "6.16", FIRST_SEND),
+    ("attribution_handover::a_connection_inherited", "6.16", FIRST_SEND),
+    ("attribution_calls::sendmmsg", "6.3", TRANSFERS),
+    ("attribution_datagrams::a_udp_worker_that", "6.3", TRANSFERS),
+    ("attribution_kernel::a_ping_socket", "6.3", TRANSFERS),
 ];
+
+const FIRST_SEND: &str = "the kernel tells who sends on a passed TCP socket before it has sent from Linux 6.16 on (tcp_sendmsg_locked)";
+const TRANSFERS: &str = "the kernel tells who sends and receives on any socket from Linux 6.3 on (sock_send_length, sock_recv_length)";
 
 /// Why a test cannot run on a kernel; `None` where it can.
 pub(super) fn why_not(test: &str, kernel: &str) -> Option<&'static str> {

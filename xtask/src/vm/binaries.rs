@@ -12,8 +12,18 @@ const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// The tests that run inside: a file of the tests crate, and beginnings of names in it. Files that are not here test the
 /// command line, the screen or the lab, or need nftables; of the cases of attribution those run whose outcome depends on
 /// what a kernel offers, for each takes seconds under emulation.
-const TESTS: [(&str, &[&str]); 5] =
-    [("exactness", &[""]), ("gso", &[""]), ("owners", &[""]), ("lifecycle", &[""]), ("optmem", &[""])];
+const TESTS: [(&str, &[&str]); 10] = [
+    ("exactness", &[""]),
+    ("gso", &[""]),
+    ("owners", &[""]),
+    ("lifecycle", &[""]),
+    ("optmem", &[""]),
+    ("attribution_handover", &["pre_fork_workers_that", "a_connection_passed", "a_connection_inherited"]),
+    ("attribution_calls", &["sendmmsg"]),
+    ("attribution_datagrams", &["a_udp_worker_that", "two_processes_on"]),
+    ("attribution_kernel", &["a_ping_socket"]),
+    ("attribution_packet", &["what_a_packet"]),
+];
 
 /// Static executables, and the tests in them.
 pub(super) struct Binaries {
@@ -30,6 +40,7 @@ pub(super) fn build(project: &Project) -> Result<Binaries> {
     let directory = project.target.join(TRIPLE).join("release");
     let mut files = vec![("monitor".to_owned(), directory.join("monitor"))];
     let mut tests = cargo(project, &["test", "--no-run", "--package", "monitor-tests"]);
+    tests.args(TESTS.iter().flat_map(|(name, _)| ["--test", name]));
     let messages = shell::capture(tests.arg("--message-format=json-render-diagnostics"))?;
     for helper in ["traffic", "actor"] {
         files.push((helper.to_owned(), directory.join(helper)));
