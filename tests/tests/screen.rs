@@ -86,6 +86,24 @@ fn a_terminal_too_small_is_survived_and_outgrown() {
     assert_eq!(terminal.ended_sane().0, 0);
 }
 
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn keys_do_not_wait_for_the_next_tick() {
+    let scene = Scene::new();
+    let (program, cgroup) = (program::monitor(), scene.cgroup.path());
+    let words = [program.as_path(), cgroup].map(|path| path.to_str().expect("a path in UTF-8"));
+    // So long that no step of this test waits for it.
+    let terminal = Terminal::open(80, 24, &[words[0], "--interval", "1000", "--cgroup", words[1]], &[]);
+    terminal.until_drawn("the programs are loaded", |screen| screen.contains("live"));
+    for (key, seen) in [("Tab", "[Flows"), ("?", "reverse the order"), ("Escape", "[Flows"), ("H", "HEALTH")]
+    {
+        terminal.press(key);
+        terminal.until_drawn("a key shows at once", |screen| screen.contains(seen));
+    }
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
 /// Left clicks at a column and a line from 1, pressed and let go.
 fn click(terminal: &Terminal, column: usize, line: usize, times: usize) {
     // At once: two clicks are a double click only while the time between them is short.

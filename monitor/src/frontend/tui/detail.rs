@@ -1,9 +1,9 @@
 //! What is told of the thing that was opened: gathered once for a snapshot, drawn by `view::detail`.
 
-use super::path::{self, Opened};
+use super::path::{self, Limits, Opened};
 use super::trace::{Point, Trace, mark};
 use crate::model::{Confidence, FlowRow, Method, ProcessRow, Snapshot, TcpHealth};
-use crate::query::{GroupRow, Listing, Prefixes, Row, RowId, Scope, Sums, ViewKind};
+use crate::query::{GroupRow, Listing, Row, RowId, Scope, Sums, ViewKind};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,13 +57,13 @@ impl Detail {
     pub(super) fn new(
         snapshot: &Arc<Snapshot>,
         path: &[Opened],
-        prefixes: Prefixes,
+        limits: Limits<'_>,
         trace: &Trace,
     ) -> Option<Self> {
         let (opened, above) = path.split_last()?;
         let listing = |view, path: &[Opened]| {
-            let filter = path::filter(path, None, prefixes);
-            Listing::new(Arc::clone(snapshot), Scope { view, filter, prefixes })
+            let filter = path::filter(path, None, limits);
+            Listing::new(Arc::clone(snapshot), Scope { view, filter, prefixes: limits.prefixes })
         };
         let subject = match &opened.id {
             RowId::Process(..) => snapshot

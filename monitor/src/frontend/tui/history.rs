@@ -5,7 +5,11 @@
 use crate::model::Snapshot;
 use crate::query::{Row, RowId};
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
+/// An interval shorter than this says nothing of a rate: the first is a few milliseconds long and holds all that moved
+/// while the kernel programs were being attached.
+pub(super) const SHORTEST: Duration = Duration::from_millis(50);
 /// Snapshots that are kept: four minutes at one a second.
 const KEPT: usize = 240;
 /// Snapshots that are kept of a row.
@@ -34,6 +38,9 @@ impl History {
             return;
         }
         self.sequence = snapshot.sequence;
+        if snapshot.interval < SHORTEST {
+            return;
+        }
         let interval = &snapshot.totals.interval;
         push(
             &mut self.totals,
@@ -101,5 +108,9 @@ mod tests {
             history.take(&Snapshot { sequence, ..busy.clone() }, std::iter::empty());
         }
         assert!(history.rows.is_empty(), "rows that are not looked at are dropped");
+        let before: Vec<_> = history.totals().collect();
+        let interval = Duration::from_millis(3);
+        history.take(&Snapshot { sequence: 601, interval, ..busy }, std::iter::empty());
+        assert_eq!(history.totals().collect::<Vec<_>>(), before, "no rate comes of so short a time");
     }
 }

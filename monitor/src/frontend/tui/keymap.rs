@@ -53,6 +53,7 @@ pub(super) enum Action {
     Help,
     Health,
     Views,
+    Zoom,
     Find,
     FindNothing,
     Clear,
@@ -110,6 +111,7 @@ const fn hinted(
 pub(super) static BINDINGS: &[Binding] = &[
     hinted(&[key(KeyCode::Enter)], Action::Open, "open the row", ("Enter", "open")),
     hinted(&[key(KeyCode::Esc)], Action::Back, "back, close, or clear the filter", ("Esc", "back")),
+    hinted(&[letter('z')], Action::Zoom, "what was opened: more room, or less", ("z", "zoom")),
     hinted(&[key(KeyCode::Tab)], Action::NextView, "next view", ("Tab", "view")),
     hinted(
         &[letter('/'), letter('l')],

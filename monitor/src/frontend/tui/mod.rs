@@ -34,13 +34,14 @@ pub use theme::Depth;
 use super::Frontend;
 use crate::config::{Background, Caller, Catalog, Ground, Settings, SettingsFile};
 use crate::engine::{Command, Control, Snapshots};
-use crate::model::Snapshot;
-use crate::query::Prefixes;
+use crate::model::{FlowId, Snapshot};
 use crate::query::filter::Filter;
+use crate::query::{Prefixes, RowId};
 use anyhow::Context;
 use crossterm::event::{Event, EventStream, KeyEvent};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use mouse::Mouse;
+use path::Opened;
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
@@ -48,6 +49,7 @@ use reply::{Heard, Replies};
 use state::{Effect, Phase, State};
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use style::Glyphs;
 use theme::Theme;
@@ -196,6 +198,8 @@ struct Session<B: Backend> {
     is_ours: fn() -> bool,
     /// How long the engine may take to end.
     patience: Duration,
+    /// The flow whose socket the engine was asked to look at.
+    inspected: Option<FlowId>,
     /// What is shown.
     shown: Arc<Snapshot>,
     /// The latest there is.
@@ -238,6 +242,7 @@ where
             started: Instant::now(),
             is_ours,
             patience: PATIENCE,
+            inspected: None,
             shown: Arc::clone(&nothing),
             latest: nothing,
         }
@@ -272,7 +277,7 @@ where
                             deadline = Some(tokio::time::Instant::now() + self.patience);
                             break;
                         }
-                        next = events.next().now_or_never();
+                        next = ready(&mut events).await;
                     }
                 }
                 () = sleep_until(deadline) => return Ok(()),
@@ -399,6 +404,19 @@ where
         }
     }
 
+    /// Asks for what the kernel says of the socket of the flow that is opened, while it is.
+    fn inspect(&mut self) {
+        let opened = match self.state.path.last() {
+            Some(Opened { id: RowId::Flow(flow, ..), .. }) => Some(*flow),
+            _ => None,
+        };
+        if opened != self.inspected {
+            self.inspected = opened;
+            // Fails only when the engine has ended; then so does the feed.
+            let _ = self.control.send(Command::Inspect(opened));
+        }
+    }
+
     fn area(&self) -> Rect {
         self.terminal
             .size()
@@ -407,6 +425,7 @@ where
     }
 
     fn draw(&mut self) -> anyhow::Result<()> {
+        self.inspect();
         // A signal or a panic elsewhere may have given the terminal back.
         if !(self.is_ours)() {
             return Ok(());
@@ -449,6 +468,16 @@ fn asks_to_quit(event: Option<&io::Result<Event>>) -> bool {
         Some(Ok(_)) => false,
         Some(Err(_)) | None => true,
     }
+}
+
+/// What waits in a stream already; `None` where nothing does. It asks with the waker of its own task: crossterm's stream
+/// wakes whoever asked first, and would wake nobody when the next key comes if that one were a waker that does nothing.
+async fn ready<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S::Item>> {
+    std::future::poll_fn(|context| match stream.poll_next_unpin(context) {
+        Poll::Ready(item) => Poll::Ready(Some(item)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

@@ -2,7 +2,7 @@
 
 use super::detail::Detail;
 use super::state::{Cursor, State};
-use crate::query::filter::{Expr, Filter};
+use crate::query::filter::{Expr, Field, Filter, Value};
 use crate::query::{Format, GroupKey, Prefixes, Row, RowId, ViewKind};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,9 +108,21 @@ pub(super) fn views(path: &[Opened]) -> Vec<ViewKind> {
     }
 }
 
-/// What the user looks for and what was opened, together.
-pub(super) fn filter(path: &[Opened], wanted: Option<&Filter>, prefixes: Prefixes) -> Option<Arc<Filter>> {
-    let mut parts: Vec<Expr> = path.iter().map(|opened| Expr::Of(opened.id.clone(), prefixes)).collect();
+/// What narrows every list, whatever was opened and is looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits<'s> {
+    /// How large a remote network is.
+    pub(super) prefixes: Prefixes,
+    /// The only interface that counts, by its name.
+    pub(super) interface: Option<&'s str>,
+}
+
+/// What the user looks for, what was opened and the limits, together.
+pub(super) fn filter(path: &[Opened], wanted: Option<&Filter>, limits: Limits<'_>) -> Option<Arc<Filter>> {
+    let of = |opened: &Opened| Expr::Of(opened.id.clone(), limits.prefixes);
+    let mut parts: Vec<Expr> = path.iter().map(of).collect();
+    let on = |name: &str| Expr::Is(Field::Interface, vec![Value::Word(name.into())]);
+    parts.extend(limits.interface.map(on));
     match wanted.map(Filter::expr) {
         Some(Expr::And(all)) => parts.extend(all.iter().cloned()),
         Some(one) => parts.push(one.clone()),
@@ -178,6 +190,12 @@ impl State {
     /// Shows what the filter lets through, and totals it.
     pub(super) fn look_for(&mut self, filter: Option<Arc<Filter>>, text: String) {
         (self.filter, self.filter_text) = (filter, text);
+        self.refreeze();
+    }
+
+    /// Lists and totals what passes that interface; everything with `None`.
+    pub(super) fn limit_to(&mut self, interface: Option<String>) {
+        self.interface = interface;
         self.refreeze();
     }
 

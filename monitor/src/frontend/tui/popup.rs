@@ -210,9 +210,10 @@ impl Help {
     }
 }
 
-/// Watches that interface, or all sockets.
+/// Shows what passes that interface, or everything that is counted. Kept as what the next start counts.
 pub(super) fn choose_interface(state: &mut State, chosen: Option<String>) {
-    state.settings.interface = chosen.into_iter().collect();
+    state.settings.interface = chosen.iter().cloned().collect();
+    state.limit_to(chosen);
 }
 
 fn type_search(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>) -> Option<Effect> {

@@ -7,7 +7,7 @@ use super::find;
 use super::history::History;
 use super::keymap::Action;
 use super::look;
-use super::path::{self, Opened};
+use super::path::{self, Limits, Opened};
 use super::pins::Pins;
 use super::popup::{self, Popup};
 use super::trace::Trace;
@@ -101,12 +101,16 @@ pub(super) struct State {
     /// What is looked for, and how it was typed.
     pub(super) filter: Option<Arc<Filter>>,
     pub(super) filter_text: String,
+    /// The only interface that is looked at, where one was chosen.
+    pub(super) interface: Option<String>,
     /// Filters that were typed, the latest last.
     pub(super) filters: Vec<String>,
     /// How large a remote network is.
     pub(super) prefixes: Prefixes,
     /// What is told of what was opened last.
     pub(super) detail: Option<Arc<Detail>>,
+    /// What was opened has the screen, and its table two rows.
+    pub(super) zoomed: bool,
     /// The health page is open: how many of its lines are above the first that is shown.
     pub(super) health: Option<usize>,
     /// The order of the rows of each view that was looked at since it was frozen.
@@ -143,9 +147,11 @@ impl State {
             path: Vec::new(),
             filter: None,
             filter_text: String::new(),
+            interface: None,
             filters: Vec::new(),
             prefixes: Prefixes::default(),
             detail: None,
+            zoomed: false,
             health: None,
             frozen: None,
             cursors: HashMap::new(),
@@ -197,6 +203,11 @@ impl State {
     pub(super) fn notation(&self) -> Notation {
         let Settings { hosts, services, ports, .. } = self.settings;
         Notation { units: self.settings.units(), hosts, services, ports }
+    }
+
+    /// Not everything is listed, nor in the totals.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filter.is_some() || self.interface.is_some()
     }
 
     /// The order does not follow the rates.
@@ -267,11 +278,12 @@ impl State {
 
     /// Filters and groups what is to be shown, unless that was done.
     fn look(&mut self, snapshot: &Arc<Snapshot>) {
-        let filter = path::filter(&self.path, self.filter.as_deref(), self.prefixes);
+        let limits = Limits { prefixes: self.prefixes, interface: self.interface.as_deref() };
+        let filter = path::filter(&self.path, self.filter.as_deref(), limits);
         let scope = Scope { view: self.view, filter, prefixes: self.prefixes };
         if !self.listing.shows(snapshot, &scope) {
             self.listing = Arc::new(Listing::new(Arc::clone(snapshot), scope));
-            self.detail = Detail::new(snapshot, &self.path, self.prefixes, &self.trace).map(Arc::new);
+            self.detail = Detail::new(snapshot, &self.path, limits, &self.trace).map(Arc::new);
         }
         // A view that is opened while the order is frozen freezes as it is then.
         if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&self.view)) {
@@ -420,6 +432,7 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
             state.phase = if state.phase == Phase::Paused { Phase::Live } else { Phase::Paused };
         }
         Action::Refresh => return Some(state.refresh()),
+        Action::Zoom => state.zoomed = !state.zoomed,
         Action::Themes => popup::open_themes(state),
         Action::Interfaces => popup::open_interfaces(state, snapshot),
         Action::Open => state.open(),

@@ -3,6 +3,7 @@
 //!
 //! Bounded: of each snapshot the rows that moved the most are kept, as a hash of what they are and two rates.
 
+use super::history::SHORTEST;
 use crate::model::{Counters, Mono, Snapshot};
 use crate::query::{Row, RowId};
 use std::collections::{HashSet, VecDeque};
@@ -57,7 +58,7 @@ pub(super) struct Trace {
 impl Trace {
     /// Takes a snapshot, once.
     pub(super) fn take(&mut self, snapshot: &Snapshot) {
-        if self.ticks.back().is_some_and(|latest| latest.at >= snapshot.at) {
+        if snapshot.interval < SHORTEST || self.ticks.back().is_some_and(|latest| latest.at >= snapshot.at) {
             return;
         }
         let mut rows = most(snapshot.processes.iter().map(|row| Row::Process(row)));

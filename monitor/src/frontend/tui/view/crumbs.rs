@@ -12,10 +12,13 @@ use unicode_width::UnicodeWidthStr;
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let (state, theme, glyphs) = (ctx.state, ctx.theme, ctx.glyphs);
     let mut pen = Pen::new(buffer, area, 0);
-    let wanted = match state.filter {
-        Some(_) => format!(" / {} ", glyphs.escape(&state.filter_text)),
+    let mut wanted = match &state.interface {
+        Some(name) => format!(" on {} ", glyphs.escape(name)),
         None => String::new(),
     };
+    if state.filter.is_some() {
+        wanted = format!("{wanted} / {} ", glyphs.escape(&state.filter_text));
+    }
     let wanted = glyphs.fit(&wanted, area.width / 2).into_owned();
     let corner = pen.reserve(u16::try_from(wanted.width()).unwrap_or(u16::MAX));
     let sign = if glyphs.ascii { " > " } else { " › " };

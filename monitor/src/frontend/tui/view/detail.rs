@@ -6,9 +6,11 @@ use super::super::style::Glyphs;
 use super::super::theme::Theme;
 use super::super::trace::SPAN;
 use super::page::{Line, Text, draw as draw_lines};
-use super::{Ctx, graph};
+use super::{Ctx, graph, ledger};
 use crate::model::{Attribution, FlowRow, Identity, Mono, ProcessRow, Snapshot};
-use crate::query::{Format, GroupRow, Row, Window, clock, count, default_reason, latency};
+use crate::query::{
+    Format, GroupKey, GroupRow, Row, ViewKind, Window, clock, count, default_reason, latency,
+};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
@@ -22,11 +24,14 @@ const PART: u16 = 3;
 
 /// How many lines it makes use of.
 pub(super) fn height(width: u16, state: &State, snapshot: &Snapshot) -> u16 {
-    let Some(detail) = state.detail() else { return 0 };
     // The styles take no room, and every sign has one column.
     let (theme, glyphs) = (&Theme::without_colour(), &Glyphs::new(true));
     let ctx = Ctx { state, snapshot, theme, glyphs };
-    u16::try_from(lines(detail, words(width), &ctx).len()).unwrap_or(u16::MAX)
+    let lines = match state.detail() {
+        Some(detail) => lines(detail, words(width), &ctx),
+        None => selected_interface(width, &ctx),
+    };
+    u16::try_from(lines.len()).unwrap_or(u16::MAX)
 }
 
 /// Columns for the words.
@@ -36,13 +41,35 @@ fn words(width: u16) -> u16 {
 
 /// Draws it.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
-    let Some(detail) = ctx.state.detail() else { return };
+    let Some(detail) = ctx.state.detail() else {
+        return draw_lines(buffer, area, &selected_interface(area.width, ctx), 0, ctx);
+    };
     let left = Rect { width: words(area.width), ..area };
     draw_lines(buffer, left, &lines(detail, left.width, ctx), 0, ctx);
     if left.width < area.width {
         let right = Rect { x: left.right(), width: area.width - left.width, ..area };
         let (rx, tx) = series(detail, ctx.snapshot.at, usize::from(graph::room(right)));
         graph::plot(buffer, right, &rx, &tx, ctx);
+    }
+}
+
+/// The ledger of the interface that is selected in the list of them.
+fn selected_interface(width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
+    let mut text = Text::new(ctx, width);
+    if ctx.state.view == ViewKind::Interfaces
+        && let Some(Row::Group(row)) = ctx.state.selected()
+    {
+        of_interface(&mut text, row, ctx);
+    }
+    text.into_lines()
+}
+
+/// Where the bytes of an interface went, where it is one that the ledger knows.
+fn of_interface(text: &mut Text<'_>, row: &GroupRow, ctx: &Ctx<'_>) {
+    let GroupKey::Interface(netns, ifindex) = row.key else { return };
+    let mut all = ctx.snapshot.ledger.interfaces.iter();
+    if let Some(ledger) = all.find(|ledger| (ledger.netns, ledger.ifindex) == (netns, ifindex)) {
+        ledger::one(text, ["ledger rx", "ledger tx"], ledger, LABEL, ctx);
     }
 }
 
@@ -60,6 +87,9 @@ fn lines(detail: &Detail, width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
     moved(&mut text, detail, width, ctx);
     holds(&mut text, detail, ctx);
     tcp(&mut text, &detail.tcp, ctx);
+    if let Subject::Flow(row) = &detail.subject {
+        socket(&mut text, row, ctx);
+    }
     text.into_lines()
 }
 
@@ -174,6 +204,7 @@ fn group(text: &mut Text<'_>, row: &GroupRow, ctx: &Ctx<'_>) {
         let ended = format!("the last of its processes, {} ago", ago(exited, ctx.snapshot));
         text.entry("ended", LABEL, &[(&ended, ctx.theme.warning)]);
     }
+    of_interface(text, row, ctx);
 }
 
 /// Why the owners of its flows are known.
@@ -290,6 +321,24 @@ fn tcp(text: &mut Text<'_>, tcp: &Tcp, ctx: &Ctx<'_>) {
     ];
     let words: Vec<(&str, _)> = words.iter().map(|(text, style)| (&**text, *style)).collect();
     text.entry("tcp", LABEL, &words);
+}
+
+/// What the kernel's list of sockets says of this one. It is asked only while the flow is open, from the next tick on.
+fn socket(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
+    let Some(inspected) = ctx.snapshot.inspected.filter(|inspected| inspected.flow == row.id) else { return };
+    let theme = ctx.theme;
+    let state = match inspected.socket {
+        Ok(state) => state,
+        Err(why) => return text.entry("socket", LABEL, &[(why, theme.dim)]),
+    };
+    let units = ctx.state.format().units();
+    let [unread, unsent] = [state.receive_queue, state.send_queue].map(|bytes| units.bytes(bytes.into()));
+    let mut words = format!("{unread} not read, {unsent} not acknowledged");
+    if let Some(tcp) = state.tcp {
+        words =
+            format!("{words}; window {} segments, {} received", tcp.cwnd, units.bytes(tcp.received_bytes));
+    }
+    text.entry("socket", LABEL, &[(&words, theme.plain)]);
 }
 
 fn ago(then: Mono, snapshot: &Snapshot) -> String {

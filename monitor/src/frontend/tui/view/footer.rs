@@ -64,12 +64,17 @@ fn shown(width: u16, state: &State) -> Vec<&'static Binding> {
 
 fn hints(state: &State) -> impl Iterator<Item = &'static Binding> + use<> {
     let (view, covered) = (state.view, state.popup.is_some());
+    // A page of text has no rows to open or to sort.
+    let is_text = state.health.is_some();
+    let is_opened = !state.path.is_empty();
     let goes_back = !state.path.is_empty() || state.health.is_some();
     BINDINGS.iter().filter(move |binding| {
         binding.hint.is_some()
             && (binding.action != Action::Back || goes_back)
+            && (binding.action != Action::Zoom || is_opened)
             && binding.works_in(view)
             && (!covered || is_fixed(binding))
+            && (!is_text || is_fixed(binding) || matches!(binding.action, Action::Back | Action::Pause))
     })
 }
 

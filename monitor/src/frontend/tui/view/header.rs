@@ -125,7 +125,7 @@ fn warning(what: &str, why: &str, fix: &str, room: u16, ctx: &Ctx<'_>) -> String
 /// ` rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak  402Mb/s   total 11.8GB`
 pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let totals = &ctx.snapshot.totals;
-    let filtered = ctx.state.filter.as_ref().map(|_| ctx.state.listing().sums());
+    let filtered = ctx.state.is_filtered().then(|| ctx.state.listing().sums());
     let (windows, total) =
         filtered.map_or((&totals.windows, &totals.total), |sums| (&sums.windows, &sums.total));
     let (theme, units) = (ctx.theme, ctx.state.notation().units);
@@ -137,17 +137,19 @@ pub(super) fn totals(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     for (line, (name, style, rates, peak, total)) in (0u16..).zip(lines) {
         let mut pen = Pen::new(buffer, area, line);
         let [now, ten, forty] = rates.map(|value| format!("{:>rate_width$}", units.rate(value)));
+        let peak = format!("{:>rate_width$}", units.rate(peak));
         // The peak of what a filter lets through was never measured.
-        let peak = if filtered.is_some() { "-".to_owned() } else { units.rate(peak) };
-        let peak = format!("{peak:>rate_width$}");
+        let peak = match filtered {
+            Some(_) => [("   filtered     ", theme.warning), ("", style)],
+            None => [("   peak ", theme.dim), (&*peak, style)],
+        };
         let total = format!("{:>1$}", units.bytes(total), usize::from(units.total_width()));
         let strong = style.patch(theme.strong);
         pen.put(&format!(" {name} "), strong);
         let _ = pen.put_whole(&[(&now, strong)])
             && pen.put_whole(&[("   10s ", theme.dim), (&ten, style)])
             && pen.put_whole(&[("   40s ", theme.dim), (&forty, style)])
-            && pen.put_whole(&[("   peak ", theme.dim), (&peak, style)])
-            && pen.put_whole(&[("   total ", theme.dim), (&total, style)])
-            && (filtered.is_none() || pen.put_whole(&[("  filtered", theme.warning)]));
+            && pen.put_whole(&peak)
+            && pen.put_whole(&[("   total ", theme.dim), (&total, style)]);
     }
 }

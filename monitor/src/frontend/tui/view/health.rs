@@ -1,11 +1,10 @@
 //! The health page: where the numbers come from and what they are worth, what is missing and how to get it, what the
 //! program costs, and the ledger to the byte.
 
+use super::ledger::{self, grouped};
 use super::page::{Line, Text, draw as draw_lines};
 use super::{Ctx, Pen};
-use crate::model::{
-    InterfaceLedger, InterfaceSide, LedgerSide, Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS, TapSide,
-};
+use crate::model::{Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS};
 use crate::query::{clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -34,7 +33,7 @@ fn lines(width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
     backend(&mut text, ctx);
     missing(&mut text, ctx);
     ourselves(&mut text, ctx);
-    ledger(&mut text, ctx);
+    ledger::all(&mut text, LABEL, ctx);
     programs(&mut text, ctx);
     maps(&mut text, ctx);
     text.into_lines()
@@ -169,105 +168,6 @@ fn maps(text: &mut Text<'_>, ctx: &Ctx<'_>) {
     text.entry("overflow", NAME, &[(&words, style)]);
 }
 
-fn ledger(text: &mut Text<'_>, ctx: &Ctx<'_>) {
-    let ledger = &ctx.snapshot.ledger;
-    text.heading("Ledger, bytes since start");
-    for (name, side) in [("rx", &ledger.rx), ("tx", &ledger.tx)] {
-        sum(text, name, "counted", side.counted.into(), &parts(side), ctx);
-    }
-    for interface in &ledger.interfaces {
-        let InterfaceLedger { rx, tx, .. } = interface;
-        let name = match &*interface.name {
-            "" => format!("if{}", interface.ifindex),
-            name => ctx.glyphs.escape(name).into_owned(),
-        };
-        for (direction, side) in [("rx", rx), ("tx", tx)] {
-            let label = format!("{name} {direction}");
-            match side.device {
-                Some(device) => sum(text, &label, "device", device.into(), &terms(side), ctx),
-                None => sum(text, &label, "at sockets", total(&terms(side)), &terms(side), ctx),
-            }
-        }
-    }
-}
-
-type Terms = Vec<(&'static str, i128)>;
-
-fn total(terms: &Terms) -> i128 {
-    terms.iter().map(|(_, value)| value).sum()
-}
-
-/// ` eth0 rx    device 4,812,331,020 = attributed 4,811,902,116 + kernel 88,120 + …`. Parts of nothing are left out, but
-/// for what remains unexplained: that it is nothing is worth a word.
-fn sum(text: &mut Text<'_>, label: &str, whole: &str, value: i128, terms: &Terms, ctx: &Ctx<'_>) {
-    let theme = ctx.theme;
-    let mut words = vec![(format!("{whole} "), theme.dim), (signed(value), theme.strong)];
-    let shown = terms.iter().filter(|(name, value)| *value != 0 || *name == "unexplained");
-    for (place, (name, value)) in shown.enumerate() {
-        let sign = match (place, *value < 0) {
-            (0, false) => " = ",
-            (0, true) => " = -",
-            (_, false) => " + ",
-            (_, true) => " - ",
-        };
-        let odd = *value != 0 && ["unexplained", "unknown", "ambiguous"].contains(name);
-        let style = if odd { theme.warning } else { theme.plain };
-        words.push((sign.to_owned(), theme.dim));
-        // A name and its number stay on one line.
-        words.push((format!("{}\u{a0}{}", name.replace(' ', "\u{a0}"), signed(value.abs())), style));
-    }
-    let words: Vec<(&str, _)> = words.iter().map(|(word, style)| (&**word, *style)).collect();
-    text.entry(label, LABEL, &words);
-}
-
-fn parts(side: &LedgerSide) -> Terms {
-    vec![
-        ("attributed", side.attributed.into()),
-        ("kernel", side.kernel.into()),
-        ("forwarded", side.forwarded.unwrap_or(0).into()),
-        ("pending", side.pending.into()),
-        ("ambiguous", side.ambiguous.into()),
-        ("unknown", side.unknown.into()),
-    ]
-}
-
-fn terms(side: &InterfaceSide) -> Terms {
-    let mut terms: Terms = vec![
-        ("attributed", side.attributed.into()),
-        ("kernel", side.kernel.into()),
-        ("pending", side.pending.into()),
-        ("ambiguous", side.ambiguous.into()),
-        ("unknown", side.unknown.into()),
-    ];
-    if let Some(tap) = &side.tap {
-        terms.extend(tap_terms(tap));
-    }
-    if let Some(rest) = side.not_at_sockets {
-        terms.push(("not at sockets", rest.into()));
-    }
-    if let Some(remainder) = side.remainder {
-        terms.push(("unexplained", remainder.into()));
-    }
-    terms
-}
-
-fn tap_terms(tap: &TapSide) -> Terms {
-    vec![
-        ("forwarded", tap.forwarded.into()),
-        ("no socket", tap.socketless.into()),
-        ("tunnels", tap.encapsulation.into()),
-        ("arp/l2", tap.link.into()),
-        ("other hosts", tap.other_hosts.into()),
-        ("overflow", tap.overflow.into()),
-        ("at its bridge", tap.stacked.into()),
-        ("fragment headers", tap.fragment_headers.into()),
-        ("extra copies", -i128::from(tap.extra_copies)),
-        ("dropped", -i128::from(tap.dropped)),
-        ("on its way", tap.in_flight.into()),
-        ("framing", tap.framing.into()),
-    ]
-}
-
 /// `0.31 %` of hundredths of a percent.
 pub(super) fn hundredths(share: u64) -> String {
     format!("{}.{:02} %", share / 100, share % 100)
@@ -282,62 +182,13 @@ fn milliseconds(time: Duration) -> String {
     format!("{}.{} ms", micros / 1000, micros / 100 % 10)
 }
 
-/// `4,812,331,020`
-pub(super) fn grouped(value: u64) -> String {
-    signed(value.into())
-}
-
-fn signed(value: i128) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let mut text = String::from(if value < 0 { "-" } else { "" });
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_exact_and_grouped() {
-        let all = [0, 999, 1000, 4_812_331_020].map(grouped);
-        assert_eq!(all, ["0", "999", "1,000", "4,812,331,020"]);
-        assert_eq!(signed(-1_234_567), "-1,234,567");
+    fn shares_and_times() {
         assert_eq!(hundredths(31), "0.31 %");
         assert_eq!(milliseconds(Duration::from_micros(131_449)), "131.4 ms");
-    }
-
-    #[test]
-    fn the_terms_of_an_interface_add_up_to_its_device() {
-        let tap = TapSide {
-            forwarded: 1,
-            socketless: 2,
-            encapsulation: 4,
-            link: 8,
-            other_hosts: 16,
-            overflow: 32,
-            fragment_headers: 64,
-            extra_copies: 128,
-            dropped: 256,
-            stacked: 512,
-            in_flight: -1024,
-            framing: 2048,
-        };
-        let side = InterfaceSide {
-            device: Some(1_000_000),
-            attributed: 4096,
-            kernel: 8192,
-            pending: 1 << 14,
-            ambiguous: 1 << 15,
-            unknown: 1 << 16,
-            ..InterfaceSide::default()
-        };
-        assert_eq!(total(&terms(&side.closed())), 1_000_000);
-        assert_eq!(total(&terms(&InterfaceSide { tap: Some(tap), ..side }.closed())), 1_000_000);
     }
 }

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 /// What the mouse does, and signs in the table that need a word.
 pub(in super::super) const LEGEND: &[(&str, &str)] = &[
     ("click", "select a row, sort by a title, do a hint"),
-    ("double click", "more about the row"),
+    ("double click", "open the row"),
     ("right click", "more about the row, beside it"),
     ("middle click", "pin the row to the top"),
     ("wheel", "move; in the chooser, next theme"),

@@ -10,6 +10,7 @@ mod graph;
 mod header;
 mod health;
 mod help;
+mod ledger;
 mod page;
 mod pairs;
 mod pen;
@@ -63,7 +64,8 @@ impl Ctx<'_> {
 ///  rx  318Mb/s   10s  300Mb/s   40s  288Mb/s   peak …   total …         totals, 0 or 2
 ///  tx …
 ///  Processes › nginx[2817]                         / port:443           crumbs, 0 or 1: what was opened or is looked for
-///  process  nginx, pid 2817, started …                                  panel: what is told of what was opened
+///  process  nginx, pid 2817, started …                                  panel: what is told of what was opened, or the
+///                                                                       ledger of the interface that is selected
 ///  [Processes]  Flows                                  sort 2s ▼        tabs, 0 or 1
 ///      PID PROCESS                UID       RX 2s …                     titles
 ///  ▸  2817 nginx                  33      212Mb/s …                     rows
@@ -104,24 +106,25 @@ fn arrange(area: Rect, state: &State, snapshot: &Snapshot) -> Option<Arranged> {
     // A page of text has no use for what is about tables.
     let is_table = state.health.is_none();
     let is_root = state.path.is_empty();
-    let crumbs = grant(u16::from(is_table && (!is_root || state.filter.is_some())));
+    let crumbs = grant(u16::from(is_table && (!is_root || state.is_filtered())));
     let tabs = grant(u16::from(is_table));
     let degradations = u16::try_from(snapshot.health.degraded.len()).unwrap_or(u16::MAX);
     let warnings = grant(degradations.min(MOST_WARNINGS));
     let totals = grant(if settings.totals && is_table && is_root { 2 } else { 0 });
     let graph = match area.height {
         // It is of everything.
-        _ if !settings.graph || !is_table || !is_root || state.filter.is_some() => 0,
+        _ if !settings.graph || !is_table || !is_root || state.is_filtered() => 0,
         45.. => grant(6),
         GRAPH_FROM.. => grant(4),
         _ => 0,
     };
     // Of what was opened its own line is enough of a table; else a third of the screen is the table's.
-    let keep = if path::views(&state.path).len() == 1 { 0 } else { area.height / 3 };
-    let panel = if is_root || !is_table {
-        0
-    } else {
+    let whole = state.zoomed || path::views(&state.path).len() == 1;
+    let keep = if whole { 0 } else { (area.height / 3).saturating_sub(2) };
+    let panel = if is_table {
         detail::height(area.width, state, snapshot).min(spare.saturating_sub(keep))
+    } else {
+        0
     };
     let rows = area.height - 2 - header - tabs - warnings - totals - graph - border - crumbs - panel;
     let mut y = area.y;

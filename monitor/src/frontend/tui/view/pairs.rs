@@ -205,7 +205,7 @@ fn how(flow: &FlowRow, ctx: &Ctx<'_>) -> String {
     }
     match &flow.tcp {
         Some(tcp) if tcp.retransmits > 0 => {
-            format!("{how} rtt {} {} sent again", latency(tcp.srtt), count(tcp.retransmits.into()))
+            format!("{how} rtt {} retr {}", latency(tcp.srtt), count(tcp.retransmits.into()))
         }
         Some(tcp) => format!("{how} rtt {}", latency(tcp.srtt)),
         None => how,
