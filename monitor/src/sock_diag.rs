@@ -85,12 +85,17 @@ pub fn in_namespace<T: Send>(path: &Path, look: impl FnOnce() -> Option<T> + Sen
 
 /// Hands over every socket of the calling thread's namespace. `None` where the kernel does not list any.
 pub fn list(mut each: impl FnMut(Listed)) -> Option<Complete> {
+    list_with(0, |listed, _| each(listed))
+}
+
+/// The same, each with the message that it was read from: `extensions` are the attributes that are asked for, a bit each.
+pub fn list_with(extensions: u8, mut each: impl FnMut(Listed, &[u8])) -> Option<Complete> {
     let netlink = open().ok()?;
     let mut complete = Complete { usual: true, raw: true };
     for (family, protocol) in WHAT {
-        let listed = dump(&netlink, (family, protocol), 0, |body| {
+        let listed = dump(&netlink, (family, protocol), extensions, |body| {
             if let Some(listed) = listed(body, protocol) {
-                each(listed);
+                each(listed, body);
             }
         });
         match (listed, protocol) {

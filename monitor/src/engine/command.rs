@@ -20,6 +20,9 @@ pub enum Command {
     /// From now on every snapshot says what is known of this flow's socket, queues and connection, also while nothing moves;
     /// of none with `None`.
     Inspect(Option<FlowId>),
+    /// From now on every snapshot lists the sockets that this process holds, idle and listening ones too; of none with
+    /// `None`.
+    ListSockets(Option<ProcessId>),
     /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
     /// first, because the counting costs, too.
     Measure(bool),

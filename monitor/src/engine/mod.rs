@@ -13,7 +13,7 @@ pub use command::{Command, Control, Snapshots};
 pub use replay::Pace;
 
 use crate::attribution::Attributor;
-use crate::model::{Batch, FlowId, Inspected, Mono, Snapshot};
+use crate::model::{Batch, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
 pub use crate::resolve::ResolveOptions;
 use crate::resolve::Resolver;
 use crate::source::{Recording, Source, SourceError};
@@ -151,14 +151,17 @@ struct Loop {
     own: own::Own,
     /// The flow that somebody looks at.
     inspect: Option<FlowId>,
+    /// The process whose sockets somebody looks at.
+    listed: Option<ProcessId>,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
         let inspected = self.inspect.map(|flow| Inspected { flow, socket: self.source.inspect(&flow) });
+        let held = self.listed.map(|process| HeldSockets { process, sockets: self.source.sockets(process) });
         let (names, own) = (self.resolver.names(), self.own.read());
-        Snapshot { wall: clock::wall(), names, own, inspected, ..snapshot }
+        Snapshot { wall: clock::wall(), names, own, inspected, held, ..snapshot }
     }
 
     /// Drains the source into the table.
@@ -225,9 +228,17 @@ where
     let Origin { source, attribution } = open(clock::now())?;
     let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
     let table = FlowTable::new(config, clock::now());
-    let resolver = Resolver::new(options.resolve);
-    let (boot, own) = (clock::Boot::default(), own::Own::default());
-    let mut engine = Loop { source, attribution, table, resolver, snapshots, boot, own, inspect: None };
+    let mut engine = Loop {
+        source,
+        attribution,
+        table,
+        resolver: Resolver::new(options.resolve),
+        snapshots,
+        boot: clock::Boot::default(),
+        own: own::Own::default(),
+        inspect: None,
+        listed: None,
+    };
     #[cfg(debug_assertions)]
     test_panic();
 
@@ -263,6 +274,7 @@ where
                     eager = false;
                 }
                 Some(Command::Inspect(flow)) => engine.inspect = flow,
+                Some(Command::ListSockets(process)) => engine.listed = process,
                 Some(Command::Measure(on)) => {
                     engine.source.measure(on);
                     engine.own.look_closer(on);

@@ -109,7 +109,12 @@ impl Replay {
                     Some(Command::Clear) => self.table.clear(),
                     Some(Command::Interval(interval)) => self.interval = interval,
                     // There are no sockets and no processes, and no kernel program runs.
-                    Some(Command::Inspect(_) | Command::Measure(_) | Command::Hash(_)) => {}
+                    Some(
+                        Command::Inspect(_)
+                        | Command::ListSockets(_)
+                        | Command::Measure(_)
+                        | Command::Hash(_),
+                    ) => {}
                 },
             }
         }

@@ -36,4 +36,4 @@ pub use owner::{Attribution, Confidence, Method, ProcessId};
 pub use snapshot::{
     FlowRow, Ledger, LedgerSide, Peak, ProcessRow, Snapshot, TotalsRow, WINDOW_SECONDS, WINDOWS, Windows,
 };
-pub use tcp::{Inspected, SocketState, TcpHealth, TcpState};
+pub use tcp::{HeldSocket, HeldSockets, Inspected, SocketState, TcpHealth, TcpState};

@@ -1,8 +1,8 @@
 //! What a frontend gets: one consistent picture, never changed after it is made.
 
 use super::{
-    Attribution, Confidence, Counters, FlowId, Health, Identity, Inspected, InterfaceLedger, Mono, Names,
-    OwnCost, ProcessId, TcpHealth,
+    Attribution, Confidence, Counters, FlowId, Health, HeldSockets, Identity, Inspected, InterfaceLedger,
+    Mono, Names, OwnCost, ProcessId, TcpHealth,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,6 +178,8 @@ pub struct Snapshot {
     pub names: Arc<Names>,
     /// What was asked for by `Command::Inspect`.
     pub inspected: Option<Inspected>,
+    /// What was asked for by `Command::ListSockets`.
+    pub held: Option<HeldSockets>,
     /// State of the source.
     pub health: Arc<Health>,
     /// What `monitor` itself costs.

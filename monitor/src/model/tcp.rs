@@ -1,6 +1,6 @@
 //! How a TCP connection fares, as its socket knows it.
 
-use super::FlowId;
+use super::{Endpoint, FlowId, ProcessId, Protocol, SocketId};
 use std::time::Duration;
 
 /// State of a TCP socket, as include/net/tcp_states.h numbers them.
@@ -77,6 +77,30 @@ pub struct Inspected {
     pub flow: FlowId,
     /// Its socket, or in a few words why nothing is known of it.
     pub socket: Result<SocketState, &'static str>,
+}
+
+/// A socket that a process holds, whether it moves anything or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldSocket {
+    /// The socket.
+    pub socket: SocketId,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// This host's end; the unspecified address where it listens on all.
+    pub local: Endpoint,
+    /// The other end; `None` where it is not connected.
+    pub remote: Option<Endpoint>,
+    /// Its queues, and how it fares.
+    pub state: SocketState,
+}
+
+/// The answer about one selected process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldSockets {
+    /// The process.
+    pub process: ProcessId,
+    /// Its sockets in its own network namespace, listening ones first; or in a few words why nothing is known of them.
+    pub sockets: Result<Vec<HeldSocket>, &'static str>,
 }
 
 /// The latest sample of a TCP socket.

@@ -76,6 +76,9 @@ impl ColumnId {
             Self::State => text(tcp(row).map(|tcp| tcp.state.name())),
             Self::Rtt => number(tcp(row).map(|tcp| u64::try_from(tcp.srtt.as_nanos()).unwrap_or(u64::MAX))),
             Self::Retransmits => number(tcp(row).map(|tcp| tcp.retransmits.into())),
+            Self::Window => number(tcp(row).map(|tcp| tcp.cwnd.into())),
+            Self::RxPayload => number(tcp(row).map(|tcp| tcp.received_bytes)),
+            Self::TxPayload => number(tcp(row).map(|tcp| tcp.acked_bytes)),
             Self::Group => match row {
                 Row::Group(
                     GroupRow { name: Some(name), .. } | GroupRow { key: GroupKey::Name(name), .. },
@@ -128,6 +131,9 @@ impl Column {
             ColumnId::State => borrowed(tcp(row).map(|tcp| tcp.state.name())),
             ColumnId::Rtt => owned(tcp(row).map(|tcp| latency(tcp.srtt))),
             ColumnId::Retransmits => owned(tcp(row).map(|tcp| count(tcp.retransmits.into()))),
+            ColumnId::Window => owned(tcp(row).map(|tcp| count(tcp.cwnd.into()))),
+            ColumnId::RxPayload => owned(tcp(row).map(|tcp| units.bytes(tcp.received_bytes))),
+            ColumnId::TxPayload => owned(tcp(row).map(|tcp| units.bytes(tcp.acked_bytes))),
             ColumnId::Group => row.group().map(|group| group.label(format)),
             ColumnId::Key => row.group().and_then(GroupRow::key_text),
             ColumnId::Members => owned(row.group().map(|group| count(group.members as u64))),

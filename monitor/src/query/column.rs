@@ -61,6 +61,12 @@ pub enum ColumnId {
     Rtt,
     /// TCP segments sent again.
     Retransmits,
+    /// Congestion window, segments.
+    Window,
+    /// TCP payload received, to hold against the bytes on the wire.
+    RxPayload,
+    /// TCP payload acknowledged by the other end.
+    TxPayload,
     /// What a group is of.
     Group,
     /// What tells a group from another of the same name: uid, id, address.
@@ -193,7 +199,7 @@ pub(super) static TREE: [Column; 14] = [
     word(ColumnId::Command, "command", "COMMAND LINE", (24, u16::MAX), 0),
 ];
 
-pub(super) static FLOWS: [Column; 18] = [
+pub(super) static FLOWS: [Column; 21] = [
     word(ColumnId::Local, "local", "LOCAL", (ENDPOINT_LEAST, ENDPOINT_MOST), 8),
     word(ColumnId::Remote, "remote", "REMOTE", (ENDPOINT_LEAST, ENDPOINT_MOST), 9),
     word(ColumnId::Protocol, "proto", "PROTO", (6, 7), 7),
@@ -212,6 +218,9 @@ pub(super) static FLOWS: [Column; 18] = [
     word(ColumnId::State, "state", "STATE", (11, 11), 1),
     amount(ColumnId::Rtt, Role::Plain, "rtt", "RTT", 6, 1),
     amount(ColumnId::Retransmits, Role::Plain, "retr", "RETR", COUNT_WIDTH, 1),
+    amount(ColumnId::Window, Role::Plain, "cwnd", "CWND", COUNT_WIDTH, 0),
+    amount(ColumnId::RxPayload, Role::Rx, "rx_payload", "RX PAYLOAD", 10, 0),
+    amount(ColumnId::TxPayload, Role::Tx, "tx_payload", "TX PAYLOAD", 10, 0),
 ];
 
 const fn grouped(group: Column) -> [Column; 11] {

@@ -160,6 +160,7 @@ pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snaps
         flows: flows.into_iter().map(Arc::new).collect(),
         names: Arc::default(),
         inspected: None,
+        held: None,
         health: Arc::new(health()),
         own: own(),
         last: false,

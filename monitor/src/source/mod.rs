@@ -5,7 +5,7 @@ pub mod ebpf;
 pub mod interfaces;
 pub mod pcap;
 
-use crate::model::{Batch, FlowId, Life, Mono, SocketState};
+use crate::model::{Batch, FlowId, HeldSocket, Life, Mono, ProcessId, SocketState};
 use std::fmt;
 use std::time::Duration;
 
@@ -39,6 +39,15 @@ pub trait Source: Send {
     /// The words.
     fn inspect(&mut self, flow: &FlowId) -> Result<SocketState, &'static str> {
         let _ = flow;
+        Err("this source sees packets only")
+    }
+
+    /// The sockets that a process holds right now; or in a few words why they are not known.
+    ///
+    /// # Errors
+    /// The words.
+    fn sockets(&mut self, process: ProcessId) -> Result<Vec<HeldSocket>, &'static str> {
+        let _ = process;
         Err("this source sees packets only")
     }
 

@@ -255,6 +255,7 @@ impl FlowTable {
             flows,
             names: Arc::default(),
             inspected: None,
+            held: None,
             health: Arc::clone(&self.health),
             own: OwnCost::default(),
             last,

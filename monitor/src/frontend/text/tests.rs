@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::engine::Command;
-use crate::model::{Health, Snapshot};
+use crate::model::{FlowRow, Health, Snapshot, TcpHealth, TcpState};
 use crate::query::fixture::{busy, degraded};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 #[derive(Clone, Default)]
@@ -66,6 +67,35 @@ fn every_line_of_a_table_has_the_same_fields() {
         for line in lines {
             assert_eq!(line.split_whitespace().count(), columns(view).len(), "{line}");
         }
+    }
+}
+
+#[test]
+fn a_connection_tells_how_it_fares() {
+    let mut snapshot = busy();
+    let mut flow = FlowRow::clone(&snapshot.flows[0]);
+    flow.tcp = Some(TcpHealth {
+        state: TcpState::Established,
+        srtt: Duration::from_micros(12_340),
+        cwnd: 42,
+        retransmits: 3,
+        acked_bytes: 5_000_000,
+        received_bytes: 70_000,
+    });
+    snapshot.flows[0] = Arc::new(flow);
+    let choice = Choice { view: Some(ViewKind::Flows), ..Choice::default() };
+    let text = picture(&Arc::new(snapshot), &choice);
+    let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().split_whitespace();
+    let fields: Vec<(&str, &str)> = line("local").zip(line("10.0.0.5:443")).collect();
+    for field in [
+        ("state", "established"),
+        ("rtt", "12.3ms"),
+        ("cwnd", "42"),
+        ("retr", "3"),
+        ("rx_payload", "70.0kB"),
+        ("tx_payload", "5.00MB"),
+    ] {
+        assert!(fields.contains(&field), "{field:?}: {fields:?}");
     }
 }
 

@@ -7,6 +7,7 @@ mod bpf;
 mod btf;
 mod cgroup;
 mod decode;
+mod held;
 mod inspect;
 mod interface;
 mod lives;
@@ -19,7 +20,10 @@ mod seed_procfs;
 mod sock_diag;
 mod tables;
 
-use crate::model::{Backend, Batch, Degradation, FlowId, Health, Life, Loaded, Mono, SocketState, Unplaced};
+use crate::model::{
+    Backend, Batch, Degradation, FlowId, Health, HeldSocket, Life, Loaded, Mono, ProcessId, SocketState,
+    Unplaced,
+};
 use crate::source::{Source, SourceError};
 use aya::Ebpf;
 use aya::maps::MapData;
@@ -416,6 +420,10 @@ impl Source for EbpfSource {
 
     fn inspect(&mut self, flow: &FlowId) -> Result<SocketState, &'static str> {
         self.inspector.ask(flow)
+    }
+
+    fn sockets(&mut self, process: ProcessId) -> Result<Vec<HeldSocket>, &'static str> {
+        held::ask(process)
     }
 
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {

@@ -58,7 +58,8 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-fn socket_inodes(fds: &Path) -> HashSet<u64> {
+/// Inodes of the sockets among the descriptors in that directory.
+pub(super) fn socket_inodes(fds: &Path) -> HashSet<u64> {
     let entries = fs::read_dir(fds).into_iter().flatten().flatten();
     entries.filter_map(|entry| socket_inode(fs::read_link(entry.path()).ok()?.to_str()?)).collect()
 }

@@ -3,8 +3,8 @@
 
 pub(super) use crate::sock_diag::in_namespace;
 
-use crate::model::{SocketState, TcpHealth, TcpState};
-use crate::sock_diag::{cookie, dump, half, list, open, word};
+use crate::model::{HeldSocket, Protocol, SocketId, SocketState, TcpHealth, TcpState};
+use crate::sock_diag::{Listed, cookie, dump, half, list, list_with, open, word};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -84,6 +84,32 @@ pub(super) fn find(wanted: &Wanted) -> Answer {
         }
     }
     if listed { Answer::Gone } else { Answer::NoList }
+}
+
+/// The sockets of the calling thread's namespace with one of these inodes. `None` where the kernel lists none at all.
+pub(super) fn held(inodes: &HashSet<u64>) -> Option<Vec<HeldSocket>> {
+    let mut sockets = Vec::new();
+    let complete = list_with(WITH_INFO, |listed, body| {
+        if inodes.contains(&listed.inode) {
+            sockets.extend(held_socket(&listed, body));
+        }
+    });
+    complete.filter(|complete| complete.usual || !sockets.is_empty())?;
+    Some(sockets)
+}
+
+fn held_socket(listed: &Listed, body: &[u8]) -> Option<HeldSocket> {
+    let Listed { protocol, local, remote, cookie, .. } = *listed;
+    let is_connected = !remote.addr.is_unspecified() || remote.port.is_some_and(|port| port != 0);
+    let protocol_number = if protocol == Protocol::TCP { TCP } else { 0 };
+    let state = state(body, protocol_number)?;
+    Some(HeldSocket {
+        socket: SocketId(cookie),
+        protocol,
+        local,
+        remote: is_connected.then_some(remote),
+        state,
+    })
 }
 
 /// The queues, and how a TCP connection fares.

@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One batch in small numbers; the strategies turn it into a real one.
 #[derive(Clone, Debug)]
@@ -168,6 +168,88 @@ fn run(steps: &[Step], config: TableConfig) {
     assert_eq!(sum_of_intervals + snapshot.totals.interval, input);
 }
 
+/// What moved by the other end's port: owners and sockets may change while bytes settle, the other end does not.
+type Ends = BTreeMap<u16, Counters>;
+
+fn ends<'c>(moved: impl Iterator<Item = (&'c FlowId, &'c Counters)>) -> Ends {
+    let mut ends = Ends::new();
+    for (flow, counters) in moved.filter(|(_, counters)| !counters.is_zero()) {
+        *ends.entry(flow.remote.port.unwrap_or_default()).or_default() += *counters;
+    }
+    ends
+}
+
+/// Who can own the bytes of a socket: who was named with it, or with a listener, whose bytes may turn out to be of any.
+#[derive(Default)]
+struct Candidates {
+    of_socket: BTreeSet<(SocketId, ProcessId)>,
+    listeners: BTreeSet<SocketId>,
+}
+
+impl Candidates {
+    fn note(&mut self, batch: &Batch) {
+        for delta in &batch.deltas {
+            self.of_socket.extend(delta.owner.map(|owner| (delta.flow.socket, owner)));
+            if delta.standing == Standing::Listener {
+                self.listeners.insert(delta.flow.socket);
+            }
+        }
+        self.of_socket.extend(batch.claims.iter().map(|claim| (claim.socket, claim.process)));
+    }
+
+    fn check(&self, row: &FlowRow) {
+        let Some(owner) = row.attribution.owner.filter(|owner| *owner != ProcessId::KERNEL) else { return };
+        let named = |socket| self.of_socket.contains(&(socket, owner));
+        let is_named = named(row.id.socket) || self.listeners.iter().any(|listener| named(*listener));
+        assert!(is_named, "nobody named {owner:?} with the socket of {row:?}");
+    }
+}
+
+/// Ingests everything, then lets time pass without input: whatever settles goes from `pending` to its owner once, flow by
+/// flow, and nothing else changes.
+fn settle(steps: &[Step]) {
+    let config = TableConfig { retire_after: Duration::from_hours(1_000), ..TableConfig::default() };
+    let mut table = FlowTable::new(config, at(0.0));
+    let (mut now, mut input, mut candidates) = (0, Ends::new(), Candidates::default());
+    for step in steps {
+        now += step.gap;
+        let batch = Batch { unplaced: Vec::new(), ..step.batch(now) };
+        now += step.millis;
+        for (end, moved) in ends(batch.deltas.iter().map(|delta| (&delta.flow, &delta.counters))) {
+            *input.entry(end).or_default() += moved;
+        }
+        candidates.note(&batch);
+        table.ingest(&batch);
+        table.advance(millis(now));
+    }
+    let mut before = table.snapshot(millis(now), 0, false);
+    for quarter in 1..=40 {
+        let later = millis(now + quarter * 250);
+        table.advance(later);
+        let after = table.snapshot(later, 0, false);
+        let held = ends(after.flows.iter().map(|row| (&row.id, &row.total)));
+        assert_eq!(held, input, "each end's bytes are there once, whoever has them");
+        after.flows.iter().for_each(|row| candidates.check(row));
+        let [then, now] = [&before, &after].map(|snapshot| {
+            let totals = snapshot.processes.iter().map(|row| ((row.id, row.confidence), row.total));
+            totals.collect::<BTreeMap<_, _>>()
+        });
+        let pending = (None, Confidence::Pending);
+        let of = |totals: &BTreeMap<_, Counters>, row| totals.get(row).copied().unwrap_or_default();
+        assert!(then.keys().all(|row| *row == pending || now.contains_key(row)));
+        for (row, now) in now.iter().filter(|(row, _)| **row != pending) {
+            let then = of(&then, row);
+            assert!(then.rx_bytes <= now.rx_bytes && then.tx_bytes <= now.tx_bytes, "{row:?} fell");
+        }
+        let arrived: Counters =
+            now.keys().filter(|row| **row != pending).map(|row| of(&now, row) - of(&then, row)).sum();
+        let left = of(&then, &pending) - of(&now, &pending);
+        assert_eq!(arrived, left, "what arrives is what left");
+        before = after;
+    }
+    assert!(before.processes.iter().all(|row| row.confidence != Confidence::Pending || row.total.is_zero()));
+}
+
 /// Bytes of every batch, each spread over its tick ms by ms, summed over a window.
 fn brute_force(batches: &[(u64, u64, u64)], now: u64, window: u64) -> f64 {
     let mut ticks: Vec<(u64, u64, u64)> = Vec::new();
@@ -204,6 +286,13 @@ proptest! {
     #[test]
     fn no_byte_is_lost_in_a_tiny_table(steps in proptest::collection::vec(step(), 1..40), max in 1..6_usize) {
         run(&steps, TableConfig { max_flows: max, max_sockets: max, max_names: 1, ..TableConfig::default() });
+    }
+
+    #[test]
+    fn settling_moves_each_byte_once_and_to_one_of_its_candidates(
+        steps in proptest::collection::vec(step(), 1..30),
+    ) {
+        settle(&steps);
     }
 
     #[test]
