@@ -87,8 +87,13 @@ fn lines(detail: &Detail, width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
     moved(&mut text, detail, width, ctx);
     holds(&mut text, detail, ctx);
     tcp(&mut text, &detail.tcp, ctx);
-    if let Subject::Flow(row) = &detail.subject {
-        socket(&mut text, row, ctx);
+    match &detail.subject {
+        Subject::Process(row) => background(&mut text, &row.identity, ctx),
+        Subject::Flow(row) => {
+            socket(&mut text, row, ctx);
+            background(&mut text, &row.identity, ctx);
+        }
+        Subject::Group(_) | Subject::Gone => {}
     }
     text.into_lines()
 }
@@ -144,6 +149,13 @@ fn identity(text: &mut Text<'_>, identity: &Identity, uid: Option<u32>, ctx: &Ct
         let slice = identity.slice.as_ref().map(|slice| format!(" in {slice}")).unwrap_or_default();
         say("unit", &format!("{unit}{slice}"));
     }
+}
+
+/// What is known of it beside that, last because it is long and seldom asked for.
+fn background(text: &mut Text<'_>, identity: &Identity, ctx: &Ctx<'_>) {
+    let mut say = |label: &str, value: &str| {
+        text.entry(label, LABEL, &[(&ctx.glyphs.escape(value), ctx.theme.plain)]);
+    };
     if let Some(package) = &identity.package {
         say("package", package);
     }
