@@ -6,7 +6,7 @@ use super::super::style::Glyphs;
 use super::super::theme::Theme;
 use super::super::trace::SPAN;
 use super::page::{Line, Text, draw as draw_lines};
-use super::{Ctx, graph, ledger};
+use super::{Ctx, graph, ledger, sockets};
 use crate::model::{Attribution, FlowRow, Identity, Mono, ProcessRow, Snapshot};
 use crate::query::{
     Format, GroupKey, GroupRow, Row, ViewKind, Window, clock, count, default_reason, latency,
@@ -87,8 +87,15 @@ fn lines(detail: &Detail, width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
     moved(&mut text, detail, width, ctx);
     holds(&mut text, detail, ctx);
     tcp(&mut text, &detail.tcp, ctx);
-    if let Subject::Flow(row) = &detail.subject {
-        socket(&mut text, row, ctx);
+    match &detail.subject {
+        Subject::Flow(row) => socket(&mut text, row, ctx),
+        Subject::Process(row) => row.id.into_iter().for_each(|id| sockets::held(&mut text, id, LABEL, ctx)),
+        Subject::Group(row) => {
+            if let GroupKey::Process(id) = row.key {
+                sockets::held(&mut text, id, LABEL, ctx);
+            }
+        }
+        Subject::Gone => {}
     }
     text.into_lines()
 }
