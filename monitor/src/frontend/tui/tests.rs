@@ -2,6 +2,7 @@
 
 mod comfort;
 mod docs;
+mod views;
 
 use super::keymap::{Action, BINDINGS, Key, action};
 use super::popup::Popup;
@@ -561,7 +562,9 @@ mod session {
         let (_sender, feed) = mpsc::channel(1);
         let (control, _commands) = mpsc::unbounded_channel();
         let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-        let session = Session::new(terminal, options(), RICH, control, || true);
+        let mut session = Session::new(terminal, options(), RICH, control, || true);
+        // Who waits that long in this test waits for ever.
+        session.patience = Duration::from_secs(100_000);
         let keys = [key(KeyCode::Char('q')), key(KeyCode::Down), key(KeyCode::Char('q'))];
         // A stream of this kind has a key ready at every look, as a terminal has that was typed into while we drew.
         let events = stream::iter(keys.map(Ok)).then(async |key| {
@@ -569,9 +572,24 @@ mod session {
             key
         });
         let events = Box::pin(events.chain(stream::pending()));
-        let before = std::time::Instant::now();
         runtime.block_on(session.run(feed, || events)).unwrap();
-        assert!(before.elapsed() < PATIENCE, "the engine never ended, and nobody waited for it");
+    }
+
+    #[test]
+    fn the_socket_of_an_opened_flow_is_asked_for_while_it_is_open() {
+        let keys = [KeyCode::Tab, KeyCode::Enter, KeyCode::Esc].map(|code| Ok(key(code)));
+        let (control, mut commands) = mpsc::unbounded_channel();
+        let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        let mut session = Session::new(terminal, options(), RICH, control, || true);
+        session.receive(Arc::new(busy()));
+        let mut asked = Vec::new();
+        for event in &keys {
+            session.take(Some(event));
+            session.draw().unwrap();
+            asked.push(commands.try_recv().ok());
+        }
+        let nginx = busy().flows[0].id;
+        assert_eq!(asked, [None, Some(Command::Inspect(Some(nginx))), Some(Command::Inspect(None))]);
     }
 
     #[test]

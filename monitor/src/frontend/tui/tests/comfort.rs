@@ -468,6 +468,66 @@ fn bytes_of_frames((width, height): (u16, u16), theme: &str) -> [usize; 3] {
     })
 }
 
+/// Milliseconds that it took.
+fn milliseconds(work: impl FnOnce()) -> f64 {
+    let before = std::time::Instant::now();
+    work();
+    before.elapsed().as_secs_f64() * 1000.0
+}
+
+/// The least of a few.
+fn least(mut work: impl FnMut() -> f64) -> f64 {
+    (0..5).map(|_| work()).fold(f64::INFINITY, f64::min)
+}
+
+/// The table of docs/performance.md: `cargo test -p monitor frames_of_many_rows -- --nocapture`
+#[test]
+fn frames_of_many_rows_write_no_more_than_those_of_few() {
+    let area = Rect::new(0, 0, 200, 50);
+    println!("| rows | view | new snapshot, ms | key, ms | draw alone, ms | B, every number changed |");
+    for (view, keys) in [("processes", ""), ("flows", "\t")] {
+        let mut bytes_of_few = 0;
+        for rows in [100, 1000, 10_000, 100_000] {
+            let counter = Counter::default();
+            let options = ratatui::TerminalOptions { viewport: ratatui::Viewport::Fixed(area) };
+            let mut terminal =
+                Terminal::with_options(CrosstermBackend::new(counter.clone()), options).unwrap();
+            let mut screen = Screen::new(super::views::many(rows, 0), (200, 50)).type_in(keys);
+            let glyphs = Glyphs::new(false);
+            let (theme, _) = themed(&screen.state, Depth::True);
+            let mut draw_it = |screen: &Screen| {
+                let (state, snapshot) = (&screen.state, &screen.snapshot);
+                let ctx = Ctx { state, snapshot, theme: &theme, glyphs: &glyphs };
+                terminal.draw(|frame| draw(frame, frame.area(), &ctx)).unwrap();
+            };
+            draw_it(&screen);
+            counter.0.set(0);
+            screen.show(super::views::many(rows, 1234));
+            draw_it(&screen);
+            let bytes = counter.0.get();
+            let draw_alone = least(|| milliseconds(|| draw_it(&screen)));
+            let key = least(|| {
+                milliseconds(|| {
+                    screen.press(KeyCode::Down);
+                    draw_it(&screen);
+                })
+            });
+            let mut shift = 0;
+            let fresh = least(|| {
+                shift += 1;
+                let snapshot = super::views::many(rows, shift);
+                milliseconds(|| {
+                    screen.show(snapshot);
+                    draw_it(&screen);
+                })
+            });
+            println!("| {rows} | {view} | {fresh:.1} | {key:.1} | {draw_alone:.1} | {bytes} |");
+            bytes_of_few = if rows == 100 { bytes } else { bytes_of_few };
+            assert!(bytes <= bytes_of_few * 3 / 2, "{rows} rows: {bytes} B, 100 rows: {bytes_of_few} B");
+        }
+    }
+}
+
 #[test]
 fn the_bytes_of_a_frame_are_bounded() {
     for (size, theme, most) in [

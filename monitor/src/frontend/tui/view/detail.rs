@@ -88,8 +88,14 @@ fn lines(detail: &Detail, width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
     holds(&mut text, detail, ctx);
     tcp(&mut text, &detail.tcp, ctx);
     match &detail.subject {
-        Subject::Flow(row) => socket(&mut text, row, ctx),
-        Subject::Process(row) => row.id.into_iter().for_each(|id| sockets::held(&mut text, id, LABEL, ctx)),
+        Subject::Process(row) => {
+            row.id.into_iter().for_each(|id| sockets::held(&mut text, id, LABEL, ctx));
+            background(&mut text, &row.identity, ctx);
+        }
+        Subject::Flow(row) => {
+            socket(&mut text, row, ctx);
+            background(&mut text, &row.identity, ctx);
+        }
         Subject::Group(row) => {
             if let GroupKey::Process(id) = row.key {
                 sockets::held(&mut text, id, LABEL, ctx);
@@ -151,6 +157,13 @@ fn identity(text: &mut Text<'_>, identity: &Identity, uid: Option<u32>, ctx: &Ct
         let slice = identity.slice.as_ref().map(|slice| format!(" in {slice}")).unwrap_or_default();
         say("unit", &format!("{unit}{slice}"));
     }
+}
+
+/// What is known of it beside that, last because it is long and seldom asked for.
+fn background(text: &mut Text<'_>, identity: &Identity, ctx: &Ctx<'_>) {
+    let mut say = |label: &str, value: &str| {
+        text.entry(label, LABEL, &[(&ctx.glyphs.escape(value), ctx.theme.plain)]);
+    };
     if let Some(package) = &identity.package {
         say("package", package);
     }

@@ -48,7 +48,12 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
 
 /// Says why there is no row.
 pub(super) fn nothing(buffer: &mut Buffer, rows: Rect, ctx: &Ctx<'_>) {
-    let text = if ctx.is_loading() { "waiting for the first numbers" } else { "no traffic yet" };
+    let text = match ctx.state.is_filtered() {
+        _ if ctx.is_loading() => "waiting for the first numbers",
+        true => "nothing passes the filter",
+        false if !ctx.state.path.is_empty() => "nothing of it is held any more",
+        false => "no traffic yet",
+    };
     let mut pen = Pen::new(buffer, rows, rows.height / 2);
     pen.skip(rows.width.saturating_sub(u16::try_from(text.len()).unwrap_or(0)) / 2);
     pen.put(text, ctx.theme.dim);
