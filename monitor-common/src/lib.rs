@@ -7,8 +7,12 @@
 
 #![no_std]
 
+mod life;
 mod wire;
 
+pub use life::{
+    ARGS_BYTES, Executed, LIFE_BORN, LIFE_ENDED, LIFE_EXECUTED, LIFE_FOUND, LIVES_BYTES, Life, PATH_BYTES,
+};
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
@@ -59,6 +63,8 @@ pub mod names {
     pub const TAP_STATS: &str = "TAP_STATS";
     /// HASH, `WireKey` -> `Tuple`, drained every tick: connected sockets whose packets have another tuple on the wire.
     pub const WIRE: &str = "WIRE";
+    /// RINGBUF of `Life` and `Executed`, told apart by their length.
+    pub const LIVES: &str = "LIVES";
 }
 
 /// What moved in one row or sum, both directions, since the row was made.
@@ -446,6 +452,8 @@ pub struct ClaimStats {
     pub claims_full: u64,
     /// Entries that did not fit into PROCS.
     pub procs_full: u64,
+    /// Events that did not fit into LIVES.
+    pub lives_full: u64,
 }
 
 /// One record of the iter/task_file stream: a descriptor of an inet socket, held by a process.
@@ -496,6 +504,40 @@ pub struct Offsets {
     pub skc_net: u32,
     /// `net.net_cookie`.
     pub net_cookie: u32,
+    /// `task_struct.pid`.
+    pub task_pid: u32,
+    /// `task_struct.real_parent`.
+    pub task_real_parent: u32,
+    /// `task_struct.signal`.
+    pub task_signal: u32,
+    /// `signal_struct.live`.
+    pub signal_live: u32,
+    /// `task_struct.nsproxy`.
+    pub task_nsproxy: u32,
+    /// `nsproxy.net_ns`.
+    pub nsproxy_net: u32,
+    /// `net.ns`.
+    pub net_ns: u32,
+    /// `ns_common.inum`.
+    pub ns_inum: u32,
+    /// `task_struct.mm`.
+    pub task_mm: u32,
+    /// `mm_struct.arg_start`.
+    pub mm_arg_start: u32,
+    /// `mm_struct.arg_end`.
+    pub mm_arg_end: u32,
+    /// `linux_binprm.file`.
+    pub binprm_file: u32,
+    /// `linux_binprm.exec`.
+    pub binprm_exec: u32,
+    /// `file.f_inode`.
+    pub file_inode: u32,
+    /// `inode.i_ino`.
+    pub inode_ino: u32,
+    /// `inode.i_sb`.
+    pub inode_sb: u32,
+    /// `super_block.s_dev`.
+    pub sb_dev: u32,
 }
 
 macro_rules! layout {
@@ -518,9 +560,9 @@ layout! {
     Claim: 32;
     ProcessKey: 8;
     Process: 48;
-    ClaimStats: 32;
+    ClaimStats: 40;
     SeedRecord: 48;
-    Offsets: 40;
+    Offsets: 108;
     Tuple: 40;
     WireKey: 48;
     TapKey: 48;

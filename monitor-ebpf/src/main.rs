@@ -1,9 +1,10 @@
 //! The kernel programs of `monitor`: they count bytes per flow and keep who owns each socket.
 //!
 //! They never drop, delay or change traffic: every program returns its hook's "allow" from every path. They never copy
-//! a packet: userspace sees sums only. `hook/` holds the programs, thin; `account` counts, `packet` counts what packet sockets send, `tap` counts what a device carries, `tcp` samples connections, `owner` claims, `key` reads
-//! headers, `maps` lists every map. Nothing here sleeps, loops without a bound or uses `bpf_probe_read_*` (refused
-//! under lockdown).
+//! a packet: userspace sees sums only. `hook/` holds the programs, thin; `account` counts, `packet` counts what packet
+//! sockets send, `tap` counts what a device carries, `tcp` samples connections, `owner` claims, `life` tells what becomes
+//! of processes, `key` reads headers, `maps` lists every map. Nothing here sleeps, loops without a bound or reads kernel
+//! memory by `bpf_probe_read_kernel` (refused under lockdown).
 
 #![no_std]
 #![no_main]
@@ -24,6 +25,7 @@
 mod account;
 mod hook;
 mod key;
+mod life;
 mod maps;
 mod owner;
 mod packet;

@@ -2,12 +2,12 @@
 
 use aya_ebpf::bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, CgroupArray, HashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, CgroupArray, HashMap, PerCpuArray, RingBuf};
 use core::ptr;
 use monitor_common::{
     ABI_VERSION, CLAIM_CAPACITY, Claim, ClaimKey, ClaimStats, Counters, DEFAULT_CAPACITY, FlowKey, FlowValue,
-    HalfStats, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey, TapKey, TapOverflowKey,
-    TapValue, Tuple, WireKey,
+    HalfStats, LIVES_BYTES, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey, TapKey,
+    TapOverflowKey, TapValue, Tuple, WireKey,
 };
 
 /// Half A of the flow table. Written by `account` while active, drained by userspace while retired.
@@ -74,6 +74,11 @@ pub static PROCS: HashMap<ProcessKey, Process> = HashMap::with_max_entries(CLAIM
 #[map]
 pub static CLAIMS: HashMap<ClaimKey, Claim> = HashMap::with_max_entries(CLAIM_CAPACITY, 0);
 
+/// Processes made, programs executed, processes ended, in order. Written by `life`, read by userspace ten times a second
+/// without being woken. Full: the event is lost, `lives_full` counts it and userspace falls back to /proc.
+#[map]
+pub static LIVES: RingBuf = RingBuf::with_byte_size(LIVES_BYTES, 0);
+
 /// Health of the claim path, one entry, never reset.
 #[map]
 pub static CLAIM_STATS: PerCpuArray<ClaimStats> = PerCpuArray::with_max_entries(1, 0);
@@ -135,6 +140,23 @@ pub static OFFSETS: Offsets = Offsets {
     skc_cookie: 0,
     skc_net: 0,
     net_cookie: 0,
+    task_pid: 0,
+    task_real_parent: 0,
+    task_signal: 0,
+    signal_live: 0,
+    task_nsproxy: 0,
+    nsproxy_net: 0,
+    net_ns: 0,
+    ns_inum: 0,
+    task_mm: 0,
+    mm_arg_start: 0,
+    mm_arg_end: 0,
+    binprm_file: 0,
+    binprm_exec: 0,
+    file_inode: 0,
+    inode_ino: 0,
+    inode_sb: 0,
+    sb_dev: 0,
 };
 /// 1: attached to a sub-tree; tracing programs and the seed must not make storage for sockets outside of it.
 #[unsafe(no_mangle)]

@@ -261,7 +261,7 @@ fn changed(cookie: u64, netns: u64, method: u8, flags: u8, claimant: &Claimant) 
 
 /// Writes the process table. False where it is full.
 #[inline(always)]
-pub fn describe(claimant: &Claimant, now: u64) -> bool {
+fn describe(claimant: &Claimant, now: u64) -> bool {
     if claimant.flags & OWNER_KERNEL != 0 {
         return true;
     }

@@ -8,7 +8,7 @@ mod listing;
 mod origin;
 
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
-use crate::engine::{Command, Ending, Engine, EngineOptions};
+use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions};
 use crate::frontend::{self, Frontend};
 use crate::query::Choice;
 use anyhow::{Context, Result, anyhow};
@@ -63,11 +63,19 @@ fn run(cli: &Cli) -> Result<Ending> {
     restore_on_panic();
     let (stop_after, choice) = (cli.stop_after(settings.interval), cli.choice(&settings));
     let on_screen = output == Output::Screen;
+    let resolve = ResolveOptions {
+        hosts: !cli.no_dns,
+        // On the screen, a key brings them back.
+        services: on_screen || !cli.no_port_names,
+        hash: cli.sha256,
+        root: cli.state_root.clone(),
+    };
     let options = EngineOptions {
         interval: settings.interval,
         duration: stop_after,
         eager: on_screen,
         keep_ended: if on_screen { ENDED_FLOWS } else { 0 },
+        resolve,
     };
     let engine = match start {
         Start::Live(open) => Engine::start(open, options),

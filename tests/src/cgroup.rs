@@ -30,10 +30,21 @@ impl Cgroup {
         Self::below(other.path())
     }
 
+    /// A child of another with a name of its own, such as a runtime or systemd would give.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn named(other: &Self, name: &str) -> Self {
+        Self::at(other.path().join(name))
+    }
+
     fn below(parent: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("monitor-test-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = parent.join(name);
+        Self::at(parent.join(name))
+    }
+
+    fn at(path: PathBuf) -> Self {
         fs::create_dir(&path).unwrap_or_else(|error| panic!("cannot make {}: {error}", path.display()));
         Self { path }
     }

@@ -49,14 +49,15 @@ pub fn command(cgroup: &Cgroup, netns: Option<&Netns>) -> Command {
 pub fn command_every(interval: &str, cgroup: &Path, netns: Option<&Netns>) -> Command {
     let program = program::monitor();
     let mut command = netns.map_or_else(|| Command::new(&program), |netns| netns.command(&program));
-    command.args(["--json", "--interval", interval, "--cgroup"]).arg(cgroup);
+    // No test moves a byte that it does not know of.
+    command.args(["--json", "--no-dns", "--interval", interval, "--cgroup"]).arg(cgroup);
     command
 }
 
 /// `monitor --json` in a namespace on one of its interfaces and all sockets, five objects a second, not started yet.
 pub fn command_on(interface: &str, netns: &Netns) -> Command {
     let mut command = netns.command(program::monitor());
-    command.args(["--json", "--interval", "0.2", "--interface", interface]);
+    command.args(["--json", "--no-dns", "--interval", "0.2", "--interface", interface]);
     command
 }
 

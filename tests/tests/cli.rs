@@ -336,7 +336,7 @@ fn with_every_optional_program_refused_it_counts_still() {
 #[ignore = "needs root and BPF"]
 fn a_refused_counter_is_one_sentence() {
     for name in ["ingress", "egress"] {
-        assert_one_sentence(run(&["--json", "--refuse", name]), name);
+        assert_one_sentence(run(&["--json", "--backend", "ebpf", "--refuse", name]), name);
     }
 }
 

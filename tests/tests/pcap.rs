@@ -293,6 +293,25 @@ fn a_filter_and_a_net_leave_out_what_they_say() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn where_the_kernel_does_not_count_packets_are_captured_and_the_reason_is_told() {
+    let mut scene = Scene::new();
+    let mut command = scene.pair.a.netns.command(program::monitor());
+    // Without -i: the device is the first that runs and is not the loopback.
+    command.args(["--json", "--interval", "0.2", "--refuse", "egress"]);
+    let mut monitor = Monitor::counting(command);
+    let connection = scene.connect(Version::V4);
+    scene.upload(connection, 10_000);
+    let object = until(&mut monitor, "everything has its owner", |object| is_owned(object, 10_000));
+    assert_eq!(object["backend"], "pcap");
+    let why = &object.degraded()[0];
+    assert!(why.starts_with("packets are captured") && why.contains("egress"), "{why}");
+    let report = monitor.stop();
+    balance(&report);
+    assert_eq!(sum(report.last().flows_of(scene.client.pid())), report.last().totals());
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn an_lsof_that_hangs_or_lies_is_named_and_costs_no_byte() {
     let mut scene = Scene::new();
     let directory = tempfile::tempdir().expect("a directory");

@@ -6,6 +6,7 @@
 mod apple;
 mod bench;
 mod build_ebpf;
+mod fuzz;
 mod object;
 mod packages;
 mod privileges;
@@ -41,6 +42,8 @@ enum Command {
     BuildEbpf(build_ebpf::Args),
     /// Run monitor and its tests on other kernels, emulated, and compare with docs/kernels.md
     Vm(vm::Args),
+    /// Feed hostile bytes to what reads packets and files
+    Fuzz(fuzz::Args),
     /// Measure what monitor costs
     Bench(bench::Args),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Verify(args) => verify::main(&args),
         Command::Vm(args) => vm::main(&args),
+        Command::Fuzz(args) => fuzz::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
     };

@@ -2,6 +2,7 @@
 
 use crate::apple;
 use crate::build_ebpf::{self, Comparison};
+use crate::fuzz;
 use crate::packages;
 use crate::project::Project;
 use crate::shell;
@@ -30,6 +31,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     steps.step("a rebuild gives the committed object", || object(&project));
     steps.step("lints of the kernel programs", || build_ebpf::lint(&project).map(|()| Verdict::Passed));
     steps.step("macOS: types and lints", || apple::check(&project).map(|()| Verdict::Passed));
+    steps.step("hostile packets and files", || fuzz::check(&project).map(|()| Verdict::Passed));
     steps.step("documentation", || documentation(&project));
     steps.step("licences, bans and sources of dependencies", || dependencies(&project));
     steps.step("other kernels are as docs/kernels.md says", || vm::check(&project).map(|()| Verdict::Passed));

@@ -1,13 +1,15 @@
-//! The seed: every descriptor of every process, once, when the monitor starts (kernel/bpf/task_iter.c).
+//! What is there when the monitor starts (kernel/bpf/task_iter.c): every descriptor of every process, which is the seed of
+//! the owners, and every process.
 //!
-//! Writes one `SeedRecord` per inet socket and holder to the iterator's stream.
+//! Writes one `SeedRecord` per inet socket and holder, and one `Life` per process, to the iterators' streams.
 
 use crate::hook::tracing::is_inet;
+use crate::life;
 use crate::maps::{OFFSETS, global};
 use crate::owner::{claimant, comm, field, key_of, seed, start_of};
 use aya_ebpf::bindings::seq_file;
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_sock_from_file};
-use monitor_common::SeedRecord;
+use monitor_common::{Life, SeedRecord};
 
 /// `struct bpf_iter__task_file` and, in it, `struct bpf_iter_meta` (include/linux/bpf.h): a stable ABI.
 #[repr(C)]
@@ -53,6 +55,29 @@ pub extern "C" fn task_file(ctx: *const TaskFile) -> i32 {
             netns,
         };
         bpf_seq_write((*(*ctx).meta).seq, (&raw const record).cast(), size_of::<SeedRecord>() as u32);
+    }
+    0
+}
+
+/// `struct bpf_iter__task` (include/linux/bpf.h).
+#[repr(C)]
+pub struct Task {
+    meta: *const Meta,
+    task: *const u8,
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub extern "C" fn task(ctx: *const Task) -> i32 {
+    // SAFETY: the iterator's context; the task is null in the last call.
+    unsafe {
+        let task = (*ctx).task;
+        if task.is_null() {
+            return 0;
+        }
+        if let Some(record) = life::found(task) {
+            bpf_seq_write((*(*ctx).meta).seq, (&raw const record).cast(), size_of::<Life>() as u32);
+        }
     }
     0
 }

@@ -1,9 +1,10 @@
 //! BTF tracepoints: who really reads and writes, and who executes what. They observe only; the result is ignored.
 
+use crate::life;
 use crate::maps::{OFFSETS, SCOPED, TRACING, global};
-use crate::owner::{Reader, claim, claim_without_storage, claimant, describe, field};
+use crate::owner::{Reader, claim, claim_without_storage, field};
 use crate::packet;
-use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns};
+use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use monitor_common::{CLAIM_READ, CLAIM_SEND, CLAIM_TRANSFER};
@@ -101,11 +102,23 @@ pub fn tcp_sendmsg_locked(ctx: BtfTracePointContext) -> u32 {
 /// include/trace/events/sched.h: `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *)`.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn sched_process_exec(ctx: BtfTracePointContext) -> u32 {
-    let task: *const u8 = ctx.arg(0);
-    // SAFETY: the tracepoint's own task argument.
-    unsafe {
-        let tgid = field::<u32>(task, global(&OFFSETS).task_tgid);
-        describe(&claimant(tgid, task), bpf_ktime_get_boot_ns());
-    }
+    // SAFETY: the tracepoint's own arguments.
+    unsafe { life::executed(ctx.arg(0), ctx.arg(2)) };
+    0
+}
+
+/// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`, for threads, too.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn sched_process_fork(ctx: BtfTracePointContext) -> u32 {
+    // SAFETY: the tracepoint's own argument.
+    unsafe { life::born(ctx.arg(1)) };
+    0
+}
+
+/// `sched_process_exit(struct task_struct *p)`, of every thread.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn sched_process_exit(ctx: BtfTracePointContext) -> u32 {
+    // SAFETY: the tracepoint's own argument.
+    unsafe { life::ended(ctx.arg(0)) };
     0
 }

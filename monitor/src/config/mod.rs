@@ -70,6 +70,14 @@ pub struct Cli {
     #[arg(short = 'p', long, requires = "interface")]
     pub promiscuous: bool,
 
+    /// Do not ask for the names of hosts (reverse DNS, the hosts file)
+    #[arg(short = 'n', long)]
+    pub no_dns: bool,
+
+    /// Hash the executable of every process that moves bytes (SHA-256)
+    #[arg(long)]
+    pub sha256: bool,
+
     /// Captured packets and files
     #[command(flatten)]
     pub capture: CaptureOptions,
@@ -167,6 +175,10 @@ pub struct Cli {
     #[arg(long, value_name = "PROGRAM", hide = true)]
     pub refuse: Vec<String>,
 
+    /// Look for the files of users, packages and container runtimes below this directory (for tests)
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub state_root: PathBuf,
+
     /// Something else than watching
     #[command(subcommand)]
     pub task: Option<Task>,
@@ -235,6 +247,7 @@ impl Cli {
             sort,
             reverse: reverse != self.reverse,
             bars: either(self.no_bars, BarStyle::Off, file.bars),
+            hosts: file.hosts && !self.no_dns,
             services: file.services && !self.no_port_names,
             ports: file.ports && !self.hide_ports,
             bar_max: self.bar_max.or(file.bar_max),
@@ -264,9 +277,9 @@ impl Cli {
             lines: self.lines.filter(|lines| *lines > 0),
             notation: Notation {
                 units: settings.units(),
+                hosts: !self.no_dns,
                 services: !self.no_port_names,
                 ports: !self.hide_ports,
-                ..Notation::default()
             },
         }
     }

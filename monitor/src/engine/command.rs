@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
+    /// Hash the executable of this process; the sum is in a later snapshot ([`crate::model::Identity::sha256`]).
+    Hash(ProcessId),
     /// Let go of what is over: closed and idle flows, processes that have ended. Their bytes stay counted.
     Clear,
     /// From now on, a snapshot this often.

@@ -14,6 +14,7 @@ pub use replay::Pace;
 
 use crate::attribution::Attributor;
 use crate::model::{Batch, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
+pub use crate::resolve::ResolveOptions;
 use crate::resolve::Resolver;
 use crate::source::{Recording, Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
@@ -47,7 +48,7 @@ impl From<Box<dyn Source>> for Origin {
 }
 
 /// How the engine runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// Between snapshots.
     pub interval: Duration,
@@ -55,6 +56,8 @@ pub struct EngineOptions {
     pub duration: Option<Duration>,
     /// A snapshot as soon as the source is open, and one soon after, for a person who waits.
     pub eager: bool,
+    /// What is to be named.
+    pub resolve: ResolveOptions,
     /// Flows that are held after their time, at most, for a person who wants to see what was.
     pub keep_ended: usize,
 }
@@ -157,25 +160,34 @@ impl Loop {
         let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
         let inspected = self.inspect.map(|flow| Inspected { flow, socket: self.source.inspect(&flow) });
         let held = self.listed.map(|process| HeldSockets { process, sockets: self.source.sockets(process) });
-        Snapshot { wall: clock::wall(), own: self.own.read(), inspected, held, ..snapshot }
+        let (names, own) = (self.resolver.names(), self.own.read());
+        Snapshot { wall: clock::wall(), names, own, inspected, held, ..snapshot }
     }
 
     /// Drains the source into the table.
     fn drain(&mut self) -> Result<(), SourceError> {
         let mut batch = Batch::default();
         let result = self.source.poll(clock::now(), &mut batch);
-        self.take(batch);
+        self.take(batch, false);
         result
     }
 
-    fn take(&mut self, mut batch: Batch) {
+    fn take(&mut self, mut batch: Batch, last: bool) {
         if let Some(attribution) = &mut self.attribution {
             attribution.complete(&mut batch);
         }
         batch.gone = self.resolver.gone(self.table.sharers());
-        self.resolver.complete(&mut batch);
+        self.attend();
+        self.resolver.complete(&mut batch, last);
         self.table.ingest(&batch);
         self.table.advance(batch.to);
+    }
+
+    /// Hands over what happened to processes: between two ticks more can happen than the kernel keeps.
+    fn attend(&mut self) {
+        let mut lives = Vec::new();
+        self.source.lives(&mut lives);
+        self.resolver.note(lives);
     }
 
     /// Drains and shows, unless the last snapshot still waits: then the next one covers this interval, too.
@@ -195,7 +207,7 @@ impl Loop {
     async fn finish(mut self) -> Result<(), SourceError> {
         let mut batch = Batch::default();
         let result = self.source.close(clock::now(), &mut batch);
-        self.take(batch);
+        self.take(batch, true);
         let snapshot = Arc::new(self.snapshot(true));
         let _ = timeout(LAST_WITHIN, self.snapshots.send(snapshot)).await;
         result
@@ -220,7 +232,7 @@ where
         source,
         attribution,
         table,
-        resolver: Resolver::new(),
+        resolver: Resolver::new(options.resolve),
         snapshots,
         boot: clock::Boot::default(),
         own: own::Own::default(),
@@ -250,6 +262,7 @@ where
             signal = signals.next() => break Ending::Signal(signal),
             () = at(deadline) => break Ending::Done,
             command = commands.recv() => match command {
+                Some(Command::Hash(process)) => engine.resolver.hash(process),
                 Some(Command::Stop) | None => break Ending::Done,
                 Some(Command::Clear) => {
                     engine.table.clear();
@@ -274,8 +287,11 @@ where
                     tick.reset_at(opened + options.interval);
                 }
             }
-            _ = pressure.tick() => if engine.source.urgent() {
-                engine.drain()?;
+            _ = pressure.tick() => {
+                engine.attend();
+                if engine.source.urgent() {
+                    engine.drain()?;
+                }
             },
         }
     };

@@ -2,7 +2,7 @@
 
 use super::{Command, Ending, EngineOptions, Signals, clock};
 use crate::model::{Batch, Mono, Snapshot};
-use crate::resolve::Resolver;
+use crate::resolve::{ResolveOptions, Resolver};
 use crate::source::{Recording, SourceError, Step};
 use crate::table::{FlowTable, TableConfig};
 use std::sync::Arc;
@@ -42,10 +42,12 @@ pub(super) async fn run(
     let start = recording.start().unwrap_or(Mono(clock::wall().unsigned_abs()));
     let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
     let table = FlowTable::new(config, start);
+    // A name server is asked where somebody looks on; otherwise a recording would not come out the same each time.
+    let resolve = ResolveOptions { hosts: options.resolve.hosts && pace.lingers, ..options.resolve };
     let mut replay = Replay {
         recording,
         table,
-        resolver: Resolver::new(),
+        resolver: Resolver::new(resolve),
         snapshots,
         commands,
         signals,
@@ -57,7 +59,7 @@ pub(super) async fn run(
         let step = replay.recording.step(replay.interval, &mut batch);
         reached = reached.max(batch.to);
         (batch.from, batch.to) = (batch.from.max(start), reached);
-        replay.resolver.complete(&mut batch);
+        replay.resolver.complete(&mut batch, false);
         replay.table.ingest(&batch);
         replay.table.advance(reached);
         let due = pace.speed.map(|speed| started + reached.since(start).div_f64(speed));
@@ -106,16 +108,25 @@ impl Replay {
                     Some(Command::Stop) | None => return Ending::Done,
                     Some(Command::Clear) => self.table.clear(),
                     Some(Command::Interval(interval)) => self.interval = interval,
-                    // There are no sockets, and no kernel program runs.
-                    Some(Command::Inspect(_) | Command::ListSockets(_) | Command::Measure(_)) => {}
+                    // There are no sockets and no processes, and no kernel program runs.
+                    Some(
+                        Command::Inspect(_)
+                        | Command::ListSockets(_)
+                        | Command::Measure(_)
+                        | Command::Hash(_),
+                    ) => {}
                 },
             }
         }
     }
 
+    fn snapshot(&mut self, at: Mono, last: bool) -> Snapshot {
+        Snapshot { names: self.resolver.names(), ..self.table.snapshot(at, 0, last) }
+    }
+
     /// Hands over a picture and waits until there is room for it: a recording loses no interval.
     async fn show(&mut self, at: Mono, last: bool) -> Option<Ending> {
-        let snapshot = Arc::new(self.table.snapshot(at, 0, last));
+        let snapshot = Arc::new(self.snapshot(at, last));
         let sender = self.snapshots.clone();
         tokio::select! {
             // Fails only when the frontend is gone; then its Stop is already on its way.
@@ -125,7 +136,7 @@ impl Replay {
     }
 
     async fn finish(mut self, at: Mono, ending: Ending) -> Result<Ending, SourceError> {
-        let snapshot = Arc::new(self.table.snapshot(at, 0, true));
+        let snapshot = Arc::new(self.snapshot(at, true));
         let _ = tokio::time::timeout(super::LAST_WITHIN, self.snapshots.send(snapshot)).await;
         Ok(ending)
     }

@@ -78,7 +78,7 @@ pub struct ProcessSeen {
     pub exe: Option<Arc<str>>,
     /// Start, where known.
     pub start: Option<Mono>,
-    /// When it was alive for certain: its latest claim or exec.
+    /// When it was alive for certain and had this name: its latest claim or exec.
     pub alive: Option<Mono>,
     /// Real uid in the initial user namespace, where known.
     pub uid: Option<u32>,

@@ -60,4 +60,6 @@ pub struct Identity {
     pub netns_inode: u64,
     /// The package that owns the executable.
     pub package: Option<Arc<str>>,
+    /// SHA-256 of the executable, lower-case hexadecimal digits, where it was asked for.
+    pub sha256: Option<Arc<str>>,
 }

@@ -10,6 +10,7 @@ mod flow;
 mod health;
 mod identity;
 mod interface;
+mod life;
 mod mono;
 mod names;
 mod net;
@@ -27,6 +28,7 @@ pub use interface::{
     Capture, CaptureReport, DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unit,
     Unseen, socket_parts,
 };
+pub use life::{Born, Executed, Life};
 pub use mono::Mono;
 pub use names::Names;
 pub use net::Net;

@@ -1,23 +1,96 @@
-//! What numbers are called: executables of processes, names of interfaces.
+//! What numbers are called: processes with all that names them, interfaces, hosts, services.
 //!
-//! Fills in a batch before the table sees it. Bounded in time; what cannot be read stays unknown and is never guessed.
+//! Fills in a batch before the table sees it. Bounded in time: what takes longer is done by threads of its own and
+//! comes with a later batch. What cannot be read stays unknown and is never guessed.
 
+mod bounded;
+mod cgroup;
+mod digest;
+mod hosts;
 mod interface;
+mod kin;
+mod package;
+mod place;
+mod pool;
 mod process;
+mod program;
+mod registry;
+mod runtime;
+mod services;
+mod user;
+mod worker;
 
-use crate::model::{Batch, ProcessId};
-use std::collections::BTreeSet;
+use crate::model::{Batch, Degradation, Health, Life, Names, ProcessId};
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::TrySendError;
+use std::time::{Duration, Instant};
+use worker::{Ask, Worker};
+
+/// How long a batch waits for the names of its processes. Some hundred are named in that time.
+const PATIENCE: Duration = Duration::from_millis(25);
+/// How long the last one does.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+/// Batches that are not named yet, from which on it is said that names come late.
+const BEHIND: u64 = 2;
+
+/// What is to be named, and where the system keeps what names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolveOptions {
+    /// Ask for the names of hosts.
+    pub hosts: bool,
+    /// Name ports.
+    pub services: bool,
+    /// Hash every executable.
+    pub hash: bool,
+    /// Where files of the system are looked for: `/`, but in tests.
+    pub root: PathBuf,
+}
+
+impl Default for ResolveOptions {
+    fn default() -> Self {
+        Self { hosts: true, services: true, hash: false, root: PathBuf::from("/") }
+    }
+}
 
 /// Every resolver, with its cache.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Resolver {
     interfaces: interface::Interfaces,
+    hosts: hosts::Hosts,
+    names: Arc<Names>,
+    worker: Worker,
+    /// Batches that were handed to the worker, and those of them that are named.
+    asked: u64,
+    done: u64,
+    /// Something was not handed over: the worker is far behind.
+    dropped: bool,
+    /// The source's last word on its own health, and ours.
+    health: Option<Arc<Health>>,
+    /// /proc keeps something from this program that was looked for.
+    hidden: bool,
+    degraded: Vec<Degradation>,
 }
 
 impl Resolver {
     /// With empty caches.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(options: ResolveOptions) -> Self {
+        let hosts = hosts::Hosts::new(&options.root, options.hosts);
+        let services = if options.services { services::load(&options.root) } else { HashMap::new() };
+        let names = Names { hosts: hosts.all(), services: Arc::new(services) };
+        Self {
+            interfaces: interface::Interfaces::default(),
+            hosts,
+            names: Arc::new(names),
+            worker: Worker::start(options.root, options.hash),
+            asked: 0,
+            done: 0,
+            dropped: false,
+            health: None,
+            hidden: is_hidden(),
+            degraded: Vec::new(),
+        }
     }
 
     /// Those of these processes that have ended.
@@ -25,9 +98,119 @@ impl Resolver {
         process::gone(processes)
     }
 
-    /// Adds what can be found out now.
-    pub fn complete(&mut self, batch: &mut Batch) {
-        process::complete(&mut batch.processes);
-        self.interfaces.complete(batch);
+    /// Takes in what happened to processes.
+    pub fn note(&mut self, lives: Vec<Life>) {
+        if !lives.is_empty() {
+            self.ask(Ask::Lives(lives));
+        }
     }
+
+    /// Asks for the SHA-256 of a process's executable; it comes with a later batch.
+    pub fn hash(&mut self, process: ProcessId) {
+        self.ask(Ask::Hash(process));
+    }
+
+    /// Adds what can be found out now, and what was found out since the last batch. The `last` one waits longer.
+    pub fn complete(&mut self, batch: &mut Batch, last: bool) {
+        self.interfaces.complete(batch);
+        for delta in &batch.deltas {
+            if let Some(remote) = delta.flow.remote_end() {
+                self.hosts.want(remote.addr);
+            }
+        }
+        let waits = last || !batch.processes.is_empty();
+        // A recording has no processes, and as many batches as can be read.
+        if waits || self.asked > 0 {
+            self.asked += 1;
+            let seen = batch.processes.clone();
+            self.ask(Ask::Seen { number: self.asked, now: batch.to, seen, all: last });
+        }
+        let patience = match (last, waits) {
+            (true, _) => LAST_PATIENCE,
+            (false, true) => PATIENCE,
+            (false, false) => Duration::ZERO,
+        };
+        self.collect(batch, patience);
+        self.tell_health(batch);
+    }
+
+    /// The names of hosts and services as far as they are known by now.
+    pub fn names(&mut self) -> Arc<Names> {
+        if self.hosts.learn() {
+            let services = Arc::clone(&self.names.services);
+            self.names = Arc::new(Names { hosts: self.hosts.all(), services });
+        }
+        Arc::clone(&self.names)
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        match self.worker.asks.try_send(ask) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped = true,
+        }
+    }
+
+    /// Appends the answers, and waits for those of this batch, but not for long.
+    fn collect(&mut self, batch: &mut Batch, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let wait = if self.done >= self.asked { Duration::ZERO } else { left };
+            let Ok(answer) = self.worker.answers.recv_timeout(wait) else { return };
+            self.done = self.done.max(answer.done);
+            self.hidden |= answer.denied;
+            batch.processes.extend(answer.seen);
+        }
+    }
+
+    /// Adds what is missing here to what the source says is missing there, whenever one of the two changed.
+    fn tell_health(&mut self, batch: &mut Batch) {
+        let own = self.missing();
+        if batch.health.is_none() && own == self.degraded {
+            return;
+        }
+        self.degraded = own;
+        self.health = batch.health.take().or(self.health.take());
+        if let Some(health) = &self.health {
+            let mut all = (**health).clone();
+            all.degraded.extend_from_slice(&self.degraded);
+            batch.health = Some(Arc::new(all));
+        }
+    }
+
+    fn missing(&self) -> Vec<Degradation> {
+        let sentence = |what: &str, why: &str, fix: &str| {
+            let [what, why, fix] = [what, why, fix].map(str::to_owned);
+            Degradation { what, why, fix }
+        };
+        let mut missing = Vec::new();
+        if self.asked - self.done > BEHIND {
+            missing.push(sentence(
+                "names of new processes come late",
+                "more processes appear than can be looked up",
+                "none; they are named as soon as there is time",
+            ));
+        }
+        if self.dropped {
+            missing.push(sentence(
+                "some processes have no name",
+                "looking up processes took too long, so some were passed over",
+                "restart monitor when the system is less busy",
+            ));
+        }
+        if self.hidden {
+            missing.push(sentence(
+                "executables and command lines of some processes older than monitor are not known",
+                "/proc does not show other users' processes (hidepid, or no cap_sys_ptrace)",
+                "run it as root, or add cap_sys_ptrace with setcap",
+            ));
+        }
+        missing
+    }
+}
+
+/// hidepid=2: process 1 is there, and is not shown. Where a single process is kept from this program, that is said when
+/// it is looked for. A system without /proc has none to hide.
+fn is_hidden() -> bool {
+    Path::new("/proc/self").exists() && !Path::new("/proc/1").exists()
 }

@@ -1,24 +1,40 @@
-//! Executables, uids and missing names of processes, from /proc (proc(5)).
+//! What /proc says of a process (proc(5)): for those that the kernel programs did not see start.
 //!
 //! A pid in /proc may by now be another process: nothing is taken from it unless its start time is the one that the
-//! kernel programs saw.
+//! kernel programs saw. Everything is read through one descriptor of its directory, which a later process with the same
+//! pid does not answer to.
 
+use super::program::{MAX_CMDLINE, cmdline};
 use crate::model::{Mono, ProcessId, ProcessSeen};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat, statat};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 
-/// Processes looked up in one batch; at about 15 us each this bounds a tick to some 60 ms.
+/// Processes looked at in one batch for whether they live; at about 10 us each this bounds a tick to some 40 ms.
 const PER_BATCH: usize = 4096;
 /// Clock ticks a second in /proc/PID/stat; the same on every Linux since 2.6 (USER_HZ).
 const USER_HZ: u64 = 100;
+/// The longest small file of /proc that is read, bytes.
+const MAX_FILE: u64 = 65_536;
 
-/// Fills in what the kernel did not tell.
-pub(super) fn complete(processes: &mut [ProcessSeen]) {
-    for process in processes.iter_mut().take(PER_BATCH) {
-        lookup(process);
-    }
+/// What was read. A field is `None` where /proc does not give it: hidepid, a kernel thread, another user's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) comm: Arc<str>,
+    pub(super) parent: u32,
+    pub(super) exe: Option<Arc<str>>,
+    /// The path of `exe` leads to that very file in the monitor's own mount namespace.
+    pub(super) on_host: bool,
+    pub(super) cmdline: Option<Arc<str>>,
+    pub(super) cgroup: Option<String>,
+    pub(super) netns_inode: u64,
+    pub(super) uid: Option<u32>,
+    /// The kernel keeps its executable from this program: it is another user's, and `cap_sys_ptrace` is missing.
+    pub(super) denied: bool,
 }
 
 /// Those that have ended: their pid is nobody's, or another process's by now.
@@ -27,7 +43,7 @@ pub(super) fn gone(processes: &BTreeSet<ProcessId>) -> Vec<ProcessId> {
 }
 
 /// Whether a process lives. The kernel itself does, and so does what cannot be looked at.
-fn lives(process: ProcessId) -> bool {
+pub(super) fn lives(process: ProcessId) -> bool {
     if process == ProcessId::KERNEL {
         return true;
     }
@@ -43,32 +59,90 @@ fn is_of(process: ProcessId, start_ticks: u64) -> bool {
     process.can_have_started(Mono(start_ticks * tick), Mono((start_ticks + 1) * tick - 1))
 }
 
-fn lookup(process: &mut ProcessSeen) {
-    let dir = format!("/proc/{}", process.id.pid);
-    let Ok(stat) = fs::read_to_string(format!("{dir}/stat")) else { return };
-    let Some(start_ticks) = start_ticks(&stat) else { return };
-    if let Some(start) = process.start {
-        // start_boottime in clock ticks, as fs/proc/array.c prints it.
-        if start.0 / (1_000_000_000 / USER_HZ) != start_ticks {
-            return;
-        }
-    } else if let Some(alive) = process.alive
-        && alive.0 / (1_000_000_000 / USER_HZ) < start_ticks
-    {
-        // It began after the one that is meant was seen.
-        return;
+/// Looks a process up that `claimed` something then; `None` where it is gone, hidden, or another one has its pid.
+pub(super) fn look(seen: &ProcessSeen, claimed: Option<Mono>) -> Option<Look> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = openat(CWD, format!("/proc/{}", seen.id.pid), flags, Mode::empty()).ok()?;
+    let stat = String::from_utf8_lossy(&file(&dir, "stat", MAX_FILE)?).into_owned();
+    let start_ticks = start_ticks(&stat)?;
+    // start_boottime in clock ticks, as fs/proc/array.c prints it.
+    let ticks = |at: Mono| at.0 / (1_000_000_000 / USER_HZ);
+    let fits = if let Some(began) = seen.start {
+        ticks(began) == start_ticks
+    } else {
+        // It must not have begun after the one that is meant was seen.
+        is_of(seen.id, start_ticks) && claimed.is_none_or(|claimed| ticks(claimed) >= start_ticks)
+    };
+    if !fits {
+        return None;
     }
-    if process.comm.is_empty()
-        && let Ok(comm) = fs::read(format!("{dir}/comm"))
-    {
-        process.comm = String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)).into();
-    }
-    if process.uid.is_none() {
-        process.uid = fs::read_to_string(format!("{dir}/status")).ok().and_then(|status| real_uid(&status));
-    }
-    if let Ok(exe) = fs::read_link(format!("{dir}/exe")) {
-        process.exe = Some(Arc::from(exe.to_string_lossy()));
-    }
+    let exe = link(&dir, "exe");
+    let denied = matches!(exe, Err(Errno::ACCESS | Errno::PERM));
+    let exe = exe.ok();
+    Some(Look {
+        comm: comm(&stat).into(),
+        parent: parent(&stat).unwrap_or(0),
+        on_host: exe.as_deref().is_some_and(|exe| same_file(&dir, exe)),
+        exe: exe.map(Into::into),
+        cmdline: file(&dir, "cmdline", MAX_CMDLINE as u64).and_then(|bytes| cmdline(&bytes)),
+        cgroup: file(&dir, "cgroup", MAX_FILE).and_then(|text| cgroup(&String::from_utf8_lossy(&text))),
+        netns_inode: link(&dir, "ns/net").ok().and_then(|link| inode(&link)).unwrap_or(0),
+        uid: if seen.uid.is_some() { None } else { uid(&dir) },
+        denied,
+    })
+}
+
+/// The start of a file, at most so many bytes.
+fn file(dir: &OwnedFd, name: &str, most: u64) -> Option<Vec<u8>> {
+    let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut bytes = Vec::new();
+    fs::File::from(file).take(most).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn link(dir: &OwnedFd, name: &str) -> Result<String, Errno> {
+    Ok(readlinkat(dir, name, Vec::new())?.to_string_lossy().into_owned())
+}
+
+fn same_file(dir: &OwnedFd, path: &str) -> bool {
+    let (Ok(theirs), Ok(ours)) = (statat(dir, "exe", AtFlags::empty()), rustix::fs::stat(path)) else {
+        return false;
+    };
+    (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+}
+
+fn uid(dir: &OwnedFd) -> Option<u32> {
+    real_uid(&String::from_utf8_lossy(&file(dir, "status", MAX_FILE)?))
+}
+
+/// The cgroup2 path, or on a hybrid machine, where that is the root, the path that systemd or a runtime gave elsewhere.
+fn cgroup(text: &str) -> Option<String> {
+    let of = |controller: &str| {
+        let lines = text.lines().filter_map(|line| line.split_once(':').map(|(_, rest)| rest));
+        lines
+            .filter_map(|rest| rest.split_once(':'))
+            .find(|(name, _)| *name == controller)
+            .map(|(_, path)| path)
+    };
+    let unified = of("");
+    let others = ["name=systemd", "pids", "memory", "cpu,cpuacct", "devices"].into_iter().filter_map(of);
+    unified.into_iter().chain(others).find(|path| *path != "/").or(unified).map(str::to_owned)
+}
+
+/// `net:[4026531840]`.
+fn inode(link: &str) -> Option<u64> {
+    link.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+/// Field 2 of /proc/PID/stat, between the first and the last parenthesis.
+fn comm(stat: &str) -> &str {
+    let open = stat.find('(').map_or(0, |at| at + 1);
+    stat.rfind(')').and_then(|end| stat.get(open..end)).unwrap_or_default()
+}
+
+/// Field 4.
+fn parent(stat: &str) -> Option<u32> {
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 /// Field 22 of /proc/PID/stat. The name in field 2 may hold spaces and parentheses.
@@ -88,6 +162,7 @@ fn real_uid(status: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     fn seen(pid: u32, start: Option<Mono>) -> ProcessSeen {
         ProcessSeen { id: ProcessId { pid, generation: 0 }, start, ..ProcessSeen::default() }
     }
@@ -96,17 +171,30 @@ mod tests {
     fn stat_with_a_hostile_name() {
         let stat = "42 (a) b) (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 100 200";
         assert_eq!(start_ticks(stat), Some(12345));
+        assert_eq!((comm(stat), parent(stat)), ("a) b) (c", Some(1)));
         assert_eq!(start_ticks("42 (x"), None);
+        assert_eq!((comm("42 (x"), parent("42 (x")), ("", None));
+    }
+
+    #[test]
+    fn cgroups_of_every_layout() {
+        assert_eq!(cgroup("0::/system.slice/a.service\n").as_deref(), Some("/system.slice/a.service"));
+        let hybrid = "12:pids:/docker/x\n1:name=systemd:/docker/y\n0::/\n";
+        assert_eq!(cgroup(hybrid).as_deref(), Some("/docker/y"));
+        assert_eq!(cgroup("2:cpu,cpuacct:/a\n0::/b:c\n").as_deref(), Some("/b:c"));
+        assert_eq!(cgroup("0::/\n").as_deref(), Some("/"));
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn our_own_process_is_found() {
-        let mut process = seen(std::process::id(), None);
-        lookup(&mut process);
-        assert!(!process.comm.is_empty());
-        assert_eq!(process.exe.as_deref(), std::env::current_exe().unwrap().to_str());
-        assert!(process.uid.is_some());
+        let own = look(&seen(std::process::id(), None), None).unwrap();
+        assert!(!own.comm.is_empty());
+        assert_eq!(own.exe.as_deref(), std::env::current_exe().unwrap().to_str());
+        assert!(own.on_host && own.uid.is_some() && own.netns_inode != 0 && own.parent != 0);
+        let line = std::env::args().collect::<Vec<_>>().join(" ");
+        assert_eq!(own.cmdline.as_deref(), Some(&*line));
+        assert!(own.cgroup.is_some_and(|path| path.starts_with('/')));
     }
 
     #[test]
@@ -125,19 +213,16 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_process_younger_than_the_claim_is_left_alone() {
-        let unknown = |alive| ProcessSeen { alive, ..seen(std::process::id(), None) };
-        let (mut before, mut after) = (unknown(Some(Mono(1))), unknown(Some(Mono(u64::MAX))));
-        lookup(&mut before);
-        assert_eq!(before, unknown(Some(Mono(1))));
-        lookup(&mut after);
-        assert!(!after.comm.is_empty() && after.exe.is_some());
+        let own = |claimed| look(&seen(std::process::id(), None), Some(Mono(claimed)));
+        assert_eq!(own(1), None);
+        assert!(own(u64::MAX).is_some_and(|look| look.exe.is_some()));
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn a_recycled_pid_is_left_alone() {
-        let mut process = seen(std::process::id(), Some(Mono(1)));
-        lookup(&mut process);
-        assert_eq!(process, seen(std::process::id(), Some(Mono(1))));
+        assert_eq!(look(&seen(std::process::id(), Some(Mono(1))), None), None);
+        let other = ProcessId { pid: std::process::id(), generation: 1 };
+        assert_eq!(look(&ProcessSeen { id: other, ..ProcessSeen::default() }, None), None);
     }
 }

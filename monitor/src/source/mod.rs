@@ -5,7 +5,7 @@ pub mod ebpf;
 pub mod interfaces;
 pub mod pcap;
 
-use crate::model::{Batch, FlowId, HeldSocket, Mono, ProcessId, SocketState};
+use crate::model::{Batch, FlowId, HeldSocket, Life, Mono, ProcessId, SocketState};
 use std::fmt;
 use std::time::Duration;
 
@@ -20,6 +20,12 @@ pub trait Source: Send {
 
     /// Whether a poll right now would save flow detail that a later one would find lost. Cheap.
     fn urgent(&self) -> bool;
+
+    /// Appends what happened to processes since it was last asked, in order. Cheap: it is asked ten times a second, and
+    /// after every poll. A source that does not see it appends nothing.
+    fn lives(&mut self, out: &mut Vec<Life>) {
+        let _ = out;
+    }
 
     /// Whether to count what observing itself costs in the kernel, which may make it cost a little more. Says it in the
     /// health of the batches that follow. A source that has nothing to count does nothing.

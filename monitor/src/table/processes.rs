@@ -56,6 +56,8 @@ impl Slot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) comm: Arc<str>,
+    /// As of when it has that name; what was seen before that does not change it.
+    named: Option<Mono>,
     pub(super) exe: Option<Arc<str>>,
     pub(super) start: Option<Mono>,
     pub(super) uid: Option<u32>,
@@ -67,8 +69,9 @@ pub(super) struct Facts {
 impl Facts {
     /// A later non-empty value wins; an empty one erases nothing.
     fn merge(&mut self, seen: &ProcessSeen) {
-        if !seen.comm.is_empty() {
+        if !seen.comm.is_empty() && (seen.alive.is_none() || seen.alive >= self.named) {
             self.comm = Arc::clone(&seen.comm);
+            self.named = seen.alive.or(self.named);
         }
         if let Some(exe) = seen.exe.as_ref().filter(|exe| !exe.is_empty()) {
             self.exe = Some(Arc::clone(exe));
@@ -144,8 +147,10 @@ impl Processes {
         let Some(process) = self.map.get_mut(&Slot::Process(seen.id)) else {
             return self.names.note(seen, max_names);
         };
-        let before = process.facts.clone();
+        let mut before = process.facts.clone();
         process.facts.merge(seen);
+        // That the name still holds is no news.
+        before.named = process.facts.named;
         if process.facts != before {
             process.row = None;
             self.renamed.insert(seen.id);

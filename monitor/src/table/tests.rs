@@ -537,6 +537,21 @@ fn names_arrive_before_or_after_the_bytes_and_are_never_erased() {
 }
 
 #[test]
+fn an_older_name_does_not_undo_a_newer_one() {
+    let mut lab = Lab::new();
+    lab.deltas(vec![delta(flow(1, 1), Standing::Firm, Some(WORKER), 1)]);
+    let as_of = |at, comm| ProcessSeen { alive: Some(Mono(at)), ..named(WORKER, comm) };
+    let mut shown = |processes| {
+        lab.step(Batch { processes, ..Batch::default() });
+        lab.shot().processes[0].process.to_string()
+    };
+    assert_eq!(shown(vec![as_of(20, "new"), as_of(10, "old")]), "new");
+    assert_eq!(shown(vec![as_of(19, "old")]), "new");
+    assert_eq!(shown(vec![as_of(20, "same moment")]), "same moment");
+    assert_eq!(shown(vec![named(WORKER, "without a time")]), "without a time");
+}
+
+#[test]
 fn interface_names_reach_idle_rows() {
     let mut lab = Lab::new();
     lab.deltas(vec![delta(flow(1, 1), Standing::Firm, Some(WORKER), 1)]).wait(45);

@@ -5,6 +5,7 @@
 //! changes the meaning or the unit of a number.
 
 mod group;
+mod identity;
 mod ledger;
 mod object;
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The object: field for field what the schema names, in its order.
 
 use super::group::Group;
-use super::ledger;
+use super::{identity, ledger};
 use crate::model::{
-    Attribution, Confidence, Counters, Endpoint, FlowRow, Mono, ProcessId, ProcessRow, Snapshot, TcpHealth,
+    Attribution, Confidence, Counters, Endpoint, FlowRow, Mono, Names, ProcessId, ProcessRow, Protocol,
+    Snapshot, TcpHealth,
 };
 use crate::query::{Choice, Listing, Query, Row, ViewKind, default_reason};
 use jiff::Timestamp;
@@ -69,6 +70,10 @@ struct Process<'s> {
     exe: Option<&'s str>,
     uid: Option<u32>,
     #[serde(flatten)]
+    identity: identity::Fields<'s>,
+    #[serde(serialize_with = "optional_date")]
+    exited: Option<i64>,
+    #[serde(flatten)]
     counted: Counted,
     attribution: Evidence<'s>,
 }
@@ -76,8 +81,8 @@ struct Process<'s> {
 #[derive(Serialize)]
 struct Flow<'s> {
     proto: String,
-    local: End,
-    remote: End,
+    local: End<'s>,
+    remote: End<'s>,
     pid: Option<u32>,
     process: Option<&'s str>,
     uid: Option<u32>,
@@ -102,9 +107,11 @@ struct Tcp {
 }
 
 #[derive(Serialize)]
-struct End {
+struct End<'s> {
     addr: Option<String>,
     port: Option<u16>,
+    name: Option<&'s str>,
+    service: Option<&'s str>,
 }
 
 /// Whose it is and how sure that is. A process row has no method: it sums flows that were found in several ways.
@@ -186,7 +193,7 @@ impl<'s> Object<'s> {
             flows: rows(&lists.flows)
                 .iter()
                 .filter_map(|row| row.flow())
-                .map(|row| Flow::new(row, *interval))
+                .map(|row| Flow::new(row, *interval, &snapshot.names))
                 .collect(),
             view: choice.view.map(ViewKind::name),
             groups: lists.groups.as_ref().map(|groups| {
@@ -225,6 +232,8 @@ impl<'s> Process<'s> {
             name: named(row.id, &row.process),
             exe: row.exe.as_deref(),
             uid: row.uid,
+            identity: identity::Fields::new(&row.identity),
+            exited: row.exited.map(|exited| date_of(exited, snapshot.boot_wall)),
             counted: Counted::new(&row.total, &row.interval, snapshot.interval),
             attribution: Evidence {
                 method: None,
@@ -236,7 +245,7 @@ impl<'s> Process<'s> {
 }
 
 impl<'s> Flow<'s> {
-    fn new(row: &'s FlowRow, interval: Duration) -> Self {
+    fn new(row: &'s FlowRow, interval: Duration, names: &'s Names) -> Self {
         let Attribution { owner, method, confidence, reason } = &row.attribution;
         let reason = match confidence {
             Confidence::Exact => None,
@@ -244,8 +253,8 @@ impl<'s> Flow<'s> {
         };
         Self {
             proto: row.id.protocol.to_string(),
-            local: End::new(row.id.local_end()),
-            remote: End::new(row.id.remote_end()),
+            local: End::new(row.id.local_end(), row.id.protocol, names),
+            remote: End::new(row.id.remote_end(), row.id.protocol, names),
             pid: owner.map(|id| id.pid),
             process: named(*owner, &row.process),
             uid: row.uid,
@@ -272,9 +281,15 @@ impl Tcp {
     }
 }
 
-impl End {
-    fn new(end: Option<Endpoint>) -> Self {
-        Self { addr: end.map(|end| end.addr.to_string()), port: end.and_then(|end| end.port) }
+impl<'s> End<'s> {
+    fn new(end: Option<Endpoint>, protocol: Protocol, names: &'s Names) -> Self {
+        let port = end.and_then(|end| end.port);
+        Self {
+            addr: end.map(|end| end.addr.to_string()),
+            port,
+            name: end.and_then(|end| names.host(end.addr)),
+            service: port.and_then(|port| names.service(protocol, port)),
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use super::object::bits_per_second;
 use super::*;
 use crate::model::{
-    Backend, Confidence, Degradation, Endpoint, Health, Ledger, LedgerSide, Protocol, TcpHealth, TcpState,
+    Ancestor, Backend, Confidence, Container, Degradation, Endpoint, Health, Identity, Ledger, LedgerSide,
+    Names, Pod, ProcessId, Protocol, TcpHealth, TcpState,
 };
 use crate::query::fixture::{busy, endpoint, flow, kernel, nobody, process, snapshot};
 use serde_json::{Value, json};
@@ -114,7 +115,30 @@ fn small() -> Snapshot {
     small
 }
 
+/// The first process with everything that can be known of it, and names of what it talks to.
+fn named(mut snapshot: Snapshot) -> Snapshot {
+    let first = Arc::make_mut(&mut snapshot.processes[0]);
+    first.identity = Arc::new(Identity {
+        cmdline: Some("nginx: master".into()),
+        parents: [Ancestor { id: ProcessId { pid: 1, generation: 1 }, comm: "init".into() }].into(),
+        user: Some("www".into()),
+        cgroup: Some("/a.slice/b.service".into()),
+        unit: Some("b.service".into()),
+        slice: Some("a.slice".into()),
+        container: Some(Arc::new(Container { runtime: "docker", id: "0f".into(), name: Some("web".into()) })),
+        pod: Some(Arc::new(Pod { uid: "u".into(), name: None, namespace: None })),
+        netns_inode: 7,
+        package: Some("nginx".into()),
+        sha256: Some("ff".into()),
+    });
+    first.exited = first.start.map(|start| start.plus(Duration::from_secs(9)));
+    let hosts = [(std::net::IpAddr::from([93, 184, 216, 34]), "example.org".into())].into();
+    let services = Arc::new([((Protocol::TCP, 443), "https".into())].into());
+    Snapshot { names: Arc::new(Names { hosts, services }), ..snapshot }
+}
+
 #[test]
+#[expect(clippy::too_many_lines, reason = "one literal of everything")]
 fn golden_object() {
     let counted = |rx: u64, tx: u64| {
         json!({
@@ -129,6 +153,13 @@ fn golden_object() {
         let Value::Object(counted) = counted else { unreachable!() };
         object.as_object_mut().unwrap().extend(counted);
         object
+    };
+    let unnamed = |object: Value| {
+        let nothing = json!({
+            "cmdline": null, "user": null, "cgroup": null, "unit": null, "slice": null, "container": null,
+            "pod": null, "netns_inode": null, "package": null, "sha256": null, "parents": [], "exited": null,
+        });
+        with(object, nothing)
     };
     let expected = json!({
         "schema": 1,
@@ -152,22 +183,27 @@ fn golden_object() {
         "processes": [
             with(json!({
                 "pid": 2817, "start": "2026-01-02T03:03:55.678Z", "process": "nginx", "exe": "/usr/sbin/nginx",
-                "uid": 817, "attribution": {"confidence": "exact"},
+                "uid": 817, "cmdline": "nginx: master", "user": "www", "cgroup": "/a.slice/b.service",
+                "unit": "b.service", "slice": "a.slice",
+                "container": {"runtime": "docker", "id": "0f", "name": "web"},
+                "pod": {"uid": "u", "name": null, "namespace": null}, "netns_inode": 7, "package": "nginx",
+                "sha256": "ff", "parents": [{"pid": 1, "process": "init"}],
+                "exited": "2026-01-02T03:04:04.678Z", "attribution": {"confidence": "exact"},
             }), counted(8_000_000, 80_000)),
-            with(json!({
+            with(unnamed(json!({
                 "pid": 0, "start": null, "process": "kernel", "exe": null, "uid": null,
                 "attribution": {"confidence": "exact"},
-            }), counted(16_000, 0)),
-            with(json!({
+            })), counted(16_000, 0)),
+            with(unnamed(json!({
                 "pid": null, "start": null, "process": null, "exe": null, "uid": null,
                 "attribution": {"confidence": "unknown", "reason": "no owner seen"},
-            }), counted(0, 8000)),
+            })), counted(0, 8000)),
         ],
         "flows": [
             with(json!({
                 "proto": "tcp",
-                "local": {"addr": "10.0.0.5", "port": 443},
-                "remote": {"addr": "93.184.216.34", "port": 52211},
+                "local": {"addr": "10.0.0.5", "port": 443, "name": null, "service": "https"},
+                "remote": {"addr": "93.184.216.34", "port": 52211, "name": "example.org", "service": null},
                 "pid": 2817, "process": "nginx", "uid": 817, "interface": "eth0",
                 "netns": 4_026_531_840_u64, "socket": 1,
                 "tcp": {
@@ -178,23 +214,23 @@ fn golden_object() {
             }), counted(8_000_000, 80_000)),
             with(json!({
                 "proto": "icmpv6",
-                "local": {"addr": "::1", "port": null},
-                "remote": {"addr": "fe80::1", "port": null},
+                "local": {"addr": "::1", "port": null, "name": null, "service": null},
+                "remote": {"addr": "fe80::1", "port": null, "name": null, "service": null},
                 "pid": 0, "process": "kernel", "uid": null, "interface": null,
                 "netns": null, "socket": null, "tcp": null,
                 "attribution": {"method": "connect", "confidence": "exact"},
             }), counted(16_000, 0)),
             with(json!({
                 "proto": "ip-200",
-                "local": {"addr": "10.0.0.5", "port": 9},
-                "remote": {"addr": "10.0.0.6", "port": 10},
+                "local": {"addr": "10.0.0.5", "port": 9, "name": null, "service": null},
+                "remote": {"addr": "10.0.0.6", "port": 10, "name": null, "service": null},
                 "pid": null, "process": null, "uid": null, "interface": "eth0",
                 "netns": 4_026_531_840_u64, "socket": 7, "tcp": null,
                 "attribution": {"method": "none", "confidence": "unknown", "reason": "no owner seen"},
             }), counted(0, 8000)),
         ],
     });
-    let (objects, _) = objects(false, vec![small()]);
+    let (objects, _) = objects(false, vec![named(small())]);
     assert_eq!(objects, [expected]);
 }
 

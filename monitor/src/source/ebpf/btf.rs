@@ -95,7 +95,20 @@ fn trailing(info: u32) -> Option<usize> {
 /// The offsets that the kernel programs need; 0 where a member was not found. `None` where the blob is not BTF.
 pub fn offsets(blob: &[u8]) -> Option<Offsets> {
     let types = Types::parse(blob)?;
-    let wanted = ["sock_common", "socket", "task_struct", "net"];
+    let wanted = [
+        "sock_common",
+        "socket",
+        "task_struct",
+        "net",
+        "signal_struct",
+        "nsproxy",
+        "ns_common",
+        "mm_struct",
+        "linux_binprm",
+        "file",
+        "inode",
+        "super_block",
+    ];
     let mut found: HashMap<&str, usize> = HashMap::new();
     for at in types.starts.iter().skip(1) {
         if types.kind(*at) == Some(KIND_STRUCT)
@@ -121,6 +134,23 @@ pub fn offsets(blob: &[u8]) -> Option<Offsets> {
         // `possible_net_t`: a struct of nothing but the pointer.
         skc_net: member("sock_common", "skc_net"),
         net_cookie: member("net", "net_cookie"),
+        task_pid: member("task_struct", "pid"),
+        task_real_parent: member("task_struct", "real_parent"),
+        task_signal: member("task_struct", "signal"),
+        signal_live: member("signal_struct", "live"),
+        task_nsproxy: member("task_struct", "nsproxy"),
+        nsproxy_net: member("nsproxy", "net_ns"),
+        net_ns: member("net", "ns"),
+        ns_inum: member("ns_common", "inum"),
+        task_mm: member("task_struct", "mm"),
+        mm_arg_start: member("mm_struct", "arg_start"),
+        mm_arg_end: member("mm_struct", "arg_end"),
+        binprm_file: member("linux_binprm", "file"),
+        binprm_exec: member("linux_binprm", "exec"),
+        file_inode: member("file", "f_inode"),
+        inode_ino: member("inode", "i_ino"),
+        inode_sb: member("inode", "i_sb"),
+        sb_dev: member("super_block", "s_dev"),
     })
 }
 
@@ -130,19 +160,12 @@ pub fn mentions(blob: &[u8], name: &str) -> bool {
 }
 
 /// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
-pub fn as_words(offsets: &Offsets) -> [u32; 10] {
-    let Offsets {
-        skc_family,
-        socket_sk,
-        task_tgid,
-        task_group_leader,
-        task_start_boottime,
-        task_comm,
-        task_flags,
-        skc_cookie,
-        skc_net,
-        net_cookie,
-    } = *offsets;
+pub fn as_words(offsets: &Offsets) -> [u32; 27] {
+    let Offsets { skc_family, socket_sk, task_tgid, task_group_leader, task_start_boottime, .. } = *offsets;
+    let Offsets { task_comm, task_flags, skc_cookie, skc_net, net_cookie, task_pid, .. } = *offsets;
+    let Offsets { task_real_parent, task_signal, signal_live, task_nsproxy, nsproxy_net, .. } = *offsets;
+    let Offsets { net_ns, ns_inum, task_mm, mm_arg_start, mm_arg_end, binprm_file, .. } = *offsets;
+    let Offsets { binprm_exec, file_inode, inode_ino, inode_sb, sb_dev, .. } = *offsets;
     [
         skc_family,
         socket_sk,
@@ -154,6 +177,23 @@ pub fn as_words(offsets: &Offsets) -> [u32; 10] {
         skc_cookie,
         skc_net,
         net_cookie,
+        task_pid,
+        task_real_parent,
+        task_signal,
+        signal_live,
+        task_nsproxy,
+        nsproxy_net,
+        net_ns,
+        ns_inum,
+        task_mm,
+        mm_arg_start,
+        mm_arg_end,
+        binprm_file,
+        binprm_exec,
+        file_inode,
+        inode_ino,
+        inode_sb,
+        sb_dev,
     ]
 }
 

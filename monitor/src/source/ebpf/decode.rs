@@ -193,7 +193,7 @@ pub(super) fn seed(record: &abi::SeedRecord, now: Mono) -> Option<(Claim, Proces
     Some((claim, seen))
 }
 
-fn comm(bytes: &[u8; 16]) -> Arc<str> {
+pub(super) fn comm(bytes: &[u8; 16]) -> Arc<str> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into()
 }

@@ -7,8 +7,9 @@
 use super::Options;
 use super::btf;
 use super::cgroup::Target;
+use super::lives::{Lives, in_initial_pid_namespace};
 use super::programs::{Kind, PROGRAMS, Spec};
-use super::{in_initial_pid_namespace, seed};
+use super::seed;
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
 use aya::maps::{CgroupArray, Map, MapData};
@@ -44,6 +45,8 @@ pub(super) struct Loaders {
     pub seeds: Vec<SeedRecord>,
     /// The seed ran, twice.
     pub seeded: bool,
+    /// The processes that were there, and what became of processes since.
+    pub lives: Lives,
 }
 
 /// Loads and attaches everything to `target`.
@@ -78,7 +81,9 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
             }
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let mut loaders = Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false };
+        let lives = Lives::open(&mut ebpf)?;
+        let mut loaders =
+            Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false, lives };
         let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
         attach_all(&mut loaders, target, options, kernel_btf.as_ref(), by_procfs)?;
         Ok(loaders)
@@ -273,6 +278,7 @@ fn attach_all(
     }
     passes += usize::from(seed::run(loaders, by_procfs));
     loaders.seeded = passes == 2;
+    loaders.lives.count(&mut loaders.ebpf);
     Ok(())
 }
 
@@ -366,7 +372,7 @@ fn counter_error(spec: &Spec, refusal: &Refusal) -> SourceError {
 
 /// Without `cap_perfmon` or without BTF one degradation, already there, tells of all programs that need it.
 fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> Option<Degradation> {
-    if !tracing || (!has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed)) {
+    if !tracing || (!has_btf && matches!(spec.kind, Kind::Tracepoint | Kind::Seed | Kind::Census)) {
         return None;
     }
     Some(Degradation {

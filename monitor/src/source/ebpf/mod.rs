@@ -10,6 +10,7 @@ mod decode;
 mod held;
 mod inspect;
 mod interface;
+mod lives;
 mod load;
 mod old_netns;
 mod programs;
@@ -20,7 +21,8 @@ mod sock_diag;
 mod tables;
 
 use crate::model::{
-    Backend, Batch, Degradation, FlowId, Health, HeldSocket, Loaded, Mono, ProcessId, SocketState, Unplaced,
+    Backend, Batch, Degradation, FlowId, Health, HeldSocket, Life, Loaded, Mono, ProcessId, SocketState,
+    Unplaced,
 };
 use crate::source::{Source, SourceError};
 use aya::Ebpf;
@@ -75,6 +77,7 @@ pub struct EbpfSource {
     active: u32,
     polled: Mono,
     seeds: Vec<abi::SeedRecord>,
+    lives: lives::Lives,
     sight: decode::Sight,
     /// Netns cookies of sockets older than the programs, by socket cookie, for kernels whose packet hooks cannot tell.
     netns: HashMap<u64, u64>,
@@ -122,7 +125,7 @@ impl EbpfSource {
             maps: map_health(&maps),
             ..Health::default()
         };
-        health.degraded.extend(pid_namespace());
+        health.degraded.extend(lives::pid_namespace());
         let scoped = target.scoped;
         let taps = load::tap_programs(&mut loaded.ebpf);
         let view = interface::View::open(&options.interfaces, options.promiscuous, scoped, taps);
@@ -138,6 +141,7 @@ impl EbpfSource {
             active: 0,
             polled: now,
             seeds: loaded.seeds,
+            lives: loaded.lives,
             sight,
             netns,
             interfaces: old_netns::Interfaces::if_needed(),
@@ -320,6 +324,12 @@ impl EbpfSource {
             "more processes claimed sockets in one interval than the process table holds",
             &raise,
         );
+        self.degrade(
+            sum(|stats| stats.lives_full) > 0,
+            "some processes that ended at once are not fully named",
+            "more programs were started in a moment than the kernel's buffer holds",
+            "none",
+        );
         Ok(())
     }
 
@@ -390,6 +400,10 @@ impl Source for EbpfSource {
         filling(names::STATS) || (self.view.active() && (filling(names::TAP_STATS) || self.view.urgent()))
     }
 
+    fn lives(&mut self, out: &mut Vec<Life>) {
+        self.lives.take(out);
+    }
+
     fn measure(&mut self, on: bool) {
         self.runs = None;
         self.health.uncounted_runs = None;
@@ -435,21 +449,4 @@ impl Source for EbpfSource {
 /// What is covered, for the header.
 fn scope(sockets: &str, interfaces: &[String]) -> String {
     if interfaces.is_empty() { sockets.to_owned() } else { format!("{sockets} on {}", interfaces.join(", ")) }
-}
-
-/// Where it cannot be told, it is taken for the initial one.
-fn in_initial_pid_namespace() -> bool {
-    // PROC_PID_INIT_INO of include/linux/proc_ns.h.
-    const INITIAL: &str = "pid:[4026531836]";
-    std::fs::read_link("/proc/self/ns/pid").map_or(true, |link| link.as_os_str() == INITIAL)
-}
-
-/// The kernel programs see the pids of the initial pid namespace; inside another one they are not the ones that `ps`
-/// shows.
-fn pid_namespace() -> Option<Degradation> {
-    (!in_initial_pid_namespace()).then(|| Degradation {
-        what: "pids are the host's, not this container's, and names come from the kernel only".to_owned(),
-        why: "monitor runs in a pid namespace of its own".to_owned(),
-        fix: "run it on the host, or with --pid=host".to_owned(),
-    })
 }

@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Tracepoint,
     /// The seed iterator.
     Seed,
+    /// The iterator over processes, once, at the start.
+    Census,
     /// A socket filter: counts what an interface carries. Only with `-i`.
     Tap,
     /// cgroup_skb: counts.
@@ -74,7 +76,24 @@ pub(super) const PROGRAMS: &[Spec] = &[
     spec("recvmsg6", Kind::Cgroup, "5.2", "datagrams received over IPv6 by a worker are its master's"),
     spec("getpeername4", Kind::Cgroup, "5.8", "connections accepted over IPv4 are the listener's until used"),
     spec("getpeername6", Kind::Cgroup, "5.8", "connections accepted over IPv6 are the listener's until used"),
-    spec("sched_process_exec", Kind::Tracepoint, "5.5", "a process keeps the name it had before exec"),
+    spec(
+        "sched_process_exec",
+        Kind::Tracepoint,
+        "5.5",
+        "a process that ends within a tick has no executable and no command line",
+    ),
+    spec(
+        "sched_process_fork",
+        Kind::Tracepoint,
+        "5.5",
+        "a process whose parent ended before it was seen has init for a parent",
+    ),
+    spec(
+        "sched_process_exit",
+        Kind::Tracepoint,
+        "5.5",
+        "when a process ended is known to a few seconds only",
+    ),
     spec(
         "sock_send_length",
         Kind::Tracepoint,
@@ -100,6 +119,12 @@ pub(super) const PROGRAMS: &[Spec] = &[
         "the first bytes sent on a passed TCP socket stay with the previous owner",
     ),
     spec("task_file", Kind::Seed, "5.12", "sockets older than monitor are unknown until they are used"),
+    spec(
+        "task",
+        Kind::Census,
+        "5.8",
+        "parents of processes older than monitor are known while they live only",
+    ),
     spec("frames", Kind::Tap, "4.10", "what no socket sees on Ethernet interfaces and lo is not counted"),
     spec("packets", Kind::Tap, "4.10", "what no socket sees on tun and tunnel interfaces is not counted"),
     spec("ingress", Kind::Count, "4.10", "nothing is counted"),

@@ -40,7 +40,13 @@ pub(super) fn run(loaders: &mut Loaders, by_procfs: bool) -> bool {
 }
 
 fn read_seeds(ebpf: &mut Ebpf) -> Result<Option<Vec<SeedRecord>>, String> {
-    let Some(Program::Iter(program)) = ebpf.program_mut("task_file") else { return Ok(None) };
+    let Some(bytes) = stream(ebpf, "task_file")? else { return Ok(None) };
+    Ok(Some(bytes.chunks_exact(size_of::<SeedRecord>()).filter_map(decode_seed).collect()))
+}
+
+/// All that an iterator says; `None` where it does not run.
+pub(super) fn stream(ebpf: &mut Ebpf, name: &str) -> Result<Option<Vec<u8>>, String> {
+    let Some(Program::Iter(program)) = ebpf.program_mut(name) else { return Ok(None) };
     if program.fd().is_err() {
         return Ok(None);
     }
@@ -51,8 +57,7 @@ fn read_seeds(ebpf: &mut Ebpf) -> Result<Option<Vec<SeedRecord>>, String> {
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let bytes = read(program).map_err(|error| format!("task_file: {error}"))?;
-    Ok(Some(bytes.chunks_exact(size_of::<SeedRecord>()).filter_map(decode_seed).collect()))
+    read(program).map(Some).map_err(|error| format!("{name}: {error}"))
 }
 
 /// One record of the stream, field by field in the order of [`SeedRecord`].

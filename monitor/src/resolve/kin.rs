@@ -1,0 +1,213 @@
+//! Who descends from whom, and what program each runs: the processes since the monitor started, the ended ones for as
+//! long as something may still ask for them.
+//!
+//! A child keeps the parent that it was born to. When that one ends, the kernel hands the child to init; this does not.
+
+use super::program::Program;
+use crate::model::{Ancestor, Born, Life, Mono, ProcessId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Processes remembered that have ended, at most.
+const MAX_ENDED: usize = 65_536;
+/// Processes remembered at all, at most; beyond it those that ended first are forgotten, whoever descends from them.
+const MAX_ALL: usize = 262_144;
+/// Ancestors that are told of one process.
+const MAX_CHAIN: usize = 64;
+/// Ended parents of living children that are passed over in one search for something to forget.
+const PASSED_OVER: usize = 16;
+
+/// A process.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) parent: ProcessId,
+    pub(super) comm: Arc<str>,
+    /// When it got that name by a program start.
+    pub(super) named: Option<Mono>,
+    /// What it runs; `None` where it started before the monitor, or the kernel does not tell.
+    pub(super) program: Option<Arc<Program>>,
+    pub(super) netns_inode: u64,
+    pub(super) ended: Option<Mono>,
+    /// Remembered processes that were born to it.
+    children: u32,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Kin {
+    nodes: HashMap<ProcessId, Node>,
+    ended: VecDeque<ProcessId>,
+}
+
+impl Kin {
+    /// Takes in an event. True where it changes what a process is called, or that it lives.
+    pub(super) fn note(&mut self, life: Life) -> Option<ProcessId> {
+        match life {
+            Life::Born(born) => {
+                self.born(&born);
+                None
+            }
+            Life::Executed(executed) => {
+                let id = executed.process.id;
+                self.born(&executed.process);
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.comm = Arc::clone(&executed.process.comm);
+                    node.named = Some(executed.at);
+                    node.netns_inode = executed.process.netns_inode;
+                    node.program = Some(Arc::new(Program::of(*executed)));
+                }
+                Some(id)
+            }
+            Life::Ended { id, at } => {
+                let node = self.nodes.get_mut(&id)?;
+                if node.ended.replace(at).is_none() {
+                    self.ended.push_back(id);
+                    self.bound();
+                }
+                Some(id)
+            }
+        }
+    }
+
+    /// A process that is known already keeps its parent.
+    fn born(&mut self, born: &Born) {
+        if self.nodes.contains_key(&born.id) {
+            return;
+        }
+        let mut program = None;
+        if let Some(parent) = self.nodes.get_mut(&born.parent) {
+            parent.children += 1;
+            // Until it executes another one, it runs what its parent ran. What was there at the start may have executed
+            // since its birth.
+            program = parent.program.clone().filter(|_| !born.found);
+        }
+        let node = Node {
+            parent: born.parent,
+            comm: Arc::clone(&born.comm),
+            named: None,
+            program,
+            netns_inode: born.netns_inode,
+            ended: None,
+            children: 0,
+        };
+        self.nodes.insert(born.id, node);
+    }
+
+    /// What is known of a process.
+    pub(super) fn get(&self, id: ProcessId) -> Option<&Node> {
+        self.nodes.get(&id)
+    }
+
+    /// Parent first, up to the one that the kernel started.
+    pub(super) fn ancestors(&self, id: ProcessId) -> Vec<Ancestor> {
+        let mut chain = Vec::new();
+        let mut at = self.nodes.get(&id).map(|node| node.parent);
+        while let Some(parent) = at.filter(|parent| parent.pid != 0 && chain.len() < MAX_CHAIN) {
+            let Some(node) = self.nodes.get(&parent) else { break };
+            chain.push(Ancestor { id: parent, comm: Arc::clone(&node.comm) });
+            at = Some(node.parent);
+        }
+        chain
+    }
+
+    /// Forgets who ended first. Who has children here is passed over, as long as there is room.
+    fn bound(&mut self) {
+        let mut passed = 0;
+        while self.ended.len() > MAX_ENDED || self.nodes.len() > MAX_ALL {
+            let Some(oldest) = self.ended.pop_front() else { return };
+            let has_children = self.nodes.get(&oldest).is_some_and(|node| node.children > 0);
+            if has_children && self.nodes.len() <= MAX_ALL {
+                self.ended.push_back(oldest);
+                passed += 1;
+                if passed >= PASSED_OVER {
+                    return;
+                }
+                continue;
+            }
+            if let Some(node) = self.nodes.remove(&oldest)
+                && let Some(parent) = self.nodes.get_mut(&node.parent)
+            {
+                parent.children = parent.children.saturating_sub(1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Executed;
+
+    fn id(pid: u32) -> ProcessId {
+        ProcessId { pid, generation: 1 }
+    }
+
+    fn born(pid: u32, parent: u32) -> Life {
+        let comm = format!("p{pid}").into();
+        Life::Born(Born { id: id(pid), parent: id(parent), comm, ..Born::default() })
+    }
+
+    fn executed(pid: u32, path: &str) -> Life {
+        let process = Born { id: id(pid), comm: path.into(), ..Born::default() };
+        Life::Executed(Box::new(Executed {
+            process,
+            path: Some(path.as_bytes().into()),
+            ..Executed::default()
+        }))
+    }
+
+    fn chain(kin: &Kin, pid: u32) -> Vec<u32> {
+        kin.ancestors(id(pid)).iter().map(|ancestor| ancestor.id.pid).collect()
+    }
+
+    #[test]
+    fn an_orphan_keeps_the_parent_it_was_born_to() {
+        let mut kin = Kin::default();
+        for (pid, parent) in [(1, 0), (10, 1), (11, 10), (12, 11)] {
+            kin.note(born(pid, parent));
+        }
+        kin.note(Life::Ended { id: id(11), at: Mono(5) });
+        kin.note(executed(12, "/bin/late"));
+        assert_eq!(chain(&kin, 12), [11, 10, 1]);
+        assert_eq!(kin.get(id(11)).and_then(|node| node.ended), Some(Mono(5)));
+    }
+
+    #[test]
+    fn a_child_runs_what_its_parent_ran_when_it_was_born() {
+        let mut kin = Kin::default();
+        kin.note(born(10, 1));
+        kin.note(executed(10, "/bin/one"));
+        kin.note(born(11, 10));
+        kin.note(executed(10, "/bin/two"));
+        let path = |pid| kin.get(id(pid)).and_then(|node| node.program.clone()).and_then(|p| p.path.clone());
+        assert_eq!(path(11).as_deref(), Some(&b"/bin/one"[..]));
+        assert_eq!(path(10).as_deref(), Some(&b"/bin/two"[..]));
+    }
+
+    #[test]
+    fn a_recycled_pid_is_another_process() {
+        let mut kin = Kin::default();
+        kin.note(born(10, 1));
+        kin.note(executed(10, "/bin/old"));
+        let again = ProcessId { pid: 10, generation: 2 };
+        kin.note(Life::Born(Born { id: again, parent: id(1), comm: "new".into(), ..Born::default() }));
+        assert_eq!(kin.get(again).map(|node| (&*node.comm, node.program.is_some())), Some(("new", false)));
+        assert_eq!(kin.get(id(10)).map(|node| &*node.comm), Some("/bin/old"));
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound_and_a_circle_an_end() {
+        let mut kin = Kin::default();
+        kin.note(born(2, 1));
+        for pid in 3..200_000 {
+            // Each is born to the one before, which then ends: the longest chain there can be.
+            kin.note(born(pid, pid - 1));
+            kin.note(Life::Ended { id: id(pid - 1), at: Mono(1) });
+        }
+        assert!(kin.nodes.len() <= MAX_ALL, "{}", kin.nodes.len());
+        assert_eq!(chain(&kin, 199_999).len(), MAX_CHAIN);
+        kin.note(Life::Born(Born { id: id(900_000), parent: id(900_001), ..Born::default() }));
+        kin.note(Life::Born(Born { id: id(900_001), parent: id(900_000), ..Born::default() }));
+        assert_eq!(chain(&kin, 900_000).len(), MAX_CHAIN);
+    }
+}

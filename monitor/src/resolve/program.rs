@@ -1,0 +1,154 @@
+//! From what the kernel saw of a program start to the path of the executable and the command line.
+//!
+//! A path that execve(2) was given is only a claim: it may be relative, a link, or mean another file by now. It is
+//! believed where it leads to the very file, by device and inode, that the kernel opened.
+
+use crate::model::Executed;
+use rustix::fs::{major, minor};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Executables remembered; beyond it, they are looked up anew.
+const MAX_KNOWN: usize = 8_192;
+/// Bytes of a command line that are kept.
+pub(super) const MAX_CMDLINE: usize = 4_096;
+
+/// A device (major, minor) and an inode.
+type FileId = (u32, u32, u64);
+
+/// A program that a process executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    /// As execve(2) got it.
+    pub(super) path: Option<Box<[u8]>>,
+    file: Option<FileId>,
+    /// The command line, where all of it is known.
+    pub(super) cmdline: Option<Arc<str>>,
+    /// The first argument: the interpreter of a script is named here only.
+    first: Box<[u8]>,
+    pub(super) uid: u32,
+    pub(super) cgroup: u64,
+}
+
+impl Program {
+    pub(super) fn of(executed: Executed) -> Self {
+        let Executed { uid, cgroup, file, path, args, cut, .. } = executed;
+        let first = args.split(|byte| *byte == 0).next().unwrap_or_default().into();
+        let cmdline = (!cut).then(|| cmdline(&args)).flatten();
+        Self { path, file, cmdline, first, uid, cgroup }
+    }
+}
+
+/// Arguments that end in zero bytes, joined by spaces and cut; `None` where there are none.
+pub(super) fn cmdline(args: &[u8]) -> Option<Arc<str>> {
+    let args = &args[..args.len().min(MAX_CMDLINE)];
+    let end = args.iter().rposition(|byte| *byte != 0)? + 1;
+    let mut text = String::from_utf8_lossy(&args[..end]).replace('\0', " ");
+    // Each byte that is no text takes three here.
+    while text.len() > MAX_CMDLINE {
+        text.pop();
+    }
+    Some(text.into())
+}
+
+/// A file, and the path that execve(2) was given for it.
+type Start = (FileId, Box<[u8]>);
+
+/// Paths of executables by what the kernel saw.
+#[derive(Debug, Default)]
+pub(super) struct Executables {
+    known: HashMap<Start, Option<Arc<str>>>,
+}
+
+impl Executables {
+    /// The full path of a program, where it can be proven.
+    pub(super) fn path(&mut self, program: &Program) -> Option<Arc<str>> {
+        let file = program.file?;
+        let named = program.path.as_deref().unwrap_or_default();
+        if let Some(path) = self.known.get(&(file, Box::from(named))) {
+            return path.clone();
+        }
+        let path = [named, &program.first].into_iter().find_map(|path| proven(path, file));
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert((file, named.into()), path.clone());
+        path
+    }
+}
+
+/// The path without links, where it leads to this file.
+fn proven(path: &[u8], file: FileId) -> Option<Arc<str>> {
+    let path = Path::new(OsStr::from_bytes(path));
+    if !path.is_absolute() {
+        return None;
+    }
+    let path = fs::canonicalize(path).ok()?;
+    let found = fs::metadata(&path).ok()?;
+    let same = (major(dev(&found)), minor(dev(&found)), found.ino()) == file;
+    same.then(|| path.to_string_lossy().into())
+}
+
+/// As rustix numbers devices.
+fn dev(metadata: &fs::Metadata) -> rustix::fs::Dev {
+    #[expect(clippy::allow_attributes, reason = "the cast is one only where Dev is narrower")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::unnecessary_cast,
+        reason = "see above"
+    )]
+    let dev = metadata.dev() as rustix::fs::Dev;
+    dev
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(path: &str, first: &str, of: &Path) -> Program {
+        let found = fs::metadata(of).unwrap();
+        Program::of(Executed {
+            file: Some((major(dev(&found)), minor(dev(&found)), found.ino())),
+            path: Some(path.as_bytes().into()),
+            args: format!("{first}\0-x\0").into_bytes().into(),
+            ..Executed::default()
+        })
+    }
+
+    #[test]
+    fn a_path_is_believed_where_it_leads_to_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let (real, link, other) = (root.join("real"), root.join("link"), root.join("other"));
+        fs::write(&real, "x").unwrap();
+        fs::write(&other, "y").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let mut executables = Executables::default();
+        let mut path = |path: &Path, first: &str, of: &Path| {
+            executables.path(&program(path.to_str().unwrap(), first, of)).as_deref().map(str::to_owned)
+        };
+        let real_text = real.to_str().map(str::to_owned);
+        assert_eq!(path(&link, "a", &real), real_text, "without links");
+        assert_eq!(path(&other, "a", &real), None, "another file");
+        assert_eq!(path(Path::new("real"), "a", &real), None, "relative to who knows what");
+        let script = root.join("script");
+        assert_eq!(path(&script, real.to_str().unwrap(), &real), real_text, "its interpreter");
+    }
+
+    #[test]
+    fn command_lines() {
+        assert_eq!(cmdline(b"curl\0-s\0\0").as_deref(), Some("curl -s"));
+        assert_eq!(cmdline(b"nginx: master\0\0\0\0").as_deref(), Some("nginx: master"));
+        assert_eq!(cmdline(b"\0\0"), None);
+        assert_eq!(cmdline(b""), None);
+        assert_eq!(cmdline(b"a\xff\x1b[2J\nb\0").as_deref(), Some("a\u{fffd}\u{1b}[2J\nb"), "raw");
+        let long = cmdline(&[0xff; 10_000]).unwrap();
+        assert!(long.len() <= MAX_CMDLINE, "{}", long.len());
+    }
+}

@@ -1,0 +1,357 @@
+//! Who is who: what the kernel told of processes, /proc, cgroups, users and packages, put together into identities.
+//!
+//! Runs on a thread of its own (`worker`), so it may read files. It never waits for anything else.
+
+use super::cgroup::{Cgroups, Located};
+use super::digest::Digests;
+use super::kin::{Kin, Node};
+use super::package::Packages;
+use super::process::{self, Look};
+use super::program::Executables;
+use super::runtime::State;
+use super::user::Users;
+use super::worker::Ask;
+use crate::model::{Ancestor, Identity, Life, Mono, ProcessId, ProcessSeen};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+/// Processes remembered, at most; beyond it, those that ended are forgotten first.
+const MAX_KNOWN: usize = 131_072;
+/// Ancestors that are looked up in /proc.
+const MAX_CHAIN: usize = 64;
+/// Processes that are looked at in one batch for whether they live, where the kernel does not tell.
+const LOOKED_AT: usize = 256;
+
+/// A process that claimed a socket.
+#[derive(Debug, Default)]
+struct Known {
+    /// What the kernel told, and what was found. `alive` = as of when its name holds.
+    seen: ProcessSeen,
+    /// When it claimed something for the first time: what has its pid and began later is another one.
+    claimed: Option<Mono>,
+    /// Its package is being looked for.
+    packaging: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Registry {
+    kin: Kin,
+    executables: Executables,
+    cgroups: Cgroups,
+    users: Users,
+    packages: Packages,
+    digests: Digests,
+    known: HashMap<ProcessId, Known>,
+    todo: VecDeque<ProcessId>,
+    queued: HashSet<ProcessId>,
+    /// Whose cgroup was not found: once more with the next batch.
+    later: Vec<ProcessId>,
+    /// The kernel tells when processes end.
+    told: bool,
+    /// Where to go on looking who lives.
+    looked: Option<ProcessId>,
+    /// Hash every executable.
+    hash: bool,
+    /// Answers of slow helpers come back this way.
+    asks: SyncSender<Ask>,
+    /// Something was looked up and kept from this program.
+    pub(super) denied: bool,
+    /// What is to be told.
+    pub(super) out: Vec<ProcessSeen>,
+}
+
+impl Registry {
+    /// With the state of runtimes, packages and users below `root`.
+    pub(super) fn new(root: &Path, hash: bool, asks: SyncSender<Ask>) -> Self {
+        Self {
+            kin: Kin::default(),
+            executables: Executables::default(),
+            cgroups: Cgroups::new(State::new(root)),
+            users: Users::new(root),
+            packages: Packages::new(root),
+            digests: Digests::default(),
+            known: HashMap::new(),
+            todo: VecDeque::new(),
+            queued: HashSet::new(),
+            later: Vec::new(),
+            told: false,
+            looked: None,
+            hash,
+            asks,
+            denied: false,
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened.
+    pub(super) fn note(&mut self, life: Life) {
+        if let Life::Executed(executed) = &life {
+            // While it is there.
+            self.cgroups.learn(executed.cgroup);
+        }
+        let ended = if let Life::Ended { at, .. } = &life { Some(*at) } else { None };
+        self.told |= ended.is_some();
+        let Some(id) = self.kin.note(life) else { return };
+        let Some(known) = self.known.get_mut(&id) else { return };
+        if let Some(at) = ended {
+            self.out.extend(end(known, at));
+            return;
+        }
+        if let Some(node) = self.kin.get(id) {
+            rename(&mut known.seen, node);
+        }
+        self.enqueue(id);
+    }
+
+    /// Takes in processes that claimed sockets.
+    pub(super) fn see(&mut self, seen: Vec<ProcessSeen>) {
+        self.users.refresh();
+        for id in std::mem::take(&mut self.later) {
+            self.enqueue(id);
+        }
+        for seen in seen.into_iter().filter(|seen| seen.id != ProcessId::KERNEL) {
+            let id = seen.id;
+            let is_new = !self.known.contains_key(&id);
+            let known = self.known.entry(id).or_default();
+            let moved = seen.cgroup != 0 && seen.cgroup != known.seen.cgroup;
+            known.claimed = known.claimed.or(seen.alive);
+            merge(&mut known.seen, seen);
+            if is_new || moved {
+                self.enqueue(id);
+            }
+        }
+        if self.known.len() > MAX_KNOWN {
+            let queued = &self.queued;
+            self.known.retain(|id, known| known.seen.exited.is_none() || queued.contains(id));
+        }
+    }
+
+    /// Finds out who ended, a few at a time, where the kernel does not tell.
+    pub(super) fn look_who_lives(&mut self, now: Mono) {
+        if self.told || self.known.is_empty() {
+            return;
+        }
+        let mut living: Vec<_> =
+            self.known.iter().filter(|(_, known)| known.seen.exited.is_none()).map(|(id, _)| *id).collect();
+        living.sort_unstable();
+        let from = self.looked.map_or(0, |last| living.partition_point(|id| *id <= last));
+        let some = &living[from..living.len().min(from + LOOKED_AT)];
+        self.looked = some.last().copied().filter(|_| some.len() == LOOKED_AT);
+        for id in some.iter().filter(|id| !process::lives(**id)) {
+            if let Some(known) = self.known.get_mut(id) {
+                self.out.extend(end(known, now));
+            }
+        }
+    }
+
+    /// Names at most so many of those that wait. True where there are more.
+    pub(super) fn work(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(id) = self.todo.pop_front() else { return false };
+            self.queued.remove(&id);
+            self.name(id);
+        }
+        !self.todo.is_empty()
+    }
+
+    /// Whether packages are still to be looked for.
+    pub(super) fn wants_packages(&self) -> bool {
+        self.packages.waits()
+    }
+
+    /// Looks for packages, where there is something to look for and it is time, or `now` in any case.
+    pub(super) fn package(&mut self, now: bool) {
+        if !self.packages.pass(now) {
+            return;
+        }
+        for known in self.known.values_mut().filter(|known| known.packaging) {
+            let Some(exe) = &known.seen.exe else { continue };
+            let Ok(package) = self.packages.of(exe) else { continue };
+            known.packaging = false;
+            if package.is_some() {
+                self.out.extend(change(known, |identity| identity.package = package));
+            }
+        }
+    }
+
+    /// Takes in the name of a uid.
+    pub(super) fn learn_user(&mut self, uid: u32, name: Option<String>) {
+        self.users.learn(uid, name.clone());
+        let Some(name) = name.map(Arc::<str>::from) else { return };
+        for known in self.known.values_mut().filter(|known| known.seen.uid == Some(uid)) {
+            self.out.extend(change(known, |identity| identity.user = Some(Arc::clone(&name))));
+        }
+    }
+
+    /// Hashes the executable of a process, if it still runs; the answer comes later.
+    pub(super) fn hash(&mut self, id: ProcessId) {
+        let Some(known) = self.known.get(&id) else { return };
+        let asks = self.asks.clone();
+        // Fails only at the end of the program.
+        self.digests.ask(&known.seen, known.claimed, move |sum| drop(asks.send(Ask::Hashed(id, sum))));
+    }
+
+    /// Takes in a hash.
+    pub(super) fn learn_hash(&mut self, id: ProcessId, sum: Option<Arc<str>>) {
+        if let Some(known) = self.known.get_mut(&id).filter(|_| sum.is_some()) {
+            self.out.extend(change(known, |identity| identity.sha256 = sum));
+        }
+    }
+
+    fn enqueue(&mut self, id: ProcessId) {
+        if self.queued.insert(id) {
+            self.todo.push_back(id);
+        }
+    }
+
+    /// Puts together what is known of a process, and looks at /proc for the rest only.
+    fn name(&mut self, id: ProcessId) {
+        let Some(known) = self.known.get(&id) else { return };
+        let mut seen = known.seen.clone();
+        let before = seen.identity.take();
+        let (claimed, node) = (known.claimed, self.kin.get(id));
+        if let Some(node) = node {
+            rename(&mut seen, node);
+        }
+        let program = node.and_then(|node| node.program.clone());
+        let mut identity = Identity {
+            cmdline: program.as_ref().and_then(|program| program.cmdline.clone()),
+            netns_inode: node.map_or(0, |node| node.netns_inode),
+            parents: before.as_ref().map(|before| Arc::clone(&before.parents)).unwrap_or_default(),
+            sha256: None,
+            ..Identity::default()
+        };
+        if let Some(ended) = node.and_then(|node| node.ended) {
+            seen.exited = Some(ended);
+        }
+        let mut exe = program.as_deref().and_then(|program| self.executables.path(program));
+        let mut on_host = exe.is_some();
+        seen.uid = seen.uid.or(program.as_ref().map(|program| program.uid));
+        if seen.cgroup == 0 {
+            seen.cgroup = program.as_ref().map_or(0, |program| program.cgroup);
+        }
+        let mut located = self.cgroups.by_id(seen.cgroup);
+        let complete = exe.is_some()
+            && identity.cmdline.is_some()
+            && identity.netns_inode != 0
+            && seen.uid.is_some()
+            && located.is_some();
+        let look = if complete || seen.exited.is_some() { None } else { process::look(&seen, claimed) };
+        if let Some(look) = &look {
+            self.denied |= look.denied && exe.is_none();
+            if exe.is_none() {
+                (exe, on_host) = (look.exe.clone(), look.on_host);
+            }
+            identity.cmdline = look.cmdline.clone().or(identity.cmdline);
+            if identity.netns_inode == 0 {
+                identity.netns_inode = look.netns_inode;
+            }
+            seen.uid = seen.uid.or(look.uid);
+            if seen.comm.is_empty() {
+                seen.comm = Arc::clone(&look.comm);
+            }
+            located = located.or_else(|| look.cgroup.as_deref().map(|path| self.cgroups.by_path(path)));
+        }
+        if identity.parents.is_empty() {
+            identity.parents = self.parents(id, look.as_ref());
+        }
+        match located {
+            Some(located) => place(&mut identity, &located),
+            None if before.is_none() && seen.cgroup != 0 => self.later.push(id),
+            None => {}
+        }
+        identity.user = seen.uid.and_then(|uid| self.user(uid));
+        let mut packaging = false;
+        if let Some(exe) = exe.as_ref().filter(|_| on_host) {
+            match self.packages.of(exe) {
+                Ok(package) => identity.package = package,
+                Err(()) => packaging = true,
+            }
+        }
+        // A process that ended before its second look keeps what the first one found.
+        seen.exe = exe.or(seen.exe);
+        seen.identity = Some(Arc::new(identity));
+        self.out.push(seen.clone());
+        self.known.insert(id, Known { seen, claimed, packaging });
+        if self.hash {
+            self.hash(id);
+        }
+    }
+
+    fn parents(&self, id: ProcessId, look: Option<&Look>) -> Arc<[Ancestor]> {
+        if self.kin.get(id).is_some() {
+            return self.kin.ancestors(id).into();
+        }
+        look.map(|look| from_proc(look.parent)).unwrap_or_default().into()
+    }
+
+    fn user(&mut self, uid: u32) -> Option<Arc<str>> {
+        let asks = self.asks.clone();
+        // Fails only at the end of the program.
+        self.users.name(uid, move |name| drop(asks.send(Ask::User(uid, name))))
+    }
+}
+
+/// A process ended.
+fn end(known: &mut Known, at: Mono) -> Option<ProcessSeen> {
+    known.seen.exited = Some(at);
+    known.seen.identity.as_ref()?;
+    Some(known.seen.clone())
+}
+
+/// Changes an identity that was told already.
+fn change(known: &mut Known, change: impl FnOnce(&mut Identity)) -> Option<ProcessSeen> {
+    let mut identity = (**known.seen.identity.as_ref()?).clone();
+    change(&mut identity);
+    known.seen.identity = Some(Arc::new(identity));
+    Some(known.seen.clone())
+}
+
+/// The name that a program start gave, unless a later one is known.
+fn rename(seen: &mut ProcessSeen, node: &Node) {
+    if node.named > seen.alive {
+        seen.comm = Arc::clone(&node.comm);
+        seen.alive = node.named;
+    }
+}
+
+/// A later value wins, whichever came first; an empty one erases nothing.
+fn merge(known: &mut ProcessSeen, seen: ProcessSeen) {
+    known.id = seen.id;
+    if !seen.comm.is_empty() && (seen.alive.is_none() || seen.alive >= known.alive) {
+        known.comm = seen.comm;
+    }
+    known.start = seen.start.or(known.start);
+    known.alive = known.alive.max(seen.alive);
+    known.uid = seen.uid.or(known.uid);
+    if seen.cgroup != 0 {
+        known.cgroup = seen.cgroup;
+    }
+}
+
+fn place(identity: &mut Identity, located: &Located) {
+    identity.cgroup = Some(Arc::clone(&located.path));
+    identity.unit.clone_from(&located.unit);
+    identity.slice.clone_from(&located.slice);
+    identity.container.clone_from(&located.container);
+    identity.pod.clone_from(&located.pod);
+}
+
+/// The chain as /proc has it now, for kernels that do not tell. Nothing says since when a pid is its process's, so the
+/// generation is 0.
+fn from_proc(mut pid: u32) -> Vec<Ancestor> {
+    let mut chain: Vec<Ancestor> = Vec::new();
+    while pid != 0 && chain.len() < MAX_CHAIN {
+        let id = ProcessId { pid, generation: 0 };
+        let Some(look) = process::look(&ProcessSeen { id, uid: Some(0), ..ProcessSeen::default() }, None)
+        else {
+            break;
+        };
+        chain.push(Ancestor { id, comm: look.comm });
+        pid = look.parent;
+    }
+    chain
+}
