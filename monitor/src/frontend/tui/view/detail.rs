@@ -6,7 +6,7 @@ use super::super::style::Glyphs;
 use super::super::theme::Theme;
 use super::super::trace::SPAN;
 use super::page::{Line, Text, draw as draw_lines};
-use super::{Ctx, graph, ledger};
+use super::{Ctx, graph, ledger, sockets};
 use crate::model::{Attribution, FlowRow, Identity, Mono, ProcessRow, Snapshot};
 use crate::query::{
     Format, GroupKey, GroupRow, Row, ViewKind, Window, clock, count, default_reason, latency,
@@ -88,12 +88,20 @@ fn lines(detail: &Detail, width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
     holds(&mut text, detail, ctx);
     tcp(&mut text, &detail.tcp, ctx);
     match &detail.subject {
-        Subject::Process(row) => background(&mut text, &row.identity, ctx),
+        Subject::Process(row) => {
+            row.id.into_iter().for_each(|id| sockets::held(&mut text, id, LABEL, ctx));
+            background(&mut text, &row.identity, ctx);
+        }
         Subject::Flow(row) => {
             socket(&mut text, row, ctx);
             background(&mut text, &row.identity, ctx);
         }
-        Subject::Group(_) | Subject::Gone => {}
+        Subject::Group(row) => {
+            if let GroupKey::Process(id) = row.key {
+                sockets::held(&mut text, id, LABEL, ctx);
+            }
+        }
+        Subject::Gone => {}
     }
     text.into_lines()
 }
