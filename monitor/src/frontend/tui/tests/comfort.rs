@@ -307,7 +307,7 @@ fn names_of_hosts_and_services_and_ports_come_and_go() {
     snapshot.names = Arc::new(crate::model::Names { hosts, services: Arc::new(services) });
     let mut screen = Screen::new(snapshot, (120, 30)).type_in("\t");
     assert!(screen.text().contains("10.0.0.5:https") && screen.text().contains("example.org:52211"));
-    screen.press(KeyCode::Char('n'));
+    assert_eq!(screen.press(KeyCode::Char('n')), Some(Effect::NameHosts(false)), "nobody is asked any more");
     assert!(screen.text().contains("93.184.216.34:52211"), "{}", screen.text());
     screen.press(KeyCode::Char('N'));
     assert!(screen.text().contains("10.0.0.5:443"), "{}", screen.text());
