@@ -34,7 +34,7 @@ pub use theme::Depth;
 use super::Frontend;
 use crate::config::{Background, Caller, Catalog, Ground, Settings, SettingsFile};
 use crate::engine::{Command, Control, Snapshots};
-use crate::model::{FlowId, Snapshot};
+use crate::model::{FlowId, ProcessId, Snapshot};
 use crate::query::filter::Filter;
 use crate::query::{Prefixes, RowId};
 use anyhow::Context;
@@ -198,8 +198,8 @@ struct Session<B: Backend> {
     is_ours: fn() -> bool,
     /// How long the engine may take to end.
     patience: Duration,
-    /// The flow whose socket the engine was asked to look at.
-    inspected: Option<FlowId>,
+    /// What the engine was asked to look at closer: the socket of a flow, the sockets of a process.
+    asked: (Option<FlowId>, Option<ProcessId>),
     /// What is shown.
     shown: Arc<Snapshot>,
     /// The latest there is.
@@ -242,7 +242,7 @@ where
             started: Instant::now(),
             is_ours,
             patience: PATIENCE,
-            inspected: None,
+            asked: (None, None),
             shown: Arc::clone(&nothing),
             latest: nothing,
         }
@@ -407,17 +407,23 @@ where
         }
     }
 
-    /// Asks for what the kernel says of the socket of the flow that is opened, while it is.
+    /// Asks for what the kernel says of the sockets of what is opened, while it is.
     fn inspect(&mut self) {
-        let opened = match self.state.path.last() {
-            Some(Opened { id: RowId::Flow(flow, ..), .. }) => Some(*flow),
-            _ => None,
+        let (flow, process) = match self.state.path.last() {
+            Some(Opened { id: RowId::Flow(flow, ..), .. }) => (Some(*flow), None),
+            Some(Opened { id: RowId::Process(process, _), .. }) => {
+                (None, process.filter(|process| process.pid != 0))
+            }
+            _ => (None, None),
         };
-        if opened != self.inspected {
-            self.inspected = opened;
-            // Fails only when the engine has ended; then so does the feed.
-            let _ = self.control.send(Command::Inspect(opened));
+        // Sending fails only when the engine has ended; then so does the feed.
+        if flow != self.asked.0 {
+            let _ = self.control.send(Command::Inspect(flow));
         }
+        if process != self.asked.1 {
+            let _ = self.control.send(Command::ListSockets(process));
+        }
+        self.asked = (flow, process);
     }
 
     fn area(&self) -> Rect {

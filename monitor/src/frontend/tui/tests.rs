@@ -576,8 +576,9 @@ mod session {
     }
 
     #[test]
-    fn the_socket_of_an_opened_flow_is_asked_for_while_it_is_open() {
-        let keys = [KeyCode::Tab, KeyCode::Enter, KeyCode::Esc].map(|code| Ok(key(code)));
+    fn the_sockets_of_what_is_opened_are_asked_for_while_it_is_open() {
+        let keys = [KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::Enter, KeyCode::Esc];
+        let keys = keys.map(|code| Ok(key(code)));
         let (control, mut commands) = mpsc::unbounded_channel();
         let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         let mut session = Session::new(terminal, options(), RICH, control, || true);
@@ -588,8 +589,15 @@ mod session {
             session.draw().unwrap();
             asked.push(commands.try_recv().ok());
         }
-        let nginx = busy().flows[0].id;
-        assert_eq!(asked, [None, Some(Command::Inspect(Some(nginx))), Some(Command::Inspect(None))]);
+        let (process, flow) = (busy().processes[1].id, busy().flows[0].id);
+        let expected = [
+            Some(Command::ListSockets(process)),
+            Some(Command::ListSockets(None)),
+            None,
+            Some(Command::Inspect(Some(flow))),
+            Some(Command::Inspect(None)),
+        ];
+        assert_eq!(asked, expected);
     }
 
     #[test]
