@@ -422,6 +422,7 @@ where
         }
         if process != self.asked.1 {
             let _ = self.control.send(Command::ListSockets(process));
+            let _ = process.map(|process| self.control.send(Command::Hash(process)));
         }
         self.asked = (flow, process);
     }

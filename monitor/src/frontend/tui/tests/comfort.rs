@@ -318,6 +318,17 @@ fn names_of_hosts_and_services_and_ports_come_and_go() {
 }
 
 #[test]
+fn an_opened_process_shows_the_hash_of_its_executable() {
+    let mut snapshot = busy();
+    let sum = "0123456789abcdef".repeat(4);
+    let identity = crate::model::Identity { sha256: Some(sum.as_str().into()), ..Default::default() };
+    Arc::make_mut(&mut snapshot.processes[1]).identity = Arc::new(identity);
+    let mut screen = Screen::new(snapshot, (120, 30));
+    screen.press(KeyCode::Enter);
+    assert!(screen.text().contains(&format!("sha256   {sum}")), "{}", screen.text());
+}
+
+#[test]
 fn units_are_those_that_were_asked_for() {
     let mut screen = Screen::new(busy(), (120, 30));
     assert!(screen.text().contains("212Mb/s"));
