@@ -31,6 +31,31 @@ fn q_leaves_a_sane_terminal() {
 
 #[test]
 #[ignore = "needs root, BPF and tmux"]
+fn an_opened_process_tells_its_idle_sockets_and_who_waits() {
+    let mut scene = Scene::new();
+    let (program, cgroup) = (program::monitor(), scene.cgroup.path());
+    let [program, cgroup] = [program.as_path(), cgroup].map(|path| path.to_str().expect("a path in UTF-8"));
+    let words = [program, "--interval", "0.2", "--cgroup", cgroup, "--filter", "proc:server"];
+    let terminal = Terminal::open(120, 45, &words, &[]);
+    let connection = scene.connect(Version::V4);
+    terminal.until_drawn("the server is on the screen, and only that", |screen| {
+        scene.upload(connection, 10_000);
+        let is_listed = |name: &str| screen.lines().any(|line| line.contains(name) && line.contains("b/s"));
+        is_listed(" server ") && !is_listed(" client ")
+    });
+    terminal.press("Enter");
+    let port = format!(":{} 0 of ", connection.listener.port);
+    terminal.until_drawn("its sockets are told", |screen| {
+        let tells = screen.contains(" 1 listening, ") && screen.contains(&port);
+        // Not every kernel has the module; then it has to say so.
+        tells || screen.contains("the kernel lists no sockets")
+    });
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
 fn a_signal_leaves_a_sane_terminal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let mut scene = Scene::new();

@@ -7,7 +7,7 @@ use crate::config::{BackendChoice, Cli, Output, Settings};
 use crate::engine::{Origin, Pace};
 use crate::model::Mono;
 use crate::source::pcap::recording::{self, FileRecording, Wanted};
-use crate::source::{Recording, SourceError};
+use crate::source::{Recording, SourceError, interfaces};
 use anyhow::{Result, anyhow};
 
 /// Opens a source, on the engine's thread.
@@ -62,11 +62,13 @@ fn auto(cli: &Cli, settings: &Settings) -> Result<Open> {
         Err(refused) => {
             return packets::open(cli, settings, Some(format!("{refused:#}"))).map_err(|too| {
                 log::warn!("captured packets instead: {too:#}");
+                // An interface that is not there is not there for captured packets either.
+                let there = settings.interface.iter().all(|name| interfaces::index(name).is_some());
                 match packets::LACKS {
-                    None => refused,
-                    Some(lacks) => {
+                    Some(lacks) if there => {
                         anyhow!("{refused:#}; captured packets would be the fallback, but {lacks}")
                     }
+                    _ => refused,
                 }
             });
         }

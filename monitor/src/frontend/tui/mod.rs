@@ -4,6 +4,7 @@
 //! the state, [`view::draw`] reads it; neither waits for anything. The first frame is drawn before there is anything to
 //! show. Pausing keeps the snapshot that is shown; newer ones are still taken, so that the engine never waits for us.
 
+mod asked;
 mod detail;
 mod export;
 mod find;
@@ -34,14 +35,14 @@ pub use theme::Depth;
 use super::Frontend;
 use crate::config::{Background, Caller, Catalog, Ground, Settings, SettingsFile};
 use crate::engine::{Command, Control, Snapshots};
-use crate::model::{FlowId, ProcessId, Snapshot};
+use crate::model::Snapshot;
+use crate::query::Prefixes;
 use crate::query::filter::Filter;
-use crate::query::{Prefixes, RowId};
 use anyhow::Context;
+use asked::Asked;
 use crossterm::event::{Event, EventStream, KeyEvent};
 use futures_util::{Stream, StreamExt};
 use mouse::Mouse;
-use path::Opened;
 use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
@@ -198,8 +199,8 @@ struct Session<B: Backend> {
     is_ours: fn() -> bool,
     /// How long the engine may take to end.
     patience: Duration,
-    /// What the engine was asked to look at closer: the socket of a flow, the sockets of a process.
-    asked: (Option<FlowId>, Option<ProcessId>),
+    /// What the engine was asked about what is opened.
+    asked: Asked,
     /// What is shown.
     shown: Arc<Snapshot>,
     /// The latest there is.
@@ -242,7 +243,7 @@ where
             started: Instant::now(),
             is_ours,
             patience: PATIENCE,
-            asked: (None, None),
+            asked: Asked::default(),
             shown: Arc::clone(&nothing),
             latest: nothing,
         }
@@ -407,26 +408,6 @@ where
         }
     }
 
-    /// Asks for what the kernel says of the sockets of what is opened, while it is.
-    fn inspect(&mut self) {
-        let (flow, process) = match self.state.path.last() {
-            Some(Opened { id: RowId::Flow(flow, ..), .. }) => (Some(*flow), None),
-            Some(Opened { id: RowId::Process(process, _), .. }) => {
-                (None, process.filter(|process| process.pid != 0))
-            }
-            _ => (None, None),
-        };
-        // Sending fails only when the engine has ended; then so does the feed.
-        if flow != self.asked.0 {
-            let _ = self.control.send(Command::Inspect(flow));
-        }
-        if process != self.asked.1 {
-            let _ = self.control.send(Command::ListSockets(process));
-            let _ = process.map(|process| self.control.send(Command::Hash(process)));
-        }
-        self.asked = (flow, process);
-    }
-
     fn area(&self) -> Rect {
         self.terminal
             .size()
@@ -435,7 +416,7 @@ where
     }
 
     fn draw(&mut self) -> anyhow::Result<()> {
-        self.inspect();
+        self.asked.follow(&self.state.path, &self.control);
         // A signal or a panic elsewhere may have given the terminal back.
         if !(self.is_ours)() {
             return Ok(());

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::config::Scale;
+use crate::model::{HeldSocket, HeldSockets, ProcessId, Protocol, SocketId, SocketState, TcpState};
+use crate::query::fixture::endpoint;
 use crate::query::{ColumnId, Row};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::style::{Color, Modifier};
@@ -325,7 +327,7 @@ fn an_opened_process_shows_the_hash_of_its_executable() {
     Arc::make_mut(&mut snapshot.processes[1]).identity = Arc::new(identity);
     let mut screen = Screen::new(snapshot, (120, 30));
     screen.press(KeyCode::Enter);
-    assert!(screen.text().contains(&format!("sha256   {sum}")), "{}", screen.text());
+    assert!(screen.text().contains(&format!("sha256    {sum}")), "{}", screen.text());
 }
 
 #[test]
@@ -364,7 +366,15 @@ fn session(file: Option<SettingsFile>) -> Session<TestBackend> {
 }
 
 fn session_with(file: Option<SettingsFile>, is_filtered: bool) -> Session<TestBackend> {
-    let (control, _commands) = tokio::sync::mpsc::unbounded_channel();
+    watched(file, is_filtered).0
+}
+
+/// The same, with what it asks of the engine.
+fn watched(
+    file: Option<SettingsFile>,
+    is_filtered: bool,
+) -> (Session<TestBackend>, tokio::sync::mpsc::UnboundedReceiver<Command>) {
+    let (control, commands) = tokio::sync::mpsc::unbounded_channel();
     let terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     let (settings, catalog) = (Settings::default(), Catalog::built_in());
     let filter = Some(Arc::new(Filter::parse("proc:nginx").unwrap())).filter(|_| is_filtered);
@@ -373,7 +383,7 @@ fn session_with(file: Option<SettingsFile>, is_filtered: bool) -> Session<TestBa
     let abilities = Abilities { depth: Depth::True, ascii: false };
     let mut session = Session::new(terminal, options, abilities, control, || true);
     session.receive(Arc::new(busy()));
-    session
+    (session, commands)
 }
 
 fn typed(session: &mut Session<TestBackend>, keys: &str) {
@@ -562,4 +572,73 @@ fn the_filter_and_the_networks_of_the_command_line_are_where_the_screen_begins()
     session.take(Some(&Ok(Event::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE)))));
     session.draw().unwrap();
     assert!(session.state.listing().len() > 10 && session.state.filters == ["proc:nginx"]);
+}
+
+fn press(session: &mut Session<TestBackend>, code: KeyCode) {
+    session.take(Some(&Ok(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)))));
+    session.draw().unwrap();
+}
+
+#[test]
+fn the_engine_is_asked_about_what_is_open_and_only_while_it_is() {
+    let (mut session, mut commands) = watched(None, false);
+    let mut asked = || {
+        let sent = std::iter::from_fn(|| commands.try_recv().ok());
+        sent.filter(|sent| matches!(sent, Command::Inspect(_) | Command::ListSockets(_))).collect::<Vec<_>>()
+    };
+    session.draw().unwrap();
+    assert_eq!(asked(), []);
+    // nginx moves most.
+    press(&mut session, KeyCode::Enter);
+    let nginx = Some(ProcessId { pid: 2817, generation: 7 });
+    assert_eq!(asked(), [Command::ListSockets(nginx)]);
+    press(&mut session, KeyCode::Enter);
+    let flow = Some(busy().flows[0].id);
+    assert_eq!(asked(), [Command::Inspect(flow), Command::ListSockets(None)]);
+    press(&mut session, KeyCode::Esc);
+    assert_eq!(asked(), [Command::Inspect(None), Command::ListSockets(nginx)]);
+    press(&mut session, KeyCode::Esc);
+    assert_eq!(asked(), [Command::ListSockets(None)]);
+}
+
+/// A process of the busy server is open, and the kernel told these sockets of it.
+fn opened_with(sockets: Result<Vec<HeldSocket>, &'static str>) -> Vec<String> {
+    let process = ProcessId { pid: 2817, generation: 7 };
+    let mut screen =
+        Screen::new(Snapshot { held: Some(HeldSockets { process, sockets }), ..busy() }, (120, 40));
+    screen.press(KeyCode::Enter);
+    screen.lines()
+}
+
+#[test]
+fn idle_sockets_and_those_who_wait_are_told_of_an_opened_process() {
+    let held = |cookie, state: Option<TcpState>, remote, queues: (u32, u32)| HeldSocket {
+        socket: SocketId(cookie),
+        protocol: if state.is_some() { Protocol::TCP } else { Protocol::UDP },
+        local: endpoint("10.0.0.5", 443),
+        remote,
+        state: SocketState { state, receive_queue: queues.0, send_queue: queues.1, tcp: None },
+    };
+    let peer = Some(endpoint("203.0.113.7", 61_022));
+    let mut sockets = vec![
+        held(90, Some(TcpState::Listen), None, (3, 511)),
+        // Its flow moves.
+        held(1, Some(TcpState::Established), peer, (0, 0)),
+        held(91, Some(TcpState::CloseWait), peer, (600, 0)),
+        held(92, None, None, (0, 0)),
+    ];
+    let text = opened_with(Ok(sockets.clone())).join("\n");
+    for said in [
+        "4 held, 1 listening, 2 idle",
+        "tcp 10.0.0.5:443 3 of 511 wait",
+        "tcp 10.0.0.5:443 to 203.0.113.7:61022 close-wait 600B not read; ",
+        "udp 10.0.0.5:443",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    sockets.extend((100..120).map(|cookie| held(cookie, Some(TcpState::Established), peer, (0, 0))));
+    let text = opened_with(Ok(sockets)).join("\n");
+    assert!(text.contains("24 held, 1 listening, 22 idle") && text.contains("and 16 more"), "{text}");
+    let text = opened_with(Err("its descriptors may not be read")).join("\n");
+    assert!(text.contains("its descriptors may not be read"), "{text}");
 }

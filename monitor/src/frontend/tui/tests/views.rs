@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    Ancestor, Container, FlowRow, HeldSocket, HeldSockets, Identity, Inspected, Pod, ProcessId, ProcessRow,
-    SocketState, TcpHealth, TcpState,
+    Ancestor, Container, FlowRow, Identity, Inspected, Pod, ProcessId, ProcessRow, SocketState, TcpHealth,
+    TcpState,
 };
 use crate::query::{Row, RowId};
 
@@ -245,38 +245,6 @@ fn an_opened_flow_says_what_the_kernel_says_of_its_socket() {
     let inspected = Some(Inspected { socket: Err("the kernel lists no such socket"), ..inspected });
     screen.show(Snapshot { inspected, ..named() });
     assert!(screen.text().contains("socket    the kernel lists no such socket"));
-}
-
-#[test]
-fn an_opened_process_says_where_it_listens_and_who_waits() {
-    let mut screen = typed(Screen::new(named(), (120, 40)), "\n");
-    let Some(RowId::Process(Some(process), _)) = screen.state.path.last().map(|opened| opened.id.clone())
-    else {
-        panic!("a process is opened");
-    };
-    let held = |port: u16, remote: bool, waiting: u32| HeldSocket {
-        socket: crate::model::SocketId(port.into()),
-        protocol: crate::model::Protocol::TCP,
-        local: crate::query::fixture::endpoint("0.0.0.0", port),
-        remote: remote.then(|| crate::query::fixture::endpoint("192.0.2.9", 9)),
-        state: SocketState {
-            state: Some(if remote { TcpState::Established } else { TcpState::Listen }),
-            receive_queue: waiting,
-            send_queue: 0,
-            tcp: None,
-        },
-    };
-    let mut show = |sockets| {
-        screen.show(Snapshot { held: Some(HeldSockets { process, sockets }), ..named() });
-        screen.text()
-    };
-    let text = show(Ok(vec![held(80, false, 0), held(8443, false, 7), held(80, true, 0)]));
-    let line = "sockets   1 connected; waits on tcp 0.0.0.0:80, tcp 0.0.0.0:8443";
-    assert!(text.contains(line) && text.contains("(7 not accepted yet)"), "{text}");
-    let text = show(Ok((1..=20).map(|port| held(port, false, 0)).collect()));
-    assert!(text.contains("and 8 more"), "{text}");
-    let text = show(Err("the process is gone"));
-    assert!(text.contains("sockets   the process is gone"), "{text}");
 }
 
 #[test]

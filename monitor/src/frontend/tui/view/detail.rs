@@ -6,8 +6,8 @@ use super::super::style::Glyphs;
 use super::super::theme::Theme;
 use super::super::trace::SPAN;
 use super::page::{Line, Text, draw as draw_lines};
-use super::{Ctx, graph, ledger};
-use crate::model::{Attribution, FlowRow, HeldSocket, Identity, Mono, ProcessRow, Snapshot, TcpState};
+use super::{Ctx, graph, ledger, sockets};
+use crate::model::{Attribution, FlowRow, Identity, Mono, ProcessRow, Snapshot};
 use crate::query::{
     Format, GroupKey, GroupRow, Row, ViewKind, Window, clock, count, default_reason, latency,
 };
@@ -19,8 +19,6 @@ use std::time::Duration;
 const LABEL: usize = 9;
 /// With less there is no graph beside the words.
 const BESIDE: u16 = 100;
-/// Sockets that are named one by one.
-const MOST_SOCKETS: usize = 12;
 /// The graph's part of the width, in eighths.
 const PART: u16 = 3;
 
@@ -91,14 +89,19 @@ fn lines(detail: &Detail, width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
     tcp(&mut text, &detail.tcp, ctx);
     match &detail.subject {
         Subject::Process(row) => {
-            held(&mut text, row, ctx);
+            row.id.into_iter().for_each(|id| sockets::held(&mut text, id, LABEL, ctx));
             background(&mut text, &row.identity, ctx);
         }
         Subject::Flow(row) => {
             socket(&mut text, row, ctx);
             background(&mut text, &row.identity, ctx);
         }
-        Subject::Group(_) | Subject::Gone => {}
+        Subject::Group(row) => {
+            if let GroupKey::Process(id) = row.key {
+                sockets::held(&mut text, id, LABEL, ctx);
+            }
+        }
+        Subject::Gone => {}
     }
     text.into_lines()
 }
@@ -359,34 +362,6 @@ fn socket(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
             format!("{words}; window {} segments, {} received", tcp.cwnd, units.bytes(tcp.received_bytes));
     }
     text.entry("socket", LABEL, &[(&words, theme.plain)]);
-}
-
-/// Where it listens, and how many sockets it holds, idle ones too; asked as the above.
-fn held(text: &mut Text<'_>, row: &ProcessRow, ctx: &Ctx<'_>) {
-    let Some(held) = ctx.snapshot.held.as_ref().filter(|held| Some(held.process) == row.id) else { return };
-    let theme = ctx.theme;
-    let sockets = match &held.sockets {
-        Ok(sockets) => sockets,
-        Err(why) => return text.entry("sockets", LABEL, &[(why, theme.dim)]),
-    };
-    let format = ctx.state.format();
-    let (connected, waiting): (Vec<&HeldSocket>, Vec<&HeldSocket>) =
-        sockets.iter().partition(|socket| socket.remote.is_some());
-    let mut words = vec![(format!("{} connected", count(connected.len() as u64)), theme.plain)];
-    for (place, socket) in waiting.iter().take(MOST_SOCKETS).enumerate() {
-        let before = if place == 0 { "; waits on " } else { ", " };
-        let end = format.end(socket.protocol, socket.local);
-        words.push((format!("{before}{}\u{a0}{end}", socket.protocol), theme.plain));
-        if socket.state.state == Some(TcpState::Listen) && socket.state.receive_queue > 0 {
-            let wait = count(socket.state.receive_queue.into());
-            words.push((format!(" ({wait}\u{a0}not\u{a0}accepted\u{a0}yet)"), theme.warning));
-        }
-    }
-    if waiting.len() > MOST_SOCKETS {
-        words.push((format!(" and {} more", count((waiting.len() - MOST_SOCKETS) as u64)), theme.plain));
-    }
-    let words: Vec<(&str, _)> = words.iter().map(|(text, style)| (&**text, *style)).collect();
-    text.entry("sockets", LABEL, &words);
 }
 
 fn ago(then: Mono, snapshot: &Snapshot) -> String {

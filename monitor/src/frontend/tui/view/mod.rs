@@ -15,6 +15,7 @@ mod page;
 mod pairs;
 mod pen;
 mod popup;
+mod sockets;
 mod table;
 mod tooltip;
 
