@@ -7,6 +7,7 @@ use std::{
     net::{Ipv4Addr, SocketAddrV4},
     os::fd::{AsRawFd, OwnedFd},
     process::Command,
+    time::{Duration, Instant},
 };
 
 /// Sends ICMP echo requests with that many bytes of payload, one after the other, and waits for each answer.
@@ -55,6 +56,29 @@ pub fn inject(from: &End, frame: &[u8]) {
             .expect("a packet socket");
         send_on(&socket, from.index, frame).expect("inject a frame");
     });
+}
+
+/// Frames in turn, so many a second as long as that lasts, as far as this machine can. Returns how many went out.
+///
+/// # Panics
+/// When the kernel has no packet socket to give.
+pub fn stream(from: &End, frames: &[Vec<u8>], rate: u32, time: Duration) -> u64 {
+    const BATCH: u32 = 64;
+    from.netns.run(|| {
+        let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)
+            .expect("a packet socket");
+        let (begun, mut sent, mut asked) = (Instant::now(), 0, 0_u32);
+        let mut next = frames.iter().cycle();
+        while begun.elapsed() < time {
+            for frame in next.by_ref().take(BATCH as usize) {
+                sent += u64::from(send_on(&socket, from.index, frame).is_ok());
+            }
+            asked += BATCH;
+            let due = Duration::from_secs(1) * asked / rate;
+            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+        }
+        sent
+    })
 }
 
 #[expect(unsafe_code, reason = "rustix has no address type for packet sockets")]

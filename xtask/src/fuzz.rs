@@ -108,7 +108,7 @@ fn build(project: &Project) -> Result<PathBuf> {
     let host = host(project)?;
     let target = project.target.join("fuzz");
     let mut cargo = project.cargo();
-    cargo.args(["build", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
+    cargo.args(["build", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
     // With --target the flags are not for build scripts and macros.
     cargo.env("RUSTFLAGS", COVERAGE).env("CARGO_TARGET_DIR", &target).env_remove("CARGO_ENCODED_RUSTFLAGS");
     shell::run(&mut cargo)?;

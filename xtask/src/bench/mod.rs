@@ -45,7 +45,7 @@ const IP: (&str, &str) = ("ip", "iproute2");
 const IPERF: (&str, &str) = ("iperf3", "iperf3");
 const SS: (&str, &str) = ("ss", "iproute2");
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     Bench {
         name: "tcp",
         about: "iperf3 over a veth pair, with and without monitor, and CPU of monitor per GB",
@@ -77,6 +77,11 @@ const BENCHES: [Bench; 7] = [
         about: "3,000 short connections a second, and 500 processes a second: whose bytes; nethogs, bandwhich",
         needs: &[IP],
     },
+    Bench {
+        name: "capture",
+        about: "64-byte frames at 200,000 a second past a capture by libpcap: what it dropped, with two buffers",
+        needs: &[IP],
+    },
 ];
 
 /// The command.
@@ -102,7 +107,8 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     if !able.is_empty() {
         let project = Project::find()?;
         let packages = ["--package", "monitor", "--package", "monitor-tests", "--bins"];
-        shell::run(project.cargo().args(["build", "--release"]).args(packages))?;
+        let features = packages::features();
+        shell::run(project.cargo().args(["build", "--release"]).args(packages).args(features))?;
         run.start = Instant::now();
         run.rounds(&project, args, &able);
     }

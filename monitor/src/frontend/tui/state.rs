@@ -15,7 +15,7 @@ use crate::config::{Catalog, Ground, Lines, Settings};
 use crate::model::Snapshot;
 use crate::query::filter::Filter;
 use crate::query::{
-    Format, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View, ViewKind, columns,
+    ColumnId, Format, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View, ViewKind, columns,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -373,7 +373,11 @@ impl State {
     fn order_beside(&mut self, right: bool) {
         let every = columns(self.view);
         let here = every.iter().position(|column| SortKey::Column(column.id) == self.sort);
+        let of = |id| every.iter().position(|column| column.id == id).unwrap_or(0);
         let next = match (here, right) {
+            // As in iftop: by source, by destination.
+            (None, false) if self.view == ViewKind::Flows => of(ColumnId::Local),
+            (None, true) if self.view == ViewKind::Flows => of(ColumnId::Remote),
             (None, true) => 0,
             (None, false) => every.len() - 1,
             (Some(here), true) => (here + 1) % every.len(),

@@ -5,6 +5,7 @@
 //! otherwise. What is compared runs in the order A B B A, so that a machine that slows down or speeds up favours neither;
 //! and where other work on the machine would decide who is faster, CPU time is compared beside the rates.
 
+mod capture;
 mod cost;
 mod datagrams;
 mod idle;
@@ -36,7 +37,7 @@ impl Pace {
 type Run = fn(Pace, &mut Samples);
 
 /// Every bench.
-const BENCHES: [(&str, Run); 7] = [
+const BENCHES: [(&str, Run); 8] = [
     ("tcp", tcp::run),
     ("datagrams-veth", datagrams::over_veth),
     ("datagrams-lo", datagrams::over_loopback),
@@ -44,6 +45,7 @@ const BENCHES: [(&str, Run); 7] = [
     ("idle", idle::run),
     ("start", start::run),
     ("short", short::run),
+    ("capture", capture::run),
 ];
 
 fn main() -> ExitCode {

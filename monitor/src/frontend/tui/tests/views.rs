@@ -295,6 +295,14 @@ fn a_chosen_interface_limits_lists_and_totals_at_once() {
 }
 
 #[test]
+fn flows_are_sorted_by_source_and_destination_as_in_iftop() {
+    for (key, title) in [("<", "sort local"), (">", "sort remote")] {
+        let text = typed(Screen::new(named(), (80, 24)), &format!("\t{key}")).text();
+        assert!(text.contains(title) && text.contains("Processes [Flows 9] Hosts"), "{text}");
+    }
+}
+
+#[test]
 fn a_list_without_rows_says_why() {
     let text = typed(Screen::new(named(), (80, 24)), "/port:1234\n").text();
     assert!(text.contains("nothing passes the filter"), "{text}");

@@ -89,14 +89,14 @@ fn titles(width: u16, state: &State) -> Vec<(ViewKind, String)> {
     if !fits(&titles) {
         titles = written(path::short);
     }
+    while !fits(&titles) && titles.len() > shown + 1 {
+        titles.pop();
+    }
     let mut first = 0;
     while !fits(&titles[first..]) && first < shown {
         first += 1;
     }
     titles.drain(..first);
-    while !fits(&titles) && titles.len() > 1 {
-        titles.pop();
-    }
     titles
 }
 
