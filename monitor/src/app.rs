@@ -64,8 +64,8 @@ fn run(cli: &Cli) -> Result<Ending> {
     let (stop_after, choice) = (cli.stop_after(settings.interval), cli.choice(&settings));
     let on_screen = output == Output::Screen;
     let resolve = ResolveOptions {
-        hosts: !cli.no_dns,
-        // On the screen, a key brings them back.
+        // On the screen, keys change both.
+        hosts: if on_screen { settings.hosts } else { !cli.no_dns },
         services: on_screen || !cli.no_port_names,
         hash: cli.sha256,
         root: cli.state_root.clone(),

@@ -279,7 +279,7 @@ fn without_a_cgroup2_mount_it_counts_all_the_same() {
 }
 
 /// The programs that `monitor` can do without.
-const OPTIONAL: [&str; 18] = [
+const OPTIONAL: [&str; 21] = [
     "sock_create",
     "sock_release",
     "post_bind4",
@@ -293,6 +293,9 @@ const OPTIONAL: [&str; 18] = [
     "getpeername4",
     "getpeername6",
     "sched_process_exec",
+    "sched_process_fork",
+    "sched_process_exit",
+    "task",
     "sock_send_length",
     "sock_recv_length",
     "tcp_rcv_space_adjust",

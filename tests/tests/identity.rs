@@ -3,7 +3,7 @@
 
 use monitor_tests::{
     cgroup::Cgroup,
-    json::{Object, field},
+    json::{Object, field, number},
     monitor::{self, Monitor},
     netns::Netns,
     stage::{self, Stage},
@@ -17,6 +17,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -273,6 +274,7 @@ fn hostile_names_come_out_raw_in_json_and_whole() {
     let report = monitor.stop();
     let row = by_cmdline(report.last(), "two\nlines\u{1b}]0; last");
     assert_eq!(field(row, "slice"), "a\u{1b}[2J.slice");
+    assert_eq!(field(row, "cgroup"), &json!(place.shown()));
     assert_eq!(field(field(row, "container"), "name"), "x\u{1b}[31m\ny");
     let row = report.last().process(talker.id());
     let line = field(row, "cmdline").as_str().expect("a command line");
@@ -283,8 +285,9 @@ fn hostile_names_come_out_raw_in_json_and_whole() {
 
 #[test]
 #[ignore = "needs root and BPF"]
-fn an_executable_is_hashed_on_demand() {
-    let place = Place::new("");
+fn an_executable_is_hashed_on_demand_however_deep_it_runs() {
+    // Names as long as they can be, and a path of 2 KiB.
+    let place = Place::new(&format!("{}/", "d".repeat(255)).repeat(7));
     let mut monitor = place.monitor("0.2", &["--sha256"]);
     let mut talker = place.bash(&format!("{SEND}; read"), &["hashed"]);
     let mut talker = talker.stdin(Stdio::piped()).spawn().expect("bash");
@@ -293,9 +296,91 @@ fn an_executable_is_hashed_on_demand() {
     moved(&mut monitor, |row| field(row, "pid") == talker.id());
     monitor.next_object();
     let report = monitor.stop();
-    assert_eq!(field(report.last().process(talker.id()), "sha256"), &json!(expected));
+    let row = report.last().process(talker.id());
+    assert_eq!((field(row, "sha256"), field(row, "cgroup")), (&json!(expected), &json!(place.shown())));
     talker.kill().expect("end bash");
     talker.wait().expect("wait for bash");
+}
+
+/// What moved in the row of that kind and key, and what the key is called.
+fn group(object: &Object, kind: &str, key: &str) -> (u64, u64, Value) {
+    let rows = object["groups"].as_array().expect("a list");
+    let row = rows.iter().find(|row| field(row, "kind") == kind && field(row, "key") == key);
+    let row = row.unwrap_or_else(|| panic!("no {kind} {key} in {:#}", object.0));
+    (number(row, "processes"), number(row, "tx_bytes"), field(row, "name").clone())
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn every_view_of_what_processes_are_in_has_its_names() {
+    const VIEWS: [&str; 7] = ["users", "units", "slices", "containers", "pods", "packages", "tree"];
+    // One datagram with `hello` and a newline.
+    const SENT: u64 = 34;
+    let other = ID.replace('0', "f");
+    let mut place = Place::new(&format!("system.slice/docker-{ID}.scope"));
+    place.file(&format!("var/lib/docker/containers/{ID}/config.v2.json"), r#"{"Name":"/db"}"#);
+    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{other}/config.json");
+    place.file(&bundle, r#"{"annotations":{"io.kubernetes.cri.container-name":"api"}}"#);
+    place.file(&format!("var/log/pods/shop_cart-0_{UID}/api/0.log"), "");
+    let slice = format!("kubepods-pod{}.slice", UID.replace('-', "_"));
+    let monitors = VIEWS.map(|view| place.monitor("0.2", &["--view", view]));
+    finished(place.bash(SEND, &["in docker"]).spawn().expect("bash"));
+    for name in ["kubepods.slice", &slice, &format!("cri-containerd-{other}.scope")] {
+        let above = place.inner.last().filter(|_| name != "kubepods.slice");
+        let cgroup = Cgroup::named(above.unwrap_or(&place.outer), name);
+        place.inner.push(cgroup);
+    }
+    finished(place.bash(SEND, &["in a pod"]).spawn().expect("bash"));
+    let [users, units, slices, containers, pods, packages, tree] = monitors.map(Monitor::stop);
+    assert_eq!(group(users.last(), "user", "0"), (2, 2 * SENT, json!("operator")));
+    assert_eq!(group(packages.last(), "package", "bash-it"), (2, 2 * SENT, Value::Null));
+    for (report, kind, docker, pod) in [
+        (&units, "unit", format!("docker-{ID}.scope"), format!("cri-containerd-{other}.scope")),
+        (&slices, "slice", "system.slice".to_owned(), slice),
+    ] {
+        assert_eq!(group(report.last(), kind, &docker), (1, SENT, Value::Null));
+        assert_eq!(group(report.last(), kind, &pod), (1, SENT, Value::Null));
+    }
+    assert_eq!(group(containers.last(), "container", ID), (1, SENT, json!("db")));
+    assert_eq!(group(containers.last(), "container", &other), (1, SENT, json!("api")));
+    assert_eq!(group(pods.last(), "pod", UID), (1, SENT, json!("shop/cart-0")));
+    // Both were this process's children and are gone: it has moved nothing, and all of it.
+    let (_, moved, _) = group(tree.last(), "subtree", &std::process::id().to_string());
+    assert_eq!(moved, 2 * SENT, "{:#}", tree.last().0);
+}
+
+/// A monitor without CAP_SYS_PTRACE whose /proc shows it its own processes only.
+#[test]
+#[ignore = "needs root and BPF"]
+fn what_hidepid_hides_is_said_and_the_rest_is_named() {
+    let place = Place::new("system.slice/hidden.service");
+    let script = "exec 3>/dev/udp/127.0.0.1/9; echo ready; read; echo hello >&3; read";
+    let mut elder = place.bash(script, &["elder"]);
+    let mut elder = elder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash");
+    let mut line = String::new();
+    BufReader::new(elder.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let full = monitor::command_every("0.2", place.outer.path(), None);
+    let mut command = Command::new("unshare");
+    let mount =
+        "mount -t proc -o hidepid=2,gid=65534 proc /proc && exec setpriv --bounding-set -sys_ptrace \"$@\"";
+    command.args(["--mount", "sh", "-c", mount, "sh"]).arg(full.get_program()).args(full.get_args());
+    command.arg("--state-root").arg(place.root.path());
+    let mut monitor = Monitor::counting(command);
+    writeln!(elder.stdin.as_mut().expect("a pipe"), "go").expect("bash reads");
+    finished(place.bash(SEND, &["younger"]).spawn().expect("bash"));
+    moved(&mut monitor, |row| field(row, "pid") == elder.id());
+    monitor.next_object();
+    let report = monitor.stop();
+    let row = report.last().process(elder.id());
+    assert_eq!((field(row, "exe"), field(row, "cmdline")), (&Value::Null, &Value::Null), "{row}");
+    assert_eq!((field(row, "process"), field(row, "user")), (&json!("bash"), &json!("operator")));
+    assert_eq!(field(row, "unit"), "hidden.service");
+    let younger = by_cmdline(report.last(), " younger");
+    assert_eq!(field(younger, "exe").as_str(), bash().to_str());
+    let said = field(&report.last().0, "degraded").to_string();
+    assert!(said.contains("older than monitor") && said.contains("hidepid"), "{said}");
+    elder.kill().expect("end bash");
+    elder.wait().expect("wait for bash");
 }
 
 /// Name and service of the remote end of the only flow of the cgroup.
@@ -340,27 +425,46 @@ fn cpu(pid: u32, thread: &str) -> u64 {
         / 1_000_000
 }
 
+/// The aims of naming, in one test because a minute is long: what lived for 50 ms has its name after a minute in which
+/// 10,000 others came and went, and the ticks went on meanwhile.
 #[test]
 #[ignore = "needs root and BPF"]
-fn ten_thousand_new_processes_are_named_and_no_tick_waits_for_them() {
+fn a_short_process_keeps_its_name_for_a_minute_of_ten_thousand_new_ones() {
     const COUNT: usize = 10_000;
     let place = Place::new("system.slice/storm.service");
     let mut monitor = place.monitor("0.2", &[]);
-    let before = cpu(monitor.pid(), "identity");
+    // Without an end of its own, bash would become the sleep.
+    finished(place.bash(&format!("{SEND}; sleep 0.05; true"), &["short"]).spawn().expect("bash"));
+    let gone = Instant::now();
+    monitor.next_object();
+    let (before, printed) = (cpu(monitor.pid(), "identity"), monitor.printed());
     // Each is a process of its own with a socket of its own.
     let script = format!("for ((i = 0; i < {COUNT}; i++)); do ({SEND}); done");
     let mut storm = place.bash(&script, &["storm"]).spawn().expect("bash");
-    let limit = std::time::Duration::from_mins(2);
+    let limit = Duration::from_mins(2);
     wait::within(limit, "the storm is over", || storm.try_wait().expect("wait for bash"));
+    let ticks = monitor.printed() - printed;
     monitor.next_object();
     let took = cpu(monitor.pid(), "identity") - before;
+    wait::within(limit, "a minute is over", || (gone.elapsed() > Duration::from_mins(1)).then_some(()));
     let report = monitor.stop();
+    let short = by_cmdline(report.last(), " short");
+    assert_eq!((field(short, "process"), field(short, "user")), (&json!("bash"), &json!("operator")));
+    assert_eq!(field(short, "exe").as_str(), bash().to_str());
+    assert_eq!(
+        (field(short, "unit"), field(short, "slice")),
+        (&json!("storm.service"), &json!("system.slice"))
+    );
+    assert_eq!((field(short, "cgroup"), field(short, "package")), (&json!(place.shown()), &json!("bash-it")));
+    assert_eq!(pids(short)[0], u64::from(std::process::id()));
+    assert!(field(short, "start").is_string() && field(short, "exited").is_string(), "{short}");
+    assert!(field(short, "netns_inode").is_u64(), "{short}");
     let rows = report.last().processes().iter().filter(|row| field(row, "unit") == "storm.service");
     let named = rows.filter(|row| {
         field(row, "exe").as_str() == bash().to_str() && pids(row).first() == Some(&u64::from(storm.id()))
     });
     assert_eq!(named.count(), COUNT, "all have their executable, unit and parent");
     println!("naming {COUNT} new processes took {took} ms of one core");
-    let longest = report.objects.iter().filter_map(|object| object["interval_ns"].as_u64()).max();
-    assert!(longest < Some(2_000_000_000), "a tick of 0.2 s took {longest:?} ns");
+    // Making so many takes seconds on any machine.
+    assert!(ticks > 2, "{ticks} ticks while they were made");
 }

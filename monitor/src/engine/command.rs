@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
+    /// Ask for the names of hosts, or stop asking; those that are known stay.
+    NameHosts(bool),
     /// Hash the executable of this process; the sum is in a later snapshot ([`crate::model::Identity::sha256`]).
     Hash(ProcessId),
     /// Let go of what is over: closed and idle flows, processes that have ended. Their bytes stay counted.

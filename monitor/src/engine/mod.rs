@@ -263,6 +263,7 @@ where
             () = at(deadline) => break Ending::Done,
             command = commands.recv() => match command {
                 Some(Command::Hash(process)) => engine.resolver.hash(process),
+                Some(Command::NameHosts(on)) => engine.resolver.name_hosts(on),
                 Some(Command::Stop) | None => break Ending::Done,
                 Some(Command::Clear) => {
                     engine.table.clear();

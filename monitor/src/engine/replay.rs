@@ -108,6 +108,7 @@ impl Replay {
                     Some(Command::Stop) | None => return Ending::Done,
                     Some(Command::Clear) => self.table.clear(),
                     Some(Command::Interval(interval)) => self.interval = interval,
+                    Some(Command::NameHosts(on)) => self.resolver.name_hosts(on),
                     // There are no sockets and no processes, and no kernel program runs.
                     Some(
                         Command::Inspect(_)

@@ -4,7 +4,7 @@ use super::bounded;
 use super::pool::Pool;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -33,11 +33,17 @@ enum Known {
 /// The names known so far.
 #[derive(Debug)]
 pub(super) struct Hosts {
-    file: HashMap<IpAddr, Arc<str>>,
+    root: PathBuf,
+    /// Off with `-n`; a key changes it.
+    wanted: bool,
+    /// `None` until names were wanted.
+    file: Option<HashMap<IpAddr, Arc<str>>>,
     known: HashMap<IpAddr, Known>,
-    /// `None` where names are not wanted (`-n`).
-    asking: Option<(Pool, Sender<Answer>)>,
+    pool: Pool,
+    sender: Sender<Answer>,
     answers: Receiver<Answer>,
+    /// There are names that nobody was told.
+    changed: bool,
 }
 
 /// An address and its name, where it has one.
@@ -47,12 +53,27 @@ impl Hosts {
     /// With the hosts file below `root`; with no names at all unless they are `wanted`.
     pub(super) fn new(root: &Path, wanted: bool) -> Self {
         let (sender, answers) = channel();
-        let file = bounded::read(&root.join("etc/hosts"), MAX_HOSTS).filter(|_| wanted);
-        Self {
-            file: file.map(|text| parse(&text)).unwrap_or_default(),
+        let mut hosts = Self {
+            root: root.to_path_buf(),
+            wanted: false,
+            file: None,
             known: HashMap::new(),
-            asking: wanted.then(|| (Pool::new("dns", THREADS, WAITING), sender)),
+            pool: Pool::new("dns", THREADS, WAITING),
+            sender,
             answers,
+            changed: false,
+        };
+        hosts.ask(wanted);
+        hosts
+    }
+
+    /// Whether names are wanted from now on. The hosts file is read when they are for the first time.
+    pub(super) fn ask(&mut self, wanted: bool) {
+        self.wanted = wanted;
+        if wanted && self.file.is_none() {
+            let text = bounded::read(&self.root.join("etc/hosts"), MAX_HOSTS).unwrap_or_default();
+            self.file = Some(parse(&text));
+            self.changed = true;
         }
     }
 
@@ -62,8 +83,8 @@ impl Hosts {
     }
 
     fn want_by(&mut self, addr: IpAddr, ask: fn(IpAddr) -> Option<String>) {
-        let Some((pool, sender)) = &mut self.asking else { return };
-        if self.file.contains_key(&addr) || !has_name(addr) {
+        let in_file = self.file.as_ref().is_some_and(|file| file.contains_key(&addr));
+        if !self.wanted || in_file || !has_name(addr) {
             return;
         }
         match self.known.get(&addr) {
@@ -76,15 +97,15 @@ impl Hosts {
         if self.known.len() >= MAX_KNOWN {
             self.known.retain(|_, known| matches!(known, Known::Asked));
         }
-        let sender = sender.clone();
-        if pool.run(move || drop(sender.send((addr, ask(addr))))) {
+        let sender = self.sender.clone();
+        if self.pool.run(move || drop(sender.send((addr, ask(addr))))) {
             self.known.insert(addr, Known::Asked);
         }
     }
 
     /// Takes in what was answered. True where a name changed.
     pub(super) fn learn(&mut self) -> bool {
-        let mut changed = false;
+        let mut changed = std::mem::take(&mut self.changed);
         while let Ok((addr, name)) = self.answers.try_recv() {
             let name = name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME).map(Arc::from);
             changed |= name.is_some();
@@ -99,7 +120,7 @@ impl Hosts {
             Known::Answered(_, Some(name)) => Some((*addr, Arc::clone(name))),
             _ => None,
         });
-        answered.chain(self.file.iter().map(|(addr, name)| (*addr, Arc::clone(name)))).collect()
+        answered.chain(self.file.iter().flatten().map(|(addr, name)| (*addr, Arc::clone(name)))).collect()
     }
 }
 
@@ -188,6 +209,22 @@ mod tests {
         let mut hosts = Hosts::new(Path::new("/nowhere"), false);
         hosts.want_by(WEB, |_| panic!("asked"));
         assert!(hosts.known.is_empty());
+    }
+
+    #[test]
+    fn names_can_be_wanted_later_and_no_more() {
+        let dir = root("192.0.2.2 db\n");
+        let mut hosts = Hosts::new(dir.path(), false);
+        assert!(!hosts.learn() && hosts.all().is_empty());
+        hosts.ask(true);
+        assert!(hosts.learn(), "the file is news");
+        assert_eq!(hosts.all(), HashMap::from([(DB, "db".into())]));
+        hosts.want_by(WEB, |_| Some("web.example".to_owned()));
+        until_learnt(&mut hosts, WEB);
+        hosts.ask(false);
+        hosts.want_by("192.0.2.3".parse().unwrap(), |_| panic!("asked"));
+        assert_eq!(hosts.known.len(), 1);
+        assert_eq!(hosts.all().len(), 2, "what is known stays");
     }
 
     #[test]

@@ -110,6 +110,11 @@ impl Resolver {
         self.ask(Ask::Hash(process));
     }
 
+    /// Asks for the names of hosts from now on, or does not; those that are known stay.
+    pub fn name_hosts(&mut self, on: bool) {
+        self.hosts.ask(on);
+    }
+
     /// Adds what can be found out now, and what was found out since the last batch. The `last` one waits longer.
     pub fn complete(&mut self, batch: &mut Batch, last: bool) {
         self.interfaces.complete(batch);

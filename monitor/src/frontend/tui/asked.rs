@@ -1,4 +1,5 @@
-//! What the engine is asked about what is opened, while it is: the socket of a flow, the sockets of a process.
+//! What the engine is asked about what is opened, while it is: the socket of a flow, the sockets of a process and
+//! the hash of its executable.
 
 use super::path::Opened;
 use crate::engine::{Command, Control};
@@ -22,6 +23,7 @@ impl Asked {
         }
         if wanted.process != self.process {
             let _ = control.send(Command::ListSockets(wanted.process));
+            let _ = wanted.process.map(|process| control.send(Command::Hash(process)));
         }
         *self = wanted;
     }

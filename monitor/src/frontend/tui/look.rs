@@ -1,12 +1,12 @@
 //! What only changes how things look.
 
 use super::keymap::Action;
-use super::state::State;
+use super::state::{Effect, State};
 use crate::config::{BarStyle, Lines, Prefix, Scale, Unit};
 use crate::query::{ViewKind, Window};
 
 /// Does it; other actions do nothing.
-pub(super) fn change(state: &mut State, action: Action) {
+pub(super) fn change(state: &mut State, action: Action) -> Option<Effect> {
     let settings = &mut state.settings;
     match action {
         Action::LineMode if state.view == ViewKind::Flows => {
@@ -45,7 +45,10 @@ pub(super) fn change(state: &mut State, action: Action) {
             settings.prefix = if settings.prefix == Prefix::Si { Prefix::Iec } else { Prefix::Si };
             state.say(if state.settings.prefix == Prefix::Si { "1 k is 1000" } else { "1 k is 1024" });
         }
-        Action::Hosts => settings.hosts = !settings.hosts,
+        Action::Hosts => {
+            settings.hosts = !settings.hosts;
+            return Some(Effect::NameHosts(settings.hosts));
+        }
         Action::Services => settings.services = !settings.services,
         Action::Ports => settings.ports = !settings.ports,
         Action::Header => settings.header = !settings.header,
@@ -60,4 +63,5 @@ pub(super) fn change(state: &mut State, action: Action) {
         // It says so in the help; in other views a row is one line anyway.
         _ => {}
     }
+    None
 }

@@ -369,6 +369,9 @@ where
                 terminal::suspend(self.state.settings.mouse);
                 let _ = self.terminal.clear();
             }
+            Effect::NameHosts(on) => {
+                let _ = self.control.send(Command::NameHosts(on));
+            }
             Effect::Interval(interval) => {
                 let _ = self.control.send(Command::Interval(interval));
             }

@@ -42,6 +42,8 @@ pub(super) enum Effect {
     Export,
     /// Have the engine let go of what is over.
     Clear,
+    /// Have the engine ask for the names of hosts, or no longer.
+    NameHosts(bool),
     /// Have the engine count what counting costs, or no longer.
     Measure(bool),
 }
@@ -473,7 +475,7 @@ pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>
             });
             return Some(Effect::Mouse(state.settings.mouse));
         }
-        other => look::change(state, other),
+        other => return look::change(state, other),
     }
     None
 }

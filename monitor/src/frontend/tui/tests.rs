@@ -576,7 +576,7 @@ mod session {
     }
 
     #[test]
-    fn the_sockets_of_what_is_opened_are_asked_for_while_it_is_open() {
+    fn what_is_opened_is_asked_for_its_sockets_while_it_is_open_and_for_its_hash() {
         let keys = [KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::Enter, KeyCode::Esc];
         let keys = keys.map(|code| Ok(key(code)));
         let (control, mut commands) = mpsc::unbounded_channel();
@@ -587,15 +587,15 @@ mod session {
         for event in &keys {
             session.take(Some(event));
             session.draw().unwrap();
-            asked.push(commands.try_recv().ok());
+            asked.push(std::iter::from_fn(|| commands.try_recv().ok()).collect::<Vec<_>>());
         }
-        let (process, flow) = (busy().processes[1].id, busy().flows[0].id);
+        let (process, flow) = (busy().processes[1].id.unwrap(), busy().flows[0].id);
         let expected = [
-            Some(Command::ListSockets(process)),
-            Some(Command::ListSockets(None)),
-            None,
-            Some(Command::Inspect(Some(flow))),
-            Some(Command::Inspect(None)),
+            vec![Command::ListSockets(Some(process)), Command::Hash(process)],
+            vec![Command::ListSockets(None)],
+            vec![],
+            vec![Command::Inspect(Some(flow))],
+            vec![Command::Inspect(None)],
         ];
         assert_eq!(asked, expected);
     }

@@ -309,7 +309,7 @@ fn names_of_hosts_and_services_and_ports_come_and_go() {
     snapshot.names = Arc::new(crate::model::Names { hosts, services: Arc::new(services) });
     let mut screen = Screen::new(snapshot, (120, 30)).type_in("\t");
     assert!(screen.text().contains("10.0.0.5:https") && screen.text().contains("example.org:52211"));
-    screen.press(KeyCode::Char('n'));
+    assert_eq!(screen.press(KeyCode::Char('n')), Some(Effect::NameHosts(false)), "nobody is asked any more");
     assert!(screen.text().contains("93.184.216.34:52211"), "{}", screen.text());
     screen.press(KeyCode::Char('N'));
     assert!(screen.text().contains("10.0.0.5:443"), "{}", screen.text());
@@ -317,6 +317,17 @@ fn names_of_hosts_and_services_and_ports_come_and_go() {
     assert!(screen.text().contains("93.184.216.34 ") && !screen.text().contains(":443"), "{}", screen.text());
     let kept = screen.state.kept();
     assert!(!kept.hosts && !kept.services && !kept.ports);
+}
+
+#[test]
+fn an_opened_process_shows_the_hash_of_its_executable() {
+    let mut snapshot = busy();
+    let sum = "0123456789abcdef".repeat(4);
+    let identity = crate::model::Identity { sha256: Some(sum.as_str().into()), ..Default::default() };
+    Arc::make_mut(&mut snapshot.processes[1]).identity = Arc::new(identity);
+    let mut screen = Screen::new(snapshot, (120, 30));
+    screen.press(KeyCode::Enter);
+    assert!(screen.text().contains(&format!("sha256    {sum}")), "{}", screen.text());
 }
 
 #[test]

@@ -173,6 +173,9 @@ fn background(text: &mut Text<'_>, identity: &Identity, ctx: &Ctx<'_>) {
     if let Some(cmdline) = &identity.cmdline {
         say("command", cmdline);
     }
+    if let Some(sha256) = &identity.sha256 {
+        say("sha256", sha256);
+    }
 }
 
 fn flow(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
