@@ -19,7 +19,12 @@ const NEEDS: [(&str, &str, &str); 7] = [
     ("attribution_handover::a_connection_inherited", "6.16", FIRST_SEND),
     ("attribution_calls::sendmmsg", "6.3", TRANSFERS),
     ("attribution_datagrams::a_udp_worker_that", "6.3", TRANSFERS),
-    ("attribution_kernel::a_ping_socket", "6.3", TRANSFERS),
+    (
+        "attribution_kernel::a_ping_socket",
+        "6.15",
+        "the kernel tells packet programs the network namespace from Linux 6.15 on, so its own sockets have no interface \
+         before (bpf_get_netns_cookie)",
+    ),
 ];
 
 const FIRST_SEND: &str = "the kernel tells who sends on a passed TCP socket before it has sent from Linux 6.16 on (tcp_sendmsg_locked)";

@@ -21,7 +21,7 @@ check() {
     name=$1
     shift
     before=$(cut -d ' ' -f 1 /proc/uptime)
-    timeout -s KILL 120 "$@" >/tmp/said 2>&1
+    timeout -s KILL 240 "$@" >/tmp/said 2>&1
     code=$?
     echo "@took $name $before $(cut -d ' ' -f 1 /proc/uptime)"
     # A name that fits no test passes, too.
