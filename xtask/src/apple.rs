@@ -10,9 +10,7 @@ use crate::toolchain::Toolchain;
 use anyhow::Result;
 use std::process::{Command, Stdio};
 
-/// The one that lints run for; the other one differs in the processor only and is type-checked.
-const LINTED: &str = "aarch64-apple-darwin";
-const CHECKED: &str = "x86_64-apple-darwin";
+const TARGETS: [&str; 2] = ["aarch64-apple-darwin", "x86_64-apple-darwin"];
 /// What a user of macOS builds, and what a contributor there builds it with.
 const PACKAGES: [&str; 6] = ["-p", "monitor", "-p", "monitor-common", "-p", "xtask"];
 
@@ -21,29 +19,37 @@ const BUILD_STD: &str = "-Zbuild-std=std,panic_abort";
 /// Checks both targets.
 pub(crate) fn check(project: &Project) -> Result<()> {
     if rustup_has_them() {
-        shell::run(
-            project.cargo().args(["clippy", "--target", LINTED]).args(PACKAGES).args(["--", "-Dwarnings"]),
-        )?;
-        return shell::run(project.cargo().args(["check", "--target", CHECKED]).args(PACKAGES));
+        return lint(|| Ok(project.cargo()), &[]);
     }
     println!("rustup has no standard library for macOS: building it from its sources");
     let toolchain = Toolchain::ensure(None)?;
-    let own = |mut command: Command| {
+    let own = || {
+        let mut command = toolchain.clippy()?;
         // Its artefacts are not those of the usual compiler.
         command.current_dir(&project.root).env("CARGO_TARGET_DIR", project.target.join("apple"));
-        command
+        Ok(command)
     };
-    let mut clippy = own(toolchain.clippy()?);
-    clippy.args(["clippy", BUILD_STD, "--target", LINTED]).args(PACKAGES).args(["--", "-Dwarnings"]);
-    shell::run(&mut clippy)?;
-    let mut check = own(toolchain.cargo());
-    shell::run(check.args(["check", BUILD_STD, "--target", CHECKED]).args(PACKAGES))
+    lint(own, &[BUILD_STD])
+}
+
+fn lint(cargo: impl Fn() -> Result<Command>, options: &[&str]) -> Result<()> {
+    for target in TARGETS {
+        let mut clippy = cargo()?;
+        clippy
+            .arg("clippy")
+            .args(options)
+            .args(["--target", target])
+            .args(PACKAGES)
+            .args(["--", "-Dwarnings"]);
+        shell::run(&mut clippy)?;
+    }
+    Ok(())
 }
 
 /// Makes sure of the standard library of both targets, where rustup gives it.
 fn rustup_has_them() -> bool {
     let Some(rustup) = shell::find("rustup") else { return false };
     let mut add = Command::new(rustup);
-    add.args(["target", "add", LINTED, CHECKED]).stdout(Stdio::null());
+    add.args(["target", "add"]).args(TARGETS).stdout(Stdio::null());
     add.status().is_ok_and(|status| status.success())
 }
