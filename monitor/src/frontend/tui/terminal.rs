@@ -2,7 +2,7 @@
 //!
 //! The only module that changes the terminal's modes. It draws nothing.
 
-use crossterm::cursor::{Hide, Show};
+use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{Command, execute};
@@ -10,6 +10,9 @@ use rustix::process::{Signal, getpid, kill_process};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Beyond any terminal's rows; they take it for their last.
+const LAST_ROW: u16 = 998;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -87,6 +90,10 @@ pub fn restore() {
     let mut end = String::from(MOUSE_OFF);
     // Writing to a String cannot fail.
     let _ = ResetColor.write_ansi(&mut end);
+    // A terminal without an alternate screen (GNU screen by default, the console) keeps the last frame: what comes next
+    // belongs below it.
+    let _ = MoveTo(0, LAST_ROW).write_ansi(&mut end);
+    end.push_str("\r\n");
     let _ = LeaveAlternateScreen.write_ansi(&mut end);
     let _ = Show.write_ansi(&mut end);
     write(&end);
