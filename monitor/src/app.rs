@@ -55,9 +55,7 @@ fn run(cli: &Cli) -> Result<Ending> {
     });
     start_log(cli)?;
     let catalog = catalog(&caller)?;
-    if settings.theme != "auto" {
-        catalog.find(&settings.theme).map_err(|error| anyhow!("{error}"))?;
-    }
+    check_theme(cli, &settings, &catalog, &file)?;
     let output = cli.output(std::io::stdout().is_terminal());
     let start = origin::preflight(cli, &settings, output)?;
     restore_on_panic();
@@ -100,6 +98,21 @@ fn run(cli: &Cli) -> Result<Ending> {
     let ending = running.join()?;
     shown?;
     Ok(ending)
+}
+
+/// A theme that is named on the command line and does not exist is a usage error, as any other value is.
+fn check_theme(cli: &Cli, settings: &Settings, catalog: &Catalog, file: &Result<SettingsFile>) -> Result<()> {
+    if settings.theme == "auto" {
+        return Ok(());
+    }
+    let Err(sentence) = catalog.find(&settings.theme) else { return Ok(()) };
+    match file {
+        _ if cli.theme.is_some() => Cli::command()
+            .error(clap::error::ErrorKind::ValueValidation, format!("--theme: {sentence}\n"))
+            .exit(),
+        Ok(file) => Err(anyhow!("{}: {sentence}", file.path().display())),
+        Err(_) => Err(anyhow!(sentence)),
+    }
 }
 
 /// What is printed instead of watching, where that was asked for.

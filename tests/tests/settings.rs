@@ -78,8 +78,9 @@ fn themes_are_listed_one_a_line_and_a_wrong_name_gets_the_nearest() {
     assert!(!plain.contains('\x1b') && plain.lines().count() == page.lines().count());
 
     let (code, _, said) = run(config.path(), &["--theme", "voidwalkr", "--once"]);
-    assert_eq!(code, Some(1));
-    assert_eq!(said.trim_end(), "monitor: there is no theme `voidwalkr`; did you mean `VoidWalker`?");
+    assert_eq!(code, Some(2));
+    let first = said.lines().next();
+    assert_eq!(first, Some("error: --theme: there is no theme `voidwalkr`; did you mean `VoidWalker`?"));
 
     let themes = config.path().join("monitor/themes");
     fs::create_dir_all(&themes).expect("make the directory");
