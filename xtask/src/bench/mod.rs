@@ -45,7 +45,7 @@ const IP: (&str, &str) = ("ip", "iproute2");
 const IPERF: (&str, &str) = ("iperf3", "iperf3");
 const SS: (&str, &str) = ("ss", "iproute2");
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     Bench {
         name: "tcp",
         about: "iperf3 over a veth pair, with and without monitor, and CPU of monitor per GB",
@@ -70,6 +70,11 @@ const BENCHES: [Bench; 8] = [
     Bench {
         name: "start",
         about: "time from exec to the first frame, the first data and the first object",
+        needs: &[IP],
+    },
+    Bench {
+        name: "screen",
+        about: "CPU and bytes drawn with 1,000 active flows at 200x50; iftop, iftoprs, bandwhich",
         needs: &[IP],
     },
     Bench {

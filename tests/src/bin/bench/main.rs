@@ -13,6 +13,7 @@ mod lookup;
 mod programs;
 mod pty;
 mod sample;
+mod screen;
 mod short;
 mod start;
 mod tcp;
@@ -37,13 +38,14 @@ impl Pace {
 type Run = fn(Pace, &mut Samples);
 
 /// Every bench.
-const BENCHES: [(&str, Run); 8] = [
+const BENCHES: [(&str, Run); 9] = [
     ("tcp", tcp::run),
     ("datagrams-veth", datagrams::over_veth),
     ("datagrams-lo", datagrams::over_loopback),
     ("programs", programs::run),
     ("idle", idle::run),
     ("start", start::run),
+    ("screen", screen::run),
     ("short", short::run),
     ("capture", capture::run),
 ];

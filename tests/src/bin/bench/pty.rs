@@ -11,16 +11,21 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// 80 x 24.
+/// Nobody looks at it.
 pub(crate) struct Pty {
     ours: File,
     theirs: OwnedFd,
 }
 
 impl Pty {
+    /// 80 x 24.
     pub(crate) fn open() -> Self {
+        Self::sized(24, 80)
+    }
+
+    pub(crate) fn sized(rows: u16, columns: u16) -> Self {
         let (mut ours, mut theirs) = (-1, -1);
-        let mut size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let mut size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: the two descriptors and the size are valid for the call; name and modes may be null.
         let result = unsafe {
             libc::openpty(&raw mut ours, &raw mut theirs, ptr::null_mut(), ptr::null_mut(), &raw mut size)

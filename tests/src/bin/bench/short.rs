@@ -182,7 +182,7 @@ fn costs(scene: &mut Scene, tool: &Watched, time: Duration) -> f64 {
     share.end(tool)
 }
 
-fn find(name: &str) -> Option<PathBuf> {
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
