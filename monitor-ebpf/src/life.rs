@@ -217,7 +217,7 @@ unsafe fn path(record: *mut Executed, binprm: *const u8) {
         };
         // With its zero.
         if read > 0 {
-            len = (read - 1) as u32;
+            len = (read - 1).cast_unsigned() as u32;
         }
     }
     // SAFETY: the caller's record.
