@@ -1,6 +1,6 @@
 //! The screen.
 //!
-//! The main thread owns it: a small runtime waits for keys, snapshots and the size of the window. [`update`] changes
+//! The main thread owns it: a small runtime waits for keys, snapshots and the size of the window. [`state::update`] changes
 //! the state, [`view::draw`] reads it; neither waits for anything. The first frame is drawn before there is anything to
 //! show. Pausing keeps the snapshot that is shown; newer ones are still taken, so that the engine never waits for us.
 
