@@ -11,6 +11,7 @@ pub mod engine;
 pub mod frontend;
 pub mod model;
 pub mod privilege;
+pub mod procfs;
 pub mod query;
 pub mod resolve;
 #[cfg(target_os = "linux")]

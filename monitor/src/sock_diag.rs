@@ -8,12 +8,8 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
 };
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
-use std::thread;
 
 /// SOCK_DIAG_BY_FAMILY of linux/sock_diag.h.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -69,18 +65,6 @@ pub struct Complete {
     pub usual: bool,
     /// Raw sockets; a kernel without raw_diag does not list those.
     pub raw: bool,
-}
-
-/// What `look` finds in the namespace at `path`, on a thread of its own that enters it. `None` where it cannot.
-pub fn in_namespace<T: Send>(path: &Path, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
-    let namespace = File::open(path).ok()?;
-    thread::scope(|scope| {
-        let visit = thread::Builder::new().name("sock_diag".to_owned()).spawn_scoped(scope, || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
-            look()
-        });
-        visit.ok()?.join().ok()?
-    })
 }
 
 /// Hands over every socket of the calling thread's namespace. `None` where the kernel does not list any.

@@ -5,10 +5,10 @@ use super::matching::{Held, Role, Sockets};
 use super::procfs::{self, Holders, Line, PING, RAW, Table, USUAL};
 use super::{Sample, Sampler};
 use crate::model::{Degradation, Endpoint, Method, ProcessId, Protocol};
+use crate::procfs::{in_network_namespace, network_namespace};
 use crate::sock_diag::{self, Complete};
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
 
 /// `TCP_LISTEN` of include/net/tcp_states.h.
 const LISTEN: u8 = 10;
@@ -75,8 +75,7 @@ fn elsewhere(found: &Holders, lines: &mut Vec<(Line, bool)>) {
     let own = fs::read_link("/proc/thread-self/ns/net").ok();
     let others = found.namespaces.iter().filter(|(namespace, _)| Some(*namespace) != own.as_ref());
     for pid in others.map(|(_, pid)| *pid).take(MOST_NAMESPACES) {
-        let path = format!("/proc/{pid}/ns/net");
-        let listed = sock_diag::in_namespace(Path::new(&path), || {
+        let listed = in_network_namespace(&network_namespace(pid), || {
             let mut listed = Vec::new();
             let complete = sock_diag::list(|socket| listed.push(line(socket)))?;
             Some((listed, complete))

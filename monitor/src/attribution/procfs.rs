@@ -2,14 +2,12 @@
 //!
 //! Parsing is pure; reading is here, too, and gives what can be read.
 
-use crate::model::{Endpoint, Mono, ProcessId, ProcessSeen, Protocol};
+use crate::model::{Endpoint, ProcessId, ProcessSeen, Protocol};
+use crate::procfs::{self, Stat};
 use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-
-/// Length of a clock tick, ns: USER_HZ is 100 on every Linux since 2.6.
-const TICK: u64 = 10_000_000;
 
 /// A file of /proc/net, and what it lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,20 +105,18 @@ pub(super) struct Holders {
 /// Every process with its sockets.
 pub(super) fn holders() -> Holders {
     let mut found = Holders::default();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
-        let directory = PathBuf::from(format!("/proc/{pid}"));
-        let Ok(fds) = fs::read_dir(directory.join("fd")) else {
+    for pid in procfs::pids() {
+        let directory = procfs::directory(pid);
+        let Ok(inodes) = procfs::socket_inodes(&directory) else {
             // One that has just ended is not refused.
             found.refused += usize::from(directory.exists());
             continue;
         };
-        let inodes: Vec<u64> =
-            fds.flatten().filter_map(|fd| socket_inode(fs::read_link(fd.path()).ok()?.to_str()?)).collect();
+        let inodes: Vec<u64> = inodes.collect();
         if inodes.is_empty() {
             continue;
         }
-        if let Ok(namespace) = fs::read_link(directory.join("ns/net")) {
+        if let Ok(namespace) = fs::read_link(procfs::network_namespace(pid)) {
             found.namespaces.entry(namespace).or_insert(pid);
         }
         if let Some(seen) = process(&directory, pid) {
@@ -135,25 +131,14 @@ pub(super) fn net(pid: &str, table: Table) -> String {
     fs::read_to_string(format!("/proc/{pid}/net/{}", table.file)).unwrap_or_default()
 }
 
-/// `socket:[INODE]`.
-fn socket_inode(link: &str) -> Option<u64> {
-    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-}
-
 fn process(directory: &Path, pid: u32) -> Option<ProcessSeen> {
     let text = fs::read(directory.join("stat")).ok()?;
-    let (comm, start) = stat_of(&String::from_utf8_lossy(&text))?;
-    let generation = u32::try_from(start.0 >> 20 & 0xffff_ffff).unwrap_or(0);
+    let text = String::from_utf8_lossy(&text);
+    let stat = Stat::parse(&text)?;
+    let began = stat.started()?;
+    let generation = u32::try_from(began.0 >> 20 & 0xffff_ffff).unwrap_or(0);
     let id = ProcessId { pid, generation };
-    Some(ProcessSeen { id, comm: comm.into(), start: Some(start), ..ProcessSeen::default() })
-}
-
-/// Name and start of /proc/PID/stat. The name may hold spaces and parentheses.
-fn stat_of(stat: &str) -> Option<(String, Mono)> {
-    let (head, fields) = stat.rsplit_once(") ")?;
-    let comm = head.split_once('(')?.1;
-    let ticks: u64 = fields.split(' ').nth(19)?.parse().ok()?;
-    Some((comm.to_owned(), Mono(ticks.checked_mul(TICK)?)))
+    Some(ProcessSeen { id, comm: stat.comm.into(), start: Some(began), ..ProcessSeen::default() })
 }
 
 #[cfg(test)]
@@ -184,14 +169,5 @@ mod tests {
         let found: Vec<Line> = lines(raw, None).collect();
         assert_eq!((found[0].protocol, found[0].local.port), (Protocol::ICMP, None));
         assert_eq!(lines("sl\nnonsense\n 1: x:y 0:0 01\n\n", None).count(), 0);
-    }
-
-    #[test]
-    fn names_with_anything_in_them() {
-        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 100 200";
-        assert_eq!(stat_of(stat), Some(("a) b (c".to_owned(), Mono(123_450_000_000))));
-        assert_eq!(stat_of("42 (x"), None);
-        assert_eq!(socket_inode("socket:[42]"), Some(42));
-        assert_eq!(socket_inode("pipe:[42]"), None);
     }
 }

@@ -98,12 +98,9 @@ fn lookup(netns: u64, ifindex: u32, pid: Option<u32>) -> Option<String> {
 mod linux {
     #![expect(unsafe_code, reason = "no safe wrapper offers SO_NETNS_COOKIE")]
 
+    use crate::procfs::{in_network_namespace, network_namespace, one_per_network_namespace};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
-    use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-    use std::collections::HashMap;
-    use std::fs::File;
-    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-    use std::thread;
+    use std::os::fd::{AsRawFd, OwnedFd};
 
     /// Namespaces visited in one search; a visit takes some 100 us.
     const MAX_NAMESPACES: usize = 256;
@@ -115,31 +112,14 @@ mod linux {
         here(netns, ifindex)
     }
 
-    /// In the namespace of a process; by a thread of its own, because entering cannot be undone safely.
+    /// In the namespace of a process.
     pub(super) fn of_process(netns: u64, ifindex: u32, pid: u32) -> Option<String> {
-        let namespace = File::open(format!("/proc/{pid}/ns/net")).ok()?;
-        thread::scope(|scope| {
-            let visit = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, || {
-                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
-                here(netns, ifindex)
-            });
-            visit.ok()?.join().ok()?
-        })
+        in_network_namespace(&network_namespace(pid), || here(netns, ifindex))
     }
 
-    /// A pid for every network namespace that some process lives in, at most `MAX_NAMESPACES`.
+    /// A process for every network namespace that some process lives in.
     pub(super) fn one_process_per_namespace() -> Vec<u32> {
-        let mut found = HashMap::new();
-        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
-            if let Ok(namespace) = std::fs::read_link(format!("/proc/{pid}/ns/net")) {
-                found.entry(namespace).or_insert(pid);
-            }
-            if found.len() >= MAX_NAMESPACES {
-                break;
-            }
-        }
-        found.into_values().collect()
+        one_per_network_namespace(MAX_NAMESPACES)
     }
 
     /// In the calling thread's namespace, if that is the one that is meant. 0 = not known which: then no name.

@@ -6,18 +6,17 @@
 
 use super::program::{MAX_CMDLINE, cmdline};
 use crate::model::{Mono, ProcessId, ProcessSeen};
+use crate::procfs::{Stat, TICK, lives};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat, statat};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::sync::Arc;
 
 /// Processes looked at in one batch for whether they live; at about 10 us each this bounds a tick to some 40 ms.
 const PER_BATCH: usize = 4096;
-/// Clock ticks a second in /proc/PID/stat; the same on every Linux since 2.6 (USER_HZ).
-const USER_HZ: u64 = 100;
 /// The longest small file of /proc that is read, bytes.
 const MAX_FILE: u64 = 65_536;
 
@@ -42,36 +41,20 @@ pub(super) fn gone(processes: &BTreeSet<ProcessId>) -> Vec<ProcessId> {
     processes.iter().take(PER_BATCH).copied().filter(|process| !lives(*process)).collect()
 }
 
-/// Whether a process lives. The kernel itself does, and so does what cannot be looked at.
-pub(super) fn lives(process: ProcessId) -> bool {
-    if process == ProcessId::KERNEL {
-        return true;
-    }
-    match fs::read_to_string(format!("/proc/{}/stat", process.pid)) {
-        Ok(stat) => state(&stat) != Some('Z') && start_ticks(&stat).is_none_or(|ticks| is_of(process, ticks)),
-        Err(error) => error.kind() != ErrorKind::NotFound,
-    }
-}
-
-/// Whether a process of this generation can have started in that clock tick: both are roundings of one time.
-fn is_of(process: ProcessId, start_ticks: u64) -> bool {
-    let tick = 1_000_000_000 / USER_HZ;
-    process.can_have_started(Mono(start_ticks * tick), Mono((start_ticks + 1) * tick - 1))
-}
-
 /// Looks a process up that `claimed` something then; `None` where it is gone, hidden, or another one has its pid.
 pub(super) fn look(seen: &ProcessSeen, claimed: Option<Mono>) -> Option<Look> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = openat(CWD, format!("/proc/{}", seen.id.pid), flags, Mode::empty()).ok()?;
     let stat = String::from_utf8_lossy(&file(&dir, "stat", MAX_FILE)?).into_owned();
-    let start_ticks = start_ticks(&stat)?;
+    let stat = Stat::parse(&stat)?;
+    let start_ticks = stat.ticks()?;
     // start_boottime in clock ticks, as fs/proc/array.c prints it.
-    let ticks = |at: Mono| at.0 / (1_000_000_000 / USER_HZ);
+    let ticks = |at: Mono| at.0 / TICK;
     let fits = if let Some(began) = seen.start {
         ticks(began) == start_ticks
     } else {
         // It must not have begun after the one that is meant was seen.
-        is_of(seen.id, start_ticks) && claimed.is_none_or(|claimed| ticks(claimed) >= start_ticks)
+        stat.can_be(seen.id) && claimed.is_none_or(|claimed| ticks(claimed) >= start_ticks)
     };
     if !fits {
         return None;
@@ -80,8 +63,8 @@ pub(super) fn look(seen: &ProcessSeen, claimed: Option<Mono>) -> Option<Look> {
     let denied = matches!(exe, Err(Errno::ACCESS | Errno::PERM));
     let exe = exe.ok();
     Some(Look {
-        comm: comm(&stat).into(),
-        parent: parent(&stat).unwrap_or(0),
+        comm: stat.comm.into(),
+        parent: stat.parent().unwrap_or(0),
         on_host: exe.as_deref().is_some_and(|exe| same_file(&dir, exe)),
         exe: exe.map(Into::into),
         cmdline: file(&dir, "cmdline", MAX_CMDLINE as u64).and_then(|bytes| cmdline(&bytes)),
@@ -134,27 +117,6 @@ fn inode(link: &str) -> Option<u64> {
     link.split_once('[')?.1.strip_suffix(']')?.parse().ok()
 }
 
-/// Field 2 of /proc/PID/stat, between the first and the last parenthesis.
-fn comm(stat: &str) -> &str {
-    let open = stat.find('(').map_or(0, |at| at + 1);
-    stat.rfind(')').and_then(|end| stat.get(open..end)).unwrap_or_default()
-}
-
-/// Field 4.
-fn parent(stat: &str) -> Option<u32> {
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
-}
-
-/// Field 22 of /proc/PID/stat. The name in field 2 may hold spaces and parentheses.
-fn start_ticks(stat: &str) -> Option<u64> {
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
-}
-
-/// Field 3: one letter.
-fn state(stat: &str) -> Option<char> {
-    stat.rsplit_once(") ")?.1.chars().next()
-}
-
 fn real_uid(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
 }
@@ -165,15 +127,6 @@ mod tests {
 
     fn seen(pid: u32, start: Option<Mono>) -> ProcessSeen {
         ProcessSeen { id: ProcessId { pid, generation: 0 }, start, ..ProcessSeen::default() }
-    }
-
-    #[test]
-    fn stat_with_a_hostile_name() {
-        let stat = "42 (a) b) (c) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 100 200";
-        assert_eq!(start_ticks(stat), Some(12345));
-        assert_eq!((comm(stat), parent(stat)), ("a) b) (c", Some(1)));
-        assert_eq!(start_ticks("42 (x"), None);
-        assert_eq!((comm("42 (x"), parent("42 (x")), ("", None));
     }
 
     #[test]
@@ -201,7 +154,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn who_is_gone() {
         let text = fs::read_to_string("/proc/self/stat").unwrap();
-        let start = start_ticks(&text).unwrap() * 10_000_000 + 5_000_000;
+        let start = Stat::parse(&text).unwrap().ticks().unwrap() * 10_000_000 + 5_000_000;
         let generation = u32::try_from((start >> 20) & 0xffff_ffff).unwrap();
         let own = ProcessId { pid: std::process::id(), generation };
         let recycled = ProcessId { generation: generation.wrapping_sub(1_000), ..own };

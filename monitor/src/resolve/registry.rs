@@ -12,6 +12,7 @@ use super::runtime::State;
 use super::user::Users;
 use super::worker::Ask;
 use crate::model::{Ancestor, Identity, Life, Mono, ProcessId, ProcessSeen};
+use crate::procfs;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
@@ -140,7 +141,7 @@ impl Registry {
         let from = self.looked.map_or(0, |last| living.partition_point(|id| *id <= last));
         let some = &living[from..living.len().min(from + LOOKED_AT)];
         self.looked = some.last().copied().filter(|_| some.len() == LOOKED_AT);
-        for id in some.iter().filter(|id| !process::lives(**id)) {
+        for id in some.iter().filter(|id| !procfs::lives(**id)) {
             if let Some(known) = self.known.get_mut(id) {
                 self.out.extend(end(known, now));
             }

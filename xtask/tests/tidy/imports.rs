@@ -4,14 +4,15 @@ use crate::files::File;
 use crate::tokens::{self, Path};
 
 /// For each module of the library: what it may name of the crate. A longer path allows only what stands under it.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("table", &["model"]),
     ("query", &["model"]),
+    ("procfs", &["model"]),
     ("sock_diag", &["model"]),
-    ("source", &["model", "sock_diag"]),
-    ("attribution", &["model", "sock_diag"]),
-    ("resolve", &["model"]),
+    ("source", &["model", "procfs", "sock_diag"]),
+    ("attribution", &["model", "procfs", "sock_diag"]),
+    ("resolve", &["model", "procfs"]),
     ("engine", &["model", "table", "query", "source", "attribution", "resolve"]),
     ("frontend", &["model", "query", "config", "engine::Command", "engine::Control", "engine::Snapshots"]),
     ("config", &["model", "query"]),

@@ -4,14 +4,10 @@
 //! Asked for while somebody looks at the process, once a snapshot: it costs a pass over its descriptors and over the sockets
 //! of its network namespace. What it holds of other namespaces is not listed.
 
-use super::seed_procfs::socket_inodes;
 use super::sock_diag;
-use crate::model::{HeldSocket, Mono, ProcessId, TcpState};
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::model::{HeldSocket, ProcessId, TcpState};
+use crate::procfs;
 
-/// Of /proc/PID/stat; the kernel's user-visible clock tick.
-const NANOSECONDS_PER_TICK: u64 = 10_000_000;
 const KERNEL: &str = "the kernel's own sockets are no process's";
 const GONE: &str = "the process has ended";
 const NOT_READABLE: &str = "its descriptors may not be read";
@@ -22,18 +18,14 @@ pub(super) fn ask(process: ProcessId) -> Result<Vec<HeldSocket>, &'static str> {
     if process == ProcessId::KERNEL {
         return Err(KERNEL);
     }
-    let directory = PathBuf::from(format!("/proc/{}", process.pid));
-    if !lives(process, &directory) {
+    if !procfs::lives(process) {
         return Err(GONE);
     }
-    let descriptors = directory.join("fd");
-    if fs::read_dir(&descriptors).is_err() {
-        return Err(NOT_READABLE);
-    }
-    let inodes = socket_inodes(&descriptors);
-    let sockets = sock_diag::in_namespace(&directory.join("ns/net"), || sock_diag::held(&inodes));
+    let inodes = procfs::socket_inodes(&procfs::directory(process.pid)).map_err(|_| NOT_READABLE)?.collect();
+    let namespace = procfs::network_namespace(process.pid);
+    let sockets = procfs::in_network_namespace(&namespace, || sock_diag::held(&inodes));
     // The pid may be another's by now, and so may what was read.
-    if !lives(process, &directory) {
+    if !procfs::lives(process) {
         return Err(GONE);
     }
     let mut sockets = sockets.ok_or(NO_LIST)?;
@@ -42,17 +34,6 @@ pub(super) fn ask(process: ProcessId) -> Result<Vec<HeldSocket>, &'static str> {
         (!listens(socket), socket.protocol, socket.local, socket.remote, socket.socket)
     });
     Ok(sockets)
-}
-
-/// The process of that pid is the one that is meant.
-fn lives(process: ProcessId, directory: &Path) -> bool {
-    let Ok(stat) = fs::read_to_string(directory.join("stat")) else { return false };
-    // Field 22; the name in field 2 may hold spaces and parentheses.
-    let ticks = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(19)?.parse::<u64>().ok());
-    ticks.is_some_and(|ticks| {
-        let from = ticks * NANOSECONDS_PER_TICK;
-        process.can_have_started(Mono(from), Mono(from + NANOSECONDS_PER_TICK - 1))
-    })
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ impl Inspector {
 
     fn elsewhere(&mut self, netns: u64, wanted: &Wanted) -> Option<Answer> {
         let visit = |path: &PathBuf| {
-            sock_diag::in_namespace(path, || (netns_of_thread() == netns).then(|| sock_diag::find(wanted)))
+            crate::procfs::in_network_namespace(path, || {
+                (netns_of_thread() == netns).then(|| sock_diag::find(wanted))
+            })
         };
         if let Some(answer) = self.namespaces.get(&netns).and_then(visit) {
             return Some(answer);

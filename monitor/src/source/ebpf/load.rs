@@ -186,7 +186,7 @@ fn no_btf(error: Option<aya::BtfError>) -> Degradation {
 /// the clone fails (net/core/sock.c, `sk_clone_lock`): monitoring must never cost a connection.
 fn clone_flag(degraded: &mut Vec<Degradation>) -> u32 {
     let optmem = optmem_max()
-        .or_else(|| crate::sock_diag::in_namespace(Path::new("/proc/1/ns/net"), optmem_max))
+        .or_else(|| crate::procfs::in_network_namespace(Path::new("/proc/1/ns/net"), optmem_max))
         .unwrap_or(u64::MAX);
     if optmem >= OPTMEM_FLOOR {
         return 1;

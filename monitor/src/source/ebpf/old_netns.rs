@@ -62,7 +62,7 @@ impl Interfaces {
 /// By the owner's namespace, or any other: the owner may be gone.
 fn name(delta: &Delta, elsewhere: &mut Option<Vec<PathBuf>>) -> Option<String> {
     let owner = delta.owner.filter(|owner| owner.pid != 0);
-    let own = owner.map(|owner| PathBuf::from(format!("/proc/{}/ns/net", owner.pid)));
+    let own = owner.map(|owner| crate::procfs::network_namespace(owner.pid));
     own.and_then(|path| name_in(&path, delta)).or_else(|| {
         let paths = elsewhere.get_or_insert_with(seed_procfs::namespaces);
         paths.iter().find_map(|path| name_in(path, delta))
@@ -71,7 +71,7 @@ fn name(delta: &Delta, elsewhere: &mut Option<Vec<PathBuf>>) -> Option<String> {
 
 fn name_in(path: &Path, delta: &Delta) -> Option<String> {
     let (socket, index) = (delta.flow.socket.0, delta.flow.ifindex);
-    crate::sock_diag::in_namespace(path, || {
+    crate::procfs::in_network_namespace(path, || {
         let listed = sock_diag::here()?.has(socket);
         let any = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
         if listed { netdevice::index_to_name(&any, index).ok() } else { None }

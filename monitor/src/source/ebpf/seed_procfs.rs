@@ -5,10 +5,11 @@
 //! would make another process of the same one.
 
 use super::sock_diag;
+use crate::procfs;
 use monitor_common::{ProcessKey, SeedRecord};
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What one pass found.
 #[derive(Debug, Default)]
@@ -22,9 +23,9 @@ pub(super) struct Pass {
 /// Reads /proc once.
 pub(super) fn pass() -> Pass {
     let mut holders: Vec<(u32, HashSet<u64>)> = Vec::new();
-    for pid in processes() {
-        let directory = PathBuf::from(format!("/proc/{pid}"));
-        let inodes = socket_inodes(&directory.join("fd"));
+    for pid in procfs::pids() {
+        let inodes =
+            procfs::socket_inodes(&procfs::directory(pid)).into_iter().flatten().collect::<HashSet<_>>();
         if !inodes.is_empty() {
             holders.push((pid, inodes));
         }
@@ -42,31 +43,8 @@ pub(super) fn pass() -> Pass {
 
 /// A path to every network namespace that some process lives in.
 pub(super) fn namespaces() -> Vec<PathBuf> {
-    let mut namespaces: HashMap<PathBuf, PathBuf> = HashMap::new();
-    for pid in processes() {
-        let link = PathBuf::from(format!("/proc/{pid}/ns/net"));
-        // It fails where the process has just ended.
-        if let Ok(namespace) = fs::read_link(&link) {
-            namespaces.entry(namespace).or_insert(link);
-        }
-    }
-    namespaces.into_values().collect()
-}
-
-fn processes() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// Inodes of the sockets among the descriptors in that directory.
-pub(super) fn socket_inodes(fds: &Path) -> HashSet<u64> {
-    let entries = fs::read_dir(fds).into_iter().flatten().flatten();
-    entries.filter_map(|entry| socket_inode(fs::read_link(entry.path()).ok()?.to_str()?)).collect()
-}
-
-/// `socket:[INODE]`.
-fn socket_inode(link: &str) -> Option<u64> {
-    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    let pids = procfs::one_per_network_namespace(usize::MAX);
+    pids.into_iter().map(procfs::network_namespace).collect()
 }
 
 fn records(pid: u32, inodes: &HashSet<u64>, cookies: &HashMap<u64, u64>) -> Vec<SeedRecord> {
@@ -91,13 +69,6 @@ fn comm(pid: u32) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_sockets_count() {
-        assert_eq!(socket_inode("socket:[42]"), Some(42));
-        assert_eq!(socket_inode("pipe:[42]"), None);
-        assert_eq!(socket_inode("socket:[x]"), None);
-    }
 
     #[test]
     fn a_holder_gets_a_record_for_each_socket_that_has_a_cookie() {

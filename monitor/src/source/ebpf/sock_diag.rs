@@ -1,9 +1,8 @@
 //! Sockets of a network namespace: the cookies of all, by inode, or one by its cookie, which is the one that the kernel
 //! programs see.
 
-pub(super) use crate::sock_diag::in_namespace;
-
 use crate::model::{HeldSocket, Protocol, SocketId, SocketState, TcpHealth, TcpState};
+use crate::procfs::in_network_namespace;
 use crate::sock_diag::{Listed, cookie, dump, half, list, list_with, open, word};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
@@ -33,7 +32,7 @@ pub(super) struct Sockets {
 
 /// The sockets of the namespace at `path`. `None` where it cannot.
 pub(super) fn of_namespace(path: &Path) -> Option<Sockets> {
-    in_namespace(path, here)
+    in_network_namespace(path, here)
 }
 
 impl Sockets {
