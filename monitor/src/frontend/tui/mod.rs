@@ -29,7 +29,7 @@ mod trace;
 mod view;
 
 pub use keys_page::keys_page;
-pub use terminal::restore;
+pub use terminal::{discard, restore};
 pub use theme::Depth;
 
 use super::Frontend;
@@ -101,6 +101,8 @@ pub struct TuiOptions {
     pub filter: Option<Arc<Filter>>,
     /// How large a remote network is.
     pub prefixes: Prefixes,
+    /// The names of this host's interfaces.
+    pub interfaces: fn() -> Vec<String>,
     /// All themes.
     pub catalog: Catalog,
     /// Who files belong to.
@@ -221,6 +223,7 @@ where
         let nothing = Arc::new(Snapshot::default());
         let mut state = State::new(options.settings, Arc::new(options.catalog));
         state.prefixes = options.prefixes;
+        state.interfaces = options.interfaces;
         find::begin(&mut state, options.filter);
         state.ground = match state.settings.background {
             Background::Auto => None,
@@ -361,19 +364,19 @@ where
             Effect::Measure(on) => {
                 let _ = self.control.send(Command::Measure(on));
             }
-            // A terminal that cannot be cleared fails the next draw, which says so.
-            Effect::Repaint => {
-                let _ = self.terminal.clear();
-            }
+            Effect::Repaint => self.begin_anew(),
             Effect::Suspend => {
                 terminal::suspend(self.state.settings.mouse);
-                let _ = self.terminal.clear();
+                self.begin_anew();
             }
             Effect::NameHosts(on) => {
                 let _ = self.control.send(Command::NameHosts(on));
             }
             Effect::Interval(interval) => {
                 let _ = self.control.send(Command::Interval(interval));
+            }
+            Effect::Watch(interfaces) => {
+                let _ = self.control.send(Command::Watch(interfaces));
             }
             Effect::Mouse(ours) => terminal::mouse(ours),
             Effect::Copy(text) => {
@@ -384,6 +387,14 @@ where
             Effect::Export => self.export(),
         }
         false
+    }
+
+    /// Has everything drawn again. Not by `Terminal::clear`: that asks the terminal where its cursor is and waits for the
+    /// answer, which takes as long as the link does, and two seconds where none comes.
+    fn begin_anew(&mut self) {
+        let area = self.area();
+        // A terminal that cannot be cleared fails the next draw, which says so.
+        let _ = self.terminal.resize(area);
     }
 
     fn save(&mut self) {
