@@ -130,3 +130,13 @@ fn an_alert_is_shown_in_a_real_terminal() {
     live.terminal.until_drawn("the marks go", |screen| screen.contains("live") && !screen.contains('!'));
     live.quit();
 }
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn an_interface_of_the_settings_is_looked_at() {
+    let mut live = Live::new((80, 24), &[], "interface = [\"lo\"]");
+    // The chooser marks what is counted.
+    live.until("the programs are loaded", |screen| screen.contains("live"));
+    live.press("i", |screen| screen.contains("│▸ lo "));
+    live.quit();
+}

@@ -125,16 +125,13 @@ mod tests {
         use crate::config::{Cli, OPTIONS};
         use clap::CommandFactory;
         let command = Cli::command();
-        let exists = |word: &str| match word.strip_prefix("--") {
-            Some(long) => {
-                ["help", "version"].contains(&long)
-                    || command.get_arguments().any(|option| option.get_long() == Some(long))
+        let exists = |word: &str| {
+            if let Some(long) = word.strip_prefix("--") {
+                let is_long = |option: &clap::Arg| option.get_long() == Some(long);
+                return ["help", "version"].contains(&long) || command.get_arguments().any(is_long);
             }
-            None => {
-                let short = word.strip_prefix('-').and_then(|word| word.chars().next());
-                short.is_some_and(|c| "hV".contains(c))
-                    || command.get_arguments().any(|option| option.get_short() == short)
-            }
+            let short = word.chars().nth(1);
+            ["-h", "-V"].contains(&word) || command.get_arguments().any(|option| option.get_short() == short)
         };
         for (heading, rows) in ANCESTORS {
             for Row { there, fate, .. } in rows {

@@ -77,7 +77,10 @@ pub(super) const KEYS: &[Row] = &[
         "i",
         "interface chooser",
         Key(Action::Interfaces),
-        &["a_chosen_interface_limits_lists_and_totals_at_once"],
+        &[
+            "a_chosen_interface_limits_lists_and_totals_at_once",
+            "what_is_not_counted_is_counted_once_it_is_chosen",
+        ],
     ),
     row("y", "copy", Key(Action::Copy), &["what_leaves_the_screen_is_asked_for"]),
     row("F", "pin", Key(Action::Pin), &["pinned_rows_stay_on_top_of_any_order"]),

@@ -254,16 +254,3 @@ fn a_hint_under_what_is_open_is_no_button() {
     press_all(&mut screen, &[KeyCode::Esc]);
     assert!(screen.state.popup.is_none());
 }
-
-#[test]
-fn an_interface_of_the_settings_is_looked_at() {
-    use crate::config::Cli;
-    use clap::Parser;
-    let settings = Settings::parse("interface = ['eth0', 'lo']").unwrap();
-    // What the source is opened on, unless the command line says otherwise.
-    let over = |words: &[&str]| Cli::try_parse_from(words).unwrap().over(settings.clone()).interface;
-    assert_eq!(over(&["monitor"]), ["eth0", "lo"]);
-    assert_eq!(over(&["monitor", "-i", "eth1"]), ["eth1"]);
-    let chooser = set("interface = ['wlan7']", (80, 24)).type_in("i").text();
-    assert!(chooser.contains("▸ wlan7"), "{chooser}");
-}
