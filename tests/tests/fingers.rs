@@ -140,3 +140,14 @@ fn an_interface_of_the_settings_is_looked_at() {
     live.press("i", |screen| screen.contains("│▸ lo "));
     live.quit();
 }
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn without_processes_flows_have_none_until_z() {
+    let mut live = Live::new((120, 30), &["-Z", "--view", "flows"], "");
+    let screen = live.until("both flows", |screen| screen.contains("[Flows 2]") && screen.contains(" <= "));
+    assert!(!screen.contains("client[") && !screen.contains("server["), "{screen}");
+    live.press("Z", |screen| screen.contains("client[") && screen.contains("server["));
+    live.press("Z", |screen| !screen.contains("client[") && !screen.contains("server["));
+    live.quit();
+}

@@ -127,6 +127,10 @@ pub struct Cli {
     #[arg(short = 'P', long)]
     pub hide_ports: bool,
 
+    /// Show flows without processes, on the screen
+    #[arg(short = 'Z', long)]
+    pub no_processes: bool,
+
     /// Draw no bars
     #[arg(short = 'b', long)]
     pub no_bars: bool,
@@ -254,6 +258,7 @@ impl Cli {
             hosts: file.hosts && !self.no_dns,
             services: file.services && !self.no_port_names,
             ports: file.ports && !self.hide_ports,
+            owners: file.owners && !self.no_processes,
             bar_max: self.bar_max.or(file.bar_max),
             alert: self.alert.unwrap_or(file.alert),
             unit,
@@ -446,6 +451,7 @@ mod tests {
             ("-b", "--no-bars"),
             ("-B", "--bytes"),
             ("-P", "--hide-ports"),
+            ("-Z", "--no-processes"),
             ("-l", "--list-interfaces"),
             ("-c x", "--config x"),
             ("-t", "--text"),
@@ -497,7 +503,7 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_over_the_file() {
-        let line = "-i lo --interval 2 -o source -b -m 1G --alert 2M -B -N -P --theme x --background light --no-color --no-mouse";
+        let line = "-i lo --interval 2 -o source -b -m 1G --alert 2M -B -N -P -Z --theme x --background light --no-color --no-mouse";
         let settings =
             parse(line).unwrap().over(Settings { interface: vec!["eth0".into()], ..Settings::default() });
         let said = Settings {
@@ -507,6 +513,7 @@ mod tests {
             reverse: true,
             services: false,
             ports: false,
+            owners: false,
             bars: BarStyle::Off,
             bar_max: Some(1_000_000_000),
             alert: Alert(Some(2_000_000)),

@@ -122,6 +122,8 @@ pub struct Settings {
     pub services: bool,
     /// Ports beside addresses.
     pub ports: bool,
+    /// Whose a flow is, beside it.
+    pub owners: bool,
     /// The header is shown.
     pub header: bool,
     /// The totals are shown.
@@ -193,6 +195,7 @@ impl Default for Settings {
             hosts: true,
             services: true,
             ports: true,
+            owners: true,
             header: true,
             totals: true,
             graph: true,
@@ -239,6 +242,7 @@ options! {
     "hosts" hosts: "Host names in place of addresses where they are known (key n)";
     "services" services: "Service names in place of port numbers (key N)";
     "ports" ports: "Ports beside addresses (key p)";
+    "owners" owners: "Whose flows are, in the view of flows (key Z)";
     "header" header: "Show the first line (key g)";
     "totals" totals: "Show the totals (key U)";
     "graph" graph: "Show the graph of all traffic where there is room (key v)";
@@ -354,7 +358,7 @@ mod tests {
     fn other() -> Settings {
         let text = "interface = ['eth0', 'lo']\ninterval = 0.5\nview = 'flows'\nsort = 'rx_total'\nreverse = true\n\
             lines = 'sent'\nbars = 'thin'\nbar-scale = 'linear'\nbar-max = '100M'\nbar-window = '40s'\nalert = '2G'\n\
-            unit = 'bytes'\nprefix = 'iec'\nhosts = false\nservices = false\nports = false\nheader = false\ntotals = false\ngraph = false\nborder = true\n\
+            unit = 'bytes'\nprefix = 'iec'\nhosts = false\nservices = false\nports = false\nowners = false\nheader = false\ntotals = false\ngraph = false\nborder = true\n\
             tooltips = false\nmouse = false\ntheme = 'VoidWalker'\nbackground = 'light'\ncolor = false\n";
         assert_eq!(text.lines().count(), OPTIONS.len(), "a new option belongs into this test");
         Settings::parse(text).unwrap()

@@ -273,10 +273,10 @@ impl Column {
 
 /// The columns that fit into `width`, each with one column of space before it, and the room of each. The same width
 /// gives the same places whatever the rows hold, so that nothing moves while one looks.
-pub fn place(columns: &'static [Column], width: u16, units: Units) -> Vec<Placed> {
+pub fn place(columns: impl IntoIterator<Item = &'static Column>, width: u16, units: Units) -> Vec<Placed> {
     let room = |column: &Column| column.room(units);
     let mut placed: Vec<Placed> =
-        columns.iter().map(|column| Placed { column, width: column.fair.max(room(column).0) }).collect();
+        columns.into_iter().map(|column| Placed { column, width: column.fair.max(room(column).0) }).collect();
     loop {
         let next = placed.iter().map(|p| p.column.leaves).min().unwrap_or(STAYS);
         if needed(&placed) <= u32::from(width) || next == STAYS {

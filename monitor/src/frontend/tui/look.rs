@@ -70,6 +70,8 @@ pub(super) fn change(state: &mut State, action: Action) -> Option<Effect> {
             let tooltips = if settings.tooltips { "tooltips: right click" } else { "tooltips: off" };
             state.say(tooltips);
         }
+        Action::Owners if state.view == ViewKind::Flows => settings.owners = !settings.owners,
+        Action::Owners => state.say("Z is for flows: F2 shows them"),
         Action::LineMode => state.say("t is for flows: F2 shows them"),
         _ => {}
     }

@@ -5,7 +5,6 @@ use super::Fate::{Key, Not, Option as Opt};
 use super::{Row, row};
 use crate::query::Window;
 
-const OWNERS: &str = "whose bytes they are is what this is for; sent and received lines (`t`) do without";
 const FILES: &str =
     "themes are files with names for colours: one in `themes/` beside the settings is in the chooser";
 
@@ -17,7 +16,7 @@ pub(super) const KEYS: &[Row] = &[
     row("N", "service names", Key(Action::Services), &["names_of_hosts_and_services_and_ports_come_and_go"]),
     row("t", "line mode", Key(Action::LineMode), &["t_goes_through_the_line_modes_of_both"]),
     row("p", "ports", Key(Action::Ports), &["names_of_hosts_and_services_and_ports_come_and_go"]),
-    row("Z", "process column", Not(OWNERS), &["t_goes_through_the_line_modes_of_both"]),
+    row("Z", "process column", Key(Action::Owners), &["z_shows_flows_without_processes_and_with_them"]),
     row("b", "bar style", Key(Action::Bars), &["bars_follow_style_scale_window_and_maximum"]),
     row("B", "bytes or bits", Key(Action::Unit), &["units_are_those_that_were_asked_for"]),
     row("T", "tooltips", Key(Action::Tooltips), &["the_right_button_tells_more_and_the_middle_one_pins"]),
@@ -199,8 +198,8 @@ pub(super) const OPTIONS: &[Row] = &[
     row(
         "-Z --no-processes",
         "no processes",
-        Not("there is nothing to save: the kernel tells the owner; `--view flows` lists flows only"),
-        &["what_became_of_no_option_is_a_usage_error"],
+        Opt("the same, on the screen; it saves nothing: the kernel tells the owner with the bytes"),
+        &["without_processes_flows_have_none_until_z", "short_and_long_names_are_one"],
     ),
     row(
         "-l --list-interfaces",
@@ -239,7 +238,7 @@ pub(super) const SETTINGS: &[Row] = &[
     row("show_bars", "", Opt("`bars`"), &["settings_of_the_ancestors_show"]),
     row("show_border", "", Opt("`border`"), &["settings_of_the_ancestors_show"]),
     row("show_header", "", Opt("`header`"), &["settings_of_the_ancestors_show"]),
-    row("show_processes", "", Not(OWNERS), &[]),
+    row("show_processes", "", Opt("`owners`"), &["settings_of_the_ancestors_show"]),
     row("hover_tooltips", "", Opt("`tooltips`, on a right click"), &["settings_of_the_ancestors_show"]),
     row("show_cumulative", "", Opt("`totals`"), &["settings_of_the_ancestors_show"]),
     row("use_bytes", "", Opt("`unit`"), &["settings_of_the_ancestors_show"]),

@@ -38,6 +38,35 @@ fn t_goes_through_the_line_modes_of_both() {
 }
 
 #[test]
+fn z_shows_flows_without_processes_and_with_them() {
+    let mut screen = Screen::new(busy(), (120, 30)).type_in("Z");
+    assert!(screen.text().contains("Z is for flows: F2 shows them") && screen.text().contains("nginx"));
+    let owners = |screen: &Screen| {
+        let text = screen.text();
+        [text.contains("nginx"), text.contains("2817"), text.contains("PROCESS")]
+    };
+    for (keys, addresses) in [("\t", "93.184.216.34:52211"), ("t", "93.184.216.34:52211")] {
+        screen = screen.type_in(keys);
+        assert_eq!(owners(&screen), [true; 3], "{}", screen.text());
+        screen = screen.type_in("Z");
+        assert_eq!(owners(&screen), [false; 3], "{}", screen.text());
+        assert!(screen.text().contains(addresses), "{}", screen.text());
+        screen = screen.type_in("Z");
+    }
+    // A click on a title finds the column that is there.
+    let screen = screen.type_in("Z");
+    let line = screen.lines().iter().position(|line| line.contains("REMOTE")).unwrap();
+    let titles = &screen.lines()[line];
+    let place = |title: &str| {
+        let x = titles.split(title).next().unwrap().chars().count();
+        (u16::try_from(x).unwrap(), u16::try_from(line).unwrap())
+    };
+    let spot = |title| view::spot(screen.area(), &screen.state, &screen.snapshot, place(title));
+    assert_eq!(spot("IFACE"), Some(view::Spot::Title(crate::query::ColumnId::Interface)));
+    assert_eq!(spot("REMOTE"), Some(view::Spot::Title(crate::query::ColumnId::Remote)));
+}
+
+#[test]
 fn w_gives_the_bars_another_average() {
     // What it moves now and what it moved before differ by a lot.
     let mut row = process(10, "burst", 0, 0);
@@ -125,6 +154,7 @@ fn settings_of_the_ancestors_show() {
         (flows("hosts = false"), "example.org:52211", "93.184.216.34:52211"),
         (flows("services = false"), "10.0.0.5:https", "10.0.0.5:443"),
         (flows("ports = false"), "example.org:52211", "example.org  "),
+        (flows("owners = false"), "nginx[2817]", ""),
         (flows("lines = 'one'"), " => ", "RX 2s"),
         (flows("lines = 'sent'"), " <= ", ""),
         (flows("lines = 'received'"), " => ", ""),

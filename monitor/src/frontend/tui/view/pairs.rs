@@ -97,7 +97,9 @@ impl Direction {
 fn title(pen: &mut Pen<'_>, room: &Room, ctx: &Ctx<'_>) {
     let style = ctx.theme.titles;
     pen.skip(MARK + 1);
-    pen.put_left(&ctx.glyphs.fit("LOCAL / PROCESS", room.end), room.end, style);
+    let both = ctx.state.settings.owners && ctx.state.settings.lines == Lines::Two;
+    let title = if both { "LOCAL / PROCESS" } else { "LOCAL" };
+    pen.put_left(&ctx.glyphs.fit(title, room.end), room.end, style);
     pen.skip(ARROW);
     pen.put_left(&ctx.glyphs.fit("REMOTE", room.end), room.end, style);
     pen.skip(1);
@@ -141,7 +143,8 @@ fn one(
         pen.put_left(&end(end_text(flow, flow.id.remote_end(), ctx)), room.end, plain);
     } else {
         pen.skip(MARK + 1);
-        pen.put_left(&owner(flow, room.end, ctx), room.end, plain);
+        let owner = if ctx.state.settings.owners { owner(flow, room.end, ctx) } else { String::new() };
+        pen.put_left(&owner, room.end, plain);
         pen.put(arrow, way);
         let how = how(flow, ctx);
         pen.put_left(&glyphs.fit(&how, room.end), room.end, accent(theme.dim));

@@ -4,7 +4,7 @@ use super::super::look;
 use super::super::state::State;
 use super::bar::bar;
 use super::{Ctx, Pen};
-use crate::query::{Align, Column, ColumnId, Placed, Role, Row, columns, place};
+use crate::query::{Align, Column, ColumnId, Placed, Role, Row, ViewKind, columns, place};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -41,8 +41,7 @@ impl Mark {
 ///        - kernel           -       1.2kb/s  1.1kb/s  2.2kb/s  2.1kb/s     3
 /// ```
 pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>) {
-    let columns = columns(ctx.state.view);
-    let placed = place(columns, titles.width.saturating_sub(MARK + 1), ctx.state.notation().units);
+    let placed = place(shown(ctx.state), titles.width.saturating_sub(MARK + 1), ctx.state.notation().units);
     let mut pen = Pen::new(buffer, titles, 0);
     pen.skip(MARK);
     for Placed { column, width } in &placed {
@@ -84,10 +83,17 @@ pub(super) fn nothing(buffer: &mut Buffer, rows: Rect, ctx: &Ctx<'_>) {
     pen.put(text, ctx.theme.dim);
 }
 
+/// The columns of the view, but for those that are not wanted.
+fn shown(state: &State) -> impl Iterator<Item = &'static Column> + use<> {
+    let hides = state.view == ViewKind::Flows && !state.settings.owners;
+    let of_owner = |id| matches!(id, ColumnId::Pid | ColumnId::Process | ColumnId::Owner);
+    columns(state.view).iter().filter(move |column| !(hides && of_owner(column.id)))
+}
+
 /// The column whose title is at a column of the screen.
 pub(super) fn title_at(titles: Rect, state: &State, x: u16) -> Option<ColumnId> {
     let mut end = titles.x + MARK;
-    let placed = place(columns(state.view), titles.width.saturating_sub(MARK + 1), state.notation().units);
+    let placed = place(shown(state), titles.width.saturating_sub(MARK + 1), state.notation().units);
     let found = placed.iter().find(|placed| {
         end += placed.width + 1;
         x < end
