@@ -19,6 +19,7 @@ mod seed;
 mod seed_procfs;
 mod sock_diag;
 mod tables;
+mod verify;
 
 use crate::model::{
     Backend, Batch, Degradation, FlowId, Health, HeldSocket, Life, Loaded, Mono, ProcessId, SocketState,
@@ -32,7 +33,7 @@ use bpf::RcuBarrier;
 use monitor_common as abi;
 use monitor_common::names;
 use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -390,6 +391,11 @@ impl Source for EbpfSource {
         self.hand_over_seeds(now, out);
         self.finish(now, started, out);
         Ok(())
+    }
+
+    fn asks(&self) -> Option<OwnedFd> {
+        // Interfaces that come and go are heard of elsewhere.
+        if self.view.active() { None } else { self.lives.descriptor() }
     }
 
     fn urgent(&self) -> bool {
