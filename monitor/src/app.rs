@@ -8,18 +8,27 @@ mod listing;
 mod origin;
 
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
-use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions};
+use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions, Running};
 use crate::frontend::{self, Frontend};
 use crate::query::Choice;
+use crate::source::SourceError;
 use anyhow::{Context, Result, anyhow};
 use clap::{CommandFactory, Parser};
 use origin::Start;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
 
 /// Exit status after a panic, as Rust's own runtime has it.
 const PANICKED: i32 = 101;
+
+/// How long after a signal the output may stand still.
+const STALLED: Duration = Duration::from_secs(5);
+/// How long the frontend may take to end once what stood still was thrown away.
+const DISCARDED: Duration = Duration::from_secs(1);
 
 /// Flows that are over and stay on the screen until they are cleared; a few megabytes.
 const ENDED_FLOWS: usize = 4096;
@@ -32,9 +41,7 @@ pub fn main() -> ExitCode {
     }
     match run(&cli) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Signal(number)) => {
-            ExitCode::from(128_u8.saturating_add(u8::try_from(number).unwrap_or(0)))
-        }
+        Ok(Ending::Signal(number)) => ExitCode::from(signalled(number)),
         Err(error) => {
             frontend::restore();
             eprintln!("monitor: {error:#}");
@@ -91,13 +98,42 @@ fn run(cli: &Cli) -> Result<Ending> {
         Output::Json => Box::new(frontend::Json::new(choice, false)),
         Output::Text => Box::new(frontend::Text::new(choice, stop_after.is_some())),
     };
+    let ended = ending(running).context("cannot start the thread that waits for the end")?;
     let shown = frontend.run(feed, control.clone());
     // A frontend that returns by itself (closed stdout, an error of its own) ends the engine, too.
     let _ = control.send(Command::Stop);
     drop(control);
-    let ending = running.join()?;
+    let ending = ended.recv().context("the thread that waits for the end is gone")??;
     shown?;
     Ok(ending)
+}
+
+/// How the engine ends. A signal ends the program also where nobody takes what it writes: a connection that hangs, a pager
+/// that waits for its user. Without one it waits, for then what is written is wanted.
+fn ending(running: Running) -> io::Result<Receiver<Result<Ending, SourceError>>> {
+    let (tell, ended) = mpsc::channel();
+    let wait = move || {
+        let ending = running.join();
+        let signal = match ending {
+            Ok(Ending::Signal(number)) => Some(number),
+            _ => None,
+        };
+        // Fails only when the frontend panicked, and then the program ends by itself.
+        let _ = tell.send(ending);
+        if let Some(number) = signal {
+            thread::sleep(STALLED);
+            frontend::discard();
+            thread::sleep(DISCARDED);
+            std::process::exit(i32::from(signalled(number)));
+        }
+    };
+    thread::Builder::new().name("ending".to_owned()).spawn(wait)?;
+    Ok(ended)
+}
+
+/// The exit status after a signal, as shells have it.
+fn signalled(number: i32) -> u8 {
+    128_u8.saturating_add(u8::try_from(number).unwrap_or(0))
 }
 
 /// A theme that is named on the command line and does not exist is a usage error, as any other value is.

@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod monitor;
 pub mod netns;
 pub mod program;
+pub mod pty;
 pub mod scene;
 pub mod stage;
 pub mod steps;

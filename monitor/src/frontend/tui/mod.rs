@@ -29,7 +29,7 @@ mod trace;
 mod view;
 
 pub use keys_page::keys_page;
-pub use terminal::restore;
+pub use terminal::{discard, restore};
 pub use theme::Depth;
 
 use super::Frontend;
@@ -361,13 +361,10 @@ where
             Effect::Measure(on) => {
                 let _ = self.control.send(Command::Measure(on));
             }
-            // A terminal that cannot be cleared fails the next draw, which says so.
-            Effect::Repaint => {
-                let _ = self.terminal.clear();
-            }
+            Effect::Repaint => self.begin_anew(),
             Effect::Suspend => {
                 terminal::suspend(self.state.settings.mouse);
-                let _ = self.terminal.clear();
+                self.begin_anew();
             }
             Effect::NameHosts(on) => {
                 let _ = self.control.send(Command::NameHosts(on));
@@ -384,6 +381,14 @@ where
             Effect::Export => self.export(),
         }
         false
+    }
+
+    /// Has everything drawn again. Not by `Terminal::clear`: that asks the terminal where its cursor is and waits for the
+    /// answer, which takes as long as the link does, and two seconds where none comes.
+    fn begin_anew(&mut self) {
+        let area = self.area();
+        // A terminal that cannot be cleared fails the next draw, which says so.
+        let _ = self.terminal.resize(area);
     }
 
     fn save(&mut self) {

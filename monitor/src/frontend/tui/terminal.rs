@@ -7,6 +7,7 @@ use crossterm::style::ResetColor;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{Command, execute};
 use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::{QueueSelector, tcflush};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,6 +99,19 @@ pub fn restore() {
     let _ = Show.write_ansi(&mut end);
     write(&end);
     let _ = disable_raw_mode();
+}
+
+/// Throws away what the terminal was sent and has not taken, so that the thread that draws goes on. Does nothing while the
+/// terminal is not ours.
+pub fn discard() {
+    if !is_taken() {
+        return;
+    }
+    // Fails where the terminal is gone; then nothing waits.
+    let _ = tcflush(io::stdout().as_fd(), QueueSelector::OFlush);
+    // The kernel (drivers/tty/pty.c) does not wake who waits for the room that this made. A signal does: this one, to which
+    // the program listens anyway, has its write(2) begun again.
+    let _ = kill_process(getpid(), Signal::WINCH);
 }
 
 /// Straight to the descriptor: a thread that panicked elsewhere may hold the lock of `stdout()`.

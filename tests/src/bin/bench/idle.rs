@@ -3,10 +3,9 @@
 use crate::{
     Pace,
     cost::{Share, Watched},
-    pty::Pty,
     sample::Samples,
 };
-use monitor_tests::{cgroup::Cgroup, program};
+use monitor_tests::{cgroup::Cgroup, program, pty::Pty};
 use std::{
     process::{Command, Stdio},
     thread,

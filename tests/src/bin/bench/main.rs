@@ -11,7 +11,6 @@ mod datagrams;
 mod idle;
 mod lookup;
 mod programs;
-mod pty;
 mod sample;
 mod screen;
 mod short;

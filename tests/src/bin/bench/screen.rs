@@ -6,11 +6,10 @@
 use crate::{
     Pace,
     cost::{Share, Watched},
-    pty::Pty,
     sample::Samples,
     short::find,
 };
-use monitor_tests::{netns::Netns, program, scene::StopOnDrop};
+use monitor_tests::{netns::Netns, program, pty::Pty, scene::StopOnDrop};
 use std::{
     io,
     net::UdpSocket,

@@ -7,10 +7,9 @@ use crate::{
     Pace,
     cost::Watched,
     datagrams::loader,
-    pty::Pty,
     sample::{Samples, mean},
 };
-use monitor_tests::{cgroup::Cgroup, json::number, netns::Netns, program};
+use monitor_tests::{cgroup::Cgroup, json::number, netns::Netns, program, pty::Pty};
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},

@@ -12,18 +12,24 @@ use std::{
 };
 
 /// Nobody looks at it.
-pub(crate) struct Pty {
-    ours: File,
+#[derive(Debug)]
+pub struct Pty {
+    /// Its other side: what is written here is typed, what is drawn is read.
+    pub ours: File,
     theirs: OwnedFd,
 }
 
 impl Pty {
     /// 80 x 24.
-    pub(crate) fn open() -> Self {
+    pub fn open() -> Self {
         Self::sized(24, 80)
     }
 
-    pub(crate) fn sized(rows: u16, columns: u16) -> Self {
+    /// Of that size.
+    ///
+    /// # Panics
+    /// Where the system has none to give.
+    pub fn sized(rows: u16, columns: u16) -> Self {
         let (mut ours, mut theirs) = (-1, -1);
         let mut size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: the two descriptors and the size are valid for the call; name and modes may be null.
@@ -37,18 +43,26 @@ impl Pty {
     }
 
     /// Makes it the input and output of a command.
-    pub(crate) fn give_to(&self, command: &mut Command) {
+    ///
+    /// # Panics
+    /// Without a free descriptor.
+    pub fn give_to(&self, command: &mut Command) {
         let end = || Stdio::from(self.theirs.try_clone().expect("a descriptor"));
         command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm-256color");
     }
 
+    /// What was drawn and not read yet, up to the end, once every program has closed it.
+    pub fn unread(self) -> File {
+        self.ours
+    }
+
     /// Reads what is drawn and throws it away, until the last program has closed the terminal.
-    pub(crate) fn drain(self) -> JoinHandle<()> {
+    pub fn drain(self) -> JoinHandle<()> {
         self.watch(|_| true)
     }
 
     /// Gives each piece that is drawn to `look`, until that is false or the last program has closed the terminal.
-    pub(crate) fn watch(self, mut look: impl FnMut(&[u8]) -> bool + Send + 'static) -> JoinHandle<()> {
+    pub fn watch(self, mut look: impl FnMut(&[u8]) -> bool + Send + 'static) -> JoinHandle<()> {
         let Self { mut ours, theirs } = self;
         drop(theirs);
         thread::spawn(move || {
