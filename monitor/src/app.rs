@@ -83,7 +83,7 @@ fn run(cli: &Cli) -> Result<Ending> {
         resolve,
     };
     let engine = match start {
-        Start::Live(open) => Engine::start(open, options),
+        Start::Live(open) => Engine::start(open, origin::reopen(cli, &settings, output), options),
         Start::Recorded(recording, pace) => Engine::replay(recording, pace, options),
     };
     let engine = engine.context("cannot start the engine thread")?;
@@ -92,7 +92,9 @@ fn run(cli: &Cli) -> Result<Ending> {
         Output::Screen => {
             let Choice { filter, prefixes, .. } = choice;
             let file = file.ok();
-            let options = frontend::TuiOptions { settings, filter, prefixes, catalog, caller, file };
+            let interfaces = listing::names;
+            let options =
+                frontend::TuiOptions { settings, filter, prefixes, interfaces, catalog, caller, file };
             Box::new(frontend::Tui::new(options))
         }
         Output::Json => Box::new(frontend::Json::new(choice, false)),

@@ -166,6 +166,35 @@ fn the_mouse_sorts_selects_and_opens_and_is_given_back() {
 
 #[test]
 #[ignore = "needs root, BPF and tmux"]
+fn an_interface_that_was_not_counted_is_counted_once_it_is_chosen() {
+    let mut scene = Scene::new();
+    let monitor = program::monitor();
+    let monitor = monitor.to_str().expect("a path in UTF-8");
+    let (enter, name) = (format!("--net={}", scene.pair.a.netns.path()), scene.pair.a.name.clone());
+    let words = ["nsenter", &enter, monitor, "--interval", "0.2", "--no-dns", "-i", "lo"];
+    let terminal = Terminal::open(120, 30, &words, &[]);
+    let on = |name: &str| format!(" on {name} ");
+    terminal.until_drawn("lo is counted", |screen| screen.contains("live") && screen.contains(&on("lo")));
+    let connection = scene.connect(Version::V4);
+    scene.upload(connection, 10_000);
+    assert!(!terminal.screen().contains("client"), "what passes another interface is not counted");
+    terminal.press("i");
+    terminal.until_drawn("both can be chosen", |screen| screen.contains("▸ lo") && screen.contains(&name));
+    terminal.press("End");
+    let marked = format!("▸ {name}");
+    terminal.until_drawn("it is marked", |screen| screen.contains(&marked));
+    terminal.press("Enter");
+    terminal.until_drawn("it is counted", |screen| screen.contains(&on(&name)));
+    terminal.until_drawn("its traffic is shown", |screen| {
+        scene.upload(connection, 10_000);
+        screen.contains("client")
+    });
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
 fn a_theme_is_chosen_with_preview_and_kept_on_request() {
     let mut scene = Scene::new();
     let directory = tempfile::tempdir().expect("a directory for the settings");

@@ -5,6 +5,11 @@ use crate::source::interfaces;
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
 
+/// The names of this host's interfaces; of none where the system does not tell.
+pub(super) fn names() -> Vec<String> {
+    interfaces::list().unwrap_or_default().into_iter().map(|interface| interface.name).collect()
+}
+
 /// Name, state, whether it is what is captured where none is named, and addresses.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! good is one sentence here; what only loading shows is found on the engine's thread, and falls back there.
 
 use crate::config::{BackendChoice, Cli, Output, Settings};
-use crate::engine::{Origin, Pace};
+use crate::engine::{Origin, Pace, Reopen};
 use crate::model::Mono;
 use crate::source::pcap::recording::{self, FileRecording, Wanted};
 use crate::source::{Recording, SourceError, interfaces};
@@ -38,6 +38,19 @@ pub(super) fn preflight(cli: &Cli, settings: &Settings, output: Output) -> Resul
         (BackendChoice::Auto, None) => auto(cli, settings)?,
     };
     Ok(Start::Live(open))
+}
+
+/// What counts on other interfaces, chosen and checked in the same way.
+pub(super) fn reopen(cli: &Cli, settings: &Settings, output: Output) -> Reopen {
+    let (cli, settings) = (cli.clone(), settings.clone());
+    Box::new(move |interfaces, now| {
+        let settings = Settings { interface: interfaces.to_vec(), ..settings.clone() };
+        match preflight(&cli, &settings, output) {
+            Ok(Start::Live(open)) => open(now),
+            Ok(Start::Recorded(..)) => Err(SourceError::new("a recording has the interfaces that it has")),
+            Err(error) => Err(SourceError::new(format!("{error:#}"))),
+        }
+    })
 }
 
 fn recorded(cli: &Cli, output: Output) -> Result<Start> {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 /// What a frontend can ask of the engine. Pausing is not among it: a paused frontend keeps its `Arc<Snapshot>` and
 /// collection goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
@@ -28,6 +28,9 @@ pub enum Command {
     /// Begin to count what counting itself costs, or end that: runs and time of the kernel programs, wake-ups. Off at
     /// first, because the counting costs, too.
     Measure(bool),
+    /// Count on these interfaces from now on, from zero; on what is counted by itself where none is named. Where that is
+    /// refused, what is counted stays, and the health of the snapshots says why.
+    Watch(Vec<String>),
 }
 
 /// Snapshots, oldest first, from a channel with room for one: while a frontend has not taken the last one, the engine

@@ -14,7 +14,7 @@ pub use command::{Command, Control, Snapshots};
 pub use replay::Pace;
 
 use crate::attribution::Attributor;
-use crate::model::{Batch, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
+use crate::model::{Batch, Degradation, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
 pub use crate::resolve::ResolveOptions;
 use crate::resolve::Resolver;
 use crate::source::{Recording, Source, SourceError};
@@ -39,6 +39,9 @@ pub struct Origin {
     /// Who says whose it is, where the source does not.
     pub attribution: Option<Attributor>,
 }
+
+/// Opens what counts on other interfaces.
+pub type Reopen = Box<dyn FnMut(&[String], Mono) -> Result<Origin, SourceError> + Send>;
 
 impl From<Box<dyn Source>> for Origin {
     fn from(source: Box<dyn Source>) -> Self {
@@ -84,11 +87,11 @@ impl Engine {
     ///
     /// # Errors
     /// Where the system has no thread or no signal handler to give.
-    pub fn start<F>(open: F, options: EngineOptions) -> io::Result<Self>
+    pub fn start<F>(open: F, reopen: Reopen, options: EngineOptions) -> io::Result<Self>
     where
         F: FnOnce(Mono) -> Result<Origin, SourceError> + Send + 'static,
     {
-        Self::spawn(move |snapshots, commands| run(open, options, snapshots, commands))
+        Self::spawn(move |snapshots, commands| run(open, reopen, options, snapshots, commands))
     }
 
     /// Starts the engine thread on a recording.
@@ -143,6 +146,8 @@ impl Running {
 struct Loop {
     source: Box<dyn Source>,
     attribution: Option<Attributor>,
+    reopen: Reopen,
+    config: TableConfig,
     table: FlowTable,
     resolver: Resolver,
     snapshots: mpsc::Sender<Arc<Snapshot>>,
@@ -152,11 +157,16 @@ struct Loop {
     inspect: Option<FlowId>,
     /// The process whose sockets somebody looks at.
     listed: Option<ProcessId>,
+    /// Why the latest wish for other interfaces was refused.
+    refused: Option<Degradation>,
 }
 
 impl Loop {
     fn snapshot(&mut self, last: bool) -> Snapshot {
-        let snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
+        let mut snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
+        if let Some(refused) = &self.refused {
+            Arc::make_mut(&mut snapshot.health).degraded.push(refused.clone());
+        }
         let inspected = self.inspect.map(|flow| Inspected { flow, socket: self.source.inspect(&flow) });
         let held = self.listed.map(|process| HeldSockets { process, sockets: self.source.sockets(process) });
         let (names, own) = (self.resolver.names(), self.own.read());
@@ -202,6 +212,27 @@ impl Loop {
         Ok(())
     }
 
+    /// Counts on other interfaces, from zero. What counts now goes on where that cannot be.
+    fn watch(&mut self, interfaces: &[String]) -> Result<(), SourceError> {
+        let origin = match (self.reopen)(interfaces, clock::now()) {
+            Ok(origin) => origin,
+            Err(error) => {
+                let what = format!("nothing is counted on {}", interfaces.join(", "));
+                let fix = "choose another interface with i".to_owned();
+                self.refused = Some(Degradation { what, why: error.message, fix });
+                return self.tick();
+            }
+        };
+        // What it counted since the latest tick is of before.
+        if let Err(error) = self.source.close(clock::now(), &mut Batch::default()) {
+            log::warn!("the interfaces of before: {error}");
+        }
+        (self.source, self.attribution) = (origin.source, origin.attribution);
+        self.table = FlowTable::new(self.config, clock::now());
+        self.refused = None;
+        self.tick()
+    }
+
     /// Detaches, drains to the last byte and shows it.
     async fn finish(mut self) -> Result<(), SourceError> {
         let mut batch = Batch::default();
@@ -215,6 +246,7 @@ impl Loop {
 
 async fn run<F>(
     open: F,
+    reopen: Reopen,
     options: EngineOptions,
     snapshots: mpsc::Sender<Arc<Snapshot>>,
     mut commands: mpsc::UnboundedReceiver<Command>,
@@ -230,6 +262,8 @@ where
     let mut engine = Loop {
         source,
         attribution,
+        reopen,
+        config,
         table,
         resolver: Resolver::new(options.resolve),
         snapshots,
@@ -237,6 +271,7 @@ where
         own: own::Own::default(),
         inspect: None,
         listed: None,
+        refused: None,
     };
     #[cfg(debug_assertions)]
     test_panic();
@@ -272,6 +307,7 @@ where
                     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     eager = false;
                 }
+                Some(Command::Watch(interfaces)) => engine.watch(&interfaces)?,
                 Some(Command::Inspect(flow)) => engine.inspect = flow,
                 Some(Command::ListSockets(process)) => engine.listed = process,
                 Some(Command::Measure(on)) => {

@@ -109,11 +109,12 @@ impl Replay {
                     Some(Command::Clear) => self.table.clear(),
                     Some(Command::Interval(interval)) => self.interval = interval,
                     Some(Command::NameHosts(on)) => self.resolver.name_hosts(on),
-                    // There are no sockets and no processes, and no kernel program runs.
+                    // There are no sockets, no processes and no interfaces, and no kernel program runs.
                     Some(
                         Command::Inspect(_)
                         | Command::ListSockets(_)
                         | Command::Measure(_)
+                        | Command::Watch(_)
                         | Command::Hash(_),
                     ) => {}
                 },

@@ -119,6 +119,8 @@ pub struct Health {
     pub tier: String,
     /// What is covered: "all sockets", "cgroup /a/b", "this container".
     pub scope: String,
+    /// The only interfaces that are counted; empty where all are.
+    pub interfaces: Vec<String>,
     /// Still being set up: nothing is counted yet.
     pub loading: bool,
     /// What is missing.

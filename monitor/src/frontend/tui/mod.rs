@@ -101,6 +101,8 @@ pub struct TuiOptions {
     pub filter: Option<Arc<Filter>>,
     /// How large a remote network is.
     pub prefixes: Prefixes,
+    /// The names of this host's interfaces.
+    pub interfaces: fn() -> Vec<String>,
     /// All themes.
     pub catalog: Catalog,
     /// Who files belong to.
@@ -221,6 +223,7 @@ where
         let nothing = Arc::new(Snapshot::default());
         let mut state = State::new(options.settings, Arc::new(options.catalog));
         state.prefixes = options.prefixes;
+        state.interfaces = options.interfaces;
         find::begin(&mut state, options.filter);
         state.ground = match state.settings.background {
             Background::Auto => None,
@@ -371,6 +374,9 @@ where
             }
             Effect::Interval(interval) => {
                 let _ = self.control.send(Command::Interval(interval));
+            }
+            Effect::Watch(interfaces) => {
+                let _ = self.control.send(Command::Watch(interfaces));
             }
             Effect::Mouse(ours) => terminal::mouse(ours),
             Effect::Copy(text) => {

@@ -109,7 +109,7 @@ fn click(
                 if double {
                     let chosen = names.get(line).filter(|_| line > 0).cloned();
                     state.popup = None;
-                    popup::choose_interface(state, chosen);
+                    return popup::choose_interface(state, chosen, &snapshot.health);
                 }
             }
             (Some(Spot::Line(line)), Popup::Views(list), MouseButton::Left) if line < ViewKind::ALL.len() => {

@@ -6,15 +6,22 @@ use super::keymap::{Action, BINDINGS, action};
 use super::line::Line;
 use super::state::{Effect, State, update};
 use crate::config::Catalog;
-use crate::model::Snapshot;
+use crate::model::{Backend, Health, Snapshot};
 use crate::query::{RowId, ViewKind};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::sync::Arc;
 
 /// What follows the theme's background.
 pub(super) const AUTO: &str = "auto";
-/// The first line of the interface chooser.
-pub(super) const ALL_SOCKETS: &str = "all sockets";
+/// The first line of the interface chooser, by where the numbers come from: what is counted where no interface is named.
+pub(super) fn by_itself(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Ebpf => "all sockets",
+        Backend::Pcap => "the default interface",
+        Backend::File => "all interfaces",
+    }
+}
+
 /// Lines that a page key moves in a list.
 const PAGE: usize = 10;
 
@@ -77,16 +84,20 @@ pub(super) fn open_themes(state: &mut State) {
     state.popup = Some(Popup::Themes(List { index: index.map_or(0, |index| index + 1) }));
 }
 
-/// Opens the interface chooser: those that moved something, and those that were asked for.
+/// Opens the interface chooser: those of this host, and those that moved something.
 pub(super) fn open_interfaces(state: &mut State, snapshot: &Snapshot) {
     let mut names: Vec<String> =
         snapshot.ledger.interfaces.iter().map(|interface| interface.name.to_string()).collect();
-    names.extend(state.settings.interface.iter().cloned());
+    let health = &snapshot.health;
+    if health.backend != Backend::File {
+        names.extend((state.interfaces)());
+    }
+    names.extend(health.interfaces.iter().chain(&state.settings.interface).cloned());
     names.retain(|name| !name.is_empty());
     names.sort();
     names.dedup();
-    names.insert(0, ALL_SOCKETS.to_owned());
-    let chosen = state.settings.interface.first();
+    names.insert(0, by_itself(health.backend).to_owned());
+    let chosen = state.interface.as_ref().or(health.interfaces.first());
     let index = names.iter().position(|name| Some(name) == chosen).unwrap_or(0);
     state.popup = Some(Popup::Interfaces(List { index }, names));
 }
@@ -176,8 +187,7 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
             if key.code == KeyCode::Enter {
                 let chosen = names.get(list.index).filter(|_| list.index > 0).cloned();
                 state.popup = None;
-                choose_interface(state, chosen);
-                return None;
+                return choose_interface(state, chosen, &snapshot.health);
             }
             if matches!(asked, Some(Action::Back | Action::Interfaces)) {
                 state.popup = None;
@@ -210,10 +220,21 @@ impl Help {
     }
 }
 
-/// Shows what passes that interface, or everything that is counted. Kept as what the next start counts.
-pub(super) fn choose_interface(state: &mut State, chosen: Option<String>) {
+/// Shows what passes that interface; everything with `None`. What is not counted has to be counted first, from zero. Kept as
+/// what the next start counts.
+pub(super) fn choose_interface(state: &mut State, chosen: Option<String>, health: &Health) -> Option<Effect> {
     state.settings.interface = chosen.iter().cloned().collect();
-    state.limit_to(chosen);
+    let counted = &health.interfaces;
+    let is_counted = counted.is_empty() || chosen.as_ref().is_some_and(|name| counted.contains(name));
+    if is_counted || health.backend == Backend::File {
+        // The only one that is counted needs no limit.
+        state.limit_to(chosen.filter(|_| counted.len() != 1));
+        return None;
+    }
+    state.limit_to(None);
+    let name = chosen.unwrap_or_else(|| by_itself(health.backend).to_owned());
+    state.say(format!("{name}: it was not counted until now, so the totals begin anew"));
+    Some(Effect::Watch(state.settings.interface.clone()))
 }
 
 fn type_search(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>) -> Option<Effect> {

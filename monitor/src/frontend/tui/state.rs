@@ -46,6 +46,8 @@ pub(super) enum Effect {
     NameHosts(bool),
     /// Have the engine count what counting costs, or no longer.
     Measure(bool),
+    /// Have the engine count on these interfaces instead, from zero.
+    Watch(Vec<String>),
 }
 
 /// What the screen follows.
@@ -103,6 +105,8 @@ pub(super) struct State {
     /// What is looked for, and how it was typed.
     pub(super) filter: Option<Arc<Filter>>,
     pub(super) filter_text: String,
+    /// The names of this host's interfaces.
+    pub(super) interfaces: fn() -> Vec<String>,
     /// The only interface that is looked at, where one was chosen.
     pub(super) interface: Option<String>,
     /// Filters that were typed, the latest last.
@@ -149,6 +153,7 @@ impl State {
             path: Vec::new(),
             filter: None,
             filter_text: String::new(),
+            interfaces: Vec::new,
             interface: None,
             filters: Vec::new(),
             prefixes: Prefixes::default(),

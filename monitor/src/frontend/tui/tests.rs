@@ -511,7 +511,8 @@ mod session {
     fn options() -> TuiOptions {
         let (settings, catalog) = (Settings::default(), Catalog::built_in());
         let (filter, prefixes) = (None, Prefixes::default());
-        TuiOptions { settings, filter, prefixes, catalog, caller: Caller::default(), file: None }
+        let (caller, interfaces) = (Caller::default(), Vec::new as fn() -> Vec<String>);
+        TuiOptions { settings, filter, prefixes, interfaces, catalog, caller, file: None }
     }
 
     fn key(code: KeyCode) -> Event {

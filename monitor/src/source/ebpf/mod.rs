@@ -121,6 +121,7 @@ impl EbpfSource {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
             scope: scope(&target.scope, &options.interfaces),
+            interfaces: options.interfaces.clone(),
             degraded: loaded.degraded,
             programs: loaded.programs,
             maps: map_health(&maps),

@@ -118,7 +118,13 @@ impl PcapSource {
             running.push(Running { device, excluded: 0 });
         }
         let names: Vec<&str> = running.iter().map(|running| running.device.name.as_str()).collect();
-        let health = Health { backend: Backend::Pcap, scope: names.join(" "), ..Health::default() };
+        let counted = if names.contains(&ANY) { &[] } else { names.as_slice() };
+        let health = Health {
+            backend: Backend::Pcap,
+            scope: names.join(" "),
+            interfaces: counted.iter().map(|name| (*name).to_owned()).collect(),
+            ..Health::default()
+        };
         let sides = Sides { nets: options.nets, own: Some(interfaces::addresses().unwrap_or_default()) };
         Ok(Self {
             running,

@@ -379,7 +379,8 @@ fn watched(
     let (settings, catalog) = (Settings::default(), Catalog::built_in());
     let filter = Some(Arc::new(Filter::parse("proc:nginx").unwrap())).filter(|_| is_filtered);
     let prefixes = Prefixes { v4: 16, v6: 32 };
-    let options = TuiOptions { settings, filter, prefixes, catalog, caller: Caller::default(), file };
+    let (caller, interfaces) = (Caller::default(), Vec::new as fn() -> Vec<String>);
+    let options = TuiOptions { settings, filter, prefixes, interfaces, catalog, caller, file };
     let abilities = Abilities { depth: Depth::True, ascii: false };
     let mut session = Session::new(terminal, options, abilities, control, || true);
     session.receive(Arc::new(busy()));

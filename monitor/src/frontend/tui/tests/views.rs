@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    Ancestor, Container, FlowRow, Identity, Inspected, Pod, ProcessId, ProcessRow, SocketState, TcpHealth,
-    TcpState,
+    Ancestor, Backend, Container, FlowRow, Identity, Inspected, Pod, ProcessId, ProcessRow, SocketState,
+    TcpHealth, TcpState,
 };
 use crate::query::{Row, RowId};
 
@@ -292,6 +292,47 @@ fn a_chosen_interface_limits_lists_and_totals_at_once() {
     assert!(screen.text().contains("[Flows 1]"));
     let screen = typed(screen, "ikk\n");
     assert!(!screen.text().contains("filtered") && screen.text().contains("[Flows 9]"), "{}", screen.text());
+}
+
+#[test]
+fn what_is_not_counted_is_counted_once_it_is_chosen() {
+    let on = |counted: &[&str], backend| {
+        let interfaces = counted.iter().map(|name| (*name).to_owned()).collect();
+        let health = Health { backend, interfaces, ..named().health.as_ref().clone() };
+        let mut screen = Screen::new(Snapshot { health: Arc::new(health), ..named() }, (80, 24));
+        screen.state.interfaces = || ["lo", "wg0", "eth0"].map(str::to_owned).to_vec();
+        screen
+    };
+    let choose = |screen: &mut Screen, moves: &[KeyCode]| {
+        screen.press(KeyCode::Char('i'));
+        for code in moves {
+            screen.press(*code);
+        }
+        screen.press(KeyCode::Enter)
+    };
+    let watch = |names: &[&str]| Some(Effect::Watch(names.iter().map(|name| (*name).to_owned()).collect()));
+
+    let mut screen = on(&["eth0"], Backend::Ebpf);
+    screen.press(KeyCode::Char('i'));
+    let text = screen.text();
+    assert!(text.contains("▸ eth0") && text.contains("all sockets") && text.contains("wg0"), "{text}");
+    screen.press(KeyCode::Esc);
+    assert_eq!(choose(&mut screen, &[KeyCode::End]), watch(&["wg0"]));
+    assert!(screen.text().contains("begin anew") && !screen.text().contains("filtered"), "{}", screen.text());
+    assert_eq!(choose(&mut screen, &[KeyCode::Home]), watch(&[]));
+    assert_eq!(choose(&mut screen, &[KeyCode::Home, KeyCode::Down]), None, "it is counted already");
+    assert!(!screen.text().contains("filtered"), "{}", screen.text());
+
+    let mut screen = on(&[], Backend::Ebpf);
+    assert_eq!(choose(&mut screen, &[KeyCode::End]), None, "everything is counted");
+    assert!(screen.text().contains(" on wg0 "), "{}", screen.text());
+
+    let mut screen = on(&["eth0"], Backend::Pcap);
+    screen.press(KeyCode::Char('i'));
+    assert!(screen.text().contains("the default interface"), "{}", screen.text());
+    let mut screen = on(&[], Backend::File);
+    screen.press(KeyCode::Char('i'));
+    assert!(!screen.text().contains("wg0"), "a recording has its own: {}", screen.text());
 }
 
 #[test]
