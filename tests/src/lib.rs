@@ -10,6 +10,7 @@ pub mod agent;
 pub mod bpf;
 pub mod capture;
 pub mod cgroup;
+pub mod console;
 pub mod counters;
 pub mod frames;
 pub mod json;
