@@ -307,7 +307,10 @@ where
                     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     eager = false;
                 }
-                Some(Command::Watch(interfaces)) => engine.watch(&interfaces)?,
+                Some(Command::Watch(interfaces)) => {
+                    engine.watch(&interfaces)?;
+                    wakes = Wakes::of(&*engine.source);
+                }
                 Some(Command::Inspect(flow)) => engine.inspect = flow,
                 Some(Command::ListSockets(process)) => engine.listed = process,
                 Some(Command::Measure(on)) => {
