@@ -145,6 +145,7 @@ impl Running {
 /// The state of the loop.
 struct Loop {
     source: Box<dyn Source>,
+    wakes: Wakes,
     attribution: Option<Attributor>,
     reopen: Reopen,
     config: TableConfig,
@@ -228,6 +229,7 @@ impl Loop {
             log::warn!("the interfaces of before: {error}");
         }
         (self.source, self.attribution) = (origin.source, origin.attribution);
+        self.wakes = Wakes::of(&*self.source);
         self.table = FlowTable::new(self.config, clock::now());
         self.refused = None;
         self.tick()
@@ -260,6 +262,7 @@ where
     let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
     let table = FlowTable::new(config, clock::now());
     let mut engine = Loop {
+        wakes: Wakes::of(&*source),
         source,
         attribution,
         reopen,
@@ -285,7 +288,6 @@ where
     let mut eager = options.eager;
     let mut tick = interval_at(first, options.interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut wakes = Wakes::of(&*engine.source);
     let deadline = options.duration.map(|duration| opened + duration);
 
     let ending = loop {
@@ -307,10 +309,7 @@ where
                     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     eager = false;
                 }
-                Some(Command::Watch(interfaces)) => {
-                    engine.watch(&interfaces)?;
-                    wakes = Wakes::of(&*engine.source);
-                }
+                Some(Command::Watch(interfaces)) => engine.watch(&interfaces)?,
                 Some(Command::Inspect(flow)) => engine.inspect = flow,
                 Some(Command::ListSockets(process)) => engine.listed = process,
                 Some(Command::Measure(on)) => {
@@ -325,7 +324,7 @@ where
                     tick.reset_at(opened + options.interval);
                 }
             }
-            look = wakes.next() => {
+            look = engine.wakes.next() => {
                 if look == Look::Lives {
                     engine.attend();
                 }
