@@ -251,9 +251,9 @@ pub(super) static HOSTS: [Column; 12] =
     keyed(label("host", "HOST", (20, u16::MAX)), key("address", "ADDRESS", (15, 39)));
 pub(super) static NETWORKS: [Column; 11] = grouped(label("network", "NETWORK", (24, 43)));
 pub(super) static SERVICES: [Column; 12] =
-    keyed(label("service", "SERVICE", (16, 24)), key("remote_port", "REMOTE PORT", (13, 13)));
+    keyed(label("service", "REMOTE SERVICE", (16, 24)), key("remote_port", "REMOTE PORT", (13, 13)));
 pub(super) static PORTS: [Column; 12] =
-    keyed(label("service", "SERVICE", (16, 24)), key("local_port", "LOCAL PORT", (13, 13)));
+    keyed(label("service", "LOCAL SERVICE", (16, 24)), key("local_port", "LOCAL PORT", (13, 13)));
 pub(super) static PROTOCOLS: [Column; 11] = grouped(label("proto", "PROTOCOL", (24, 24)));
 pub(super) static INTERFACES: [Column; 12] =
     keyed(label("interface", "INTERFACE", (16, 24)), key("netns", "NETNS", (10, 20)));

@@ -74,7 +74,7 @@ const fn of_flows(
     title: &'static str,
     columns: &'static [Column],
 ) -> ViewSpec {
-    ViewSpec { kind, name, group, title, columns, of_processes: false }
+    ViewSpec { of_processes: false, ..of_processes(kind, name, group, title, columns) }
 }
 
 /// Every view, in the order of [`ViewKind::ALL`].
