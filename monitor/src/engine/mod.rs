@@ -229,7 +229,7 @@ impl Loop {
             log::warn!("the interfaces of before: {error}");
         }
         (self.source, self.attribution) = (origin.source, origin.attribution);
-        self.table = FlowTable::new(self.config, clock::now());
+        self.table = FlowTable::new(self.config, self.source.since());
         self.refused = None;
         self.tick()
     }
@@ -259,7 +259,7 @@ where
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let Origin { source, attribution } = open(clock::now())?;
     let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
-    let table = FlowTable::new(config, clock::now());
+    let table = FlowTable::new(config, source.since());
     let mut engine = Loop {
         source,
         attribution,

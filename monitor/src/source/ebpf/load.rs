@@ -22,6 +22,7 @@ use monitor_common::{
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Instant;
 
 /// The committed object: `cargo xtask build-ebpf` makes it, `--check` proves it.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
@@ -45,6 +46,8 @@ pub(super) struct Loaders {
     pub seeds: Vec<SeedRecord>,
     /// The seed ran, twice.
     pub seeded: bool,
+    /// When the first counter was attached.
+    pub counting: Instant,
     /// The processes that were there, and what became of processes since.
     pub lives: Lives,
 }
@@ -82,8 +85,15 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
             Err(panic) => std::panic::resume_unwind(panic),
         };
         let lives = Lives::open(&mut ebpf)?;
-        let mut loaders =
-            Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false, lives };
+        let mut loaders = Loaders {
+            ebpf,
+            programs: Vec::new(),
+            degraded,
+            seeds: Vec::new(),
+            seeded: false,
+            counting: Instant::now(),
+            lives,
+        };
         let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
         attach_all(&mut loaders, target, options, kernel_btf.as_ref(), by_procfs)?;
         Ok(loaders)
@@ -252,6 +262,7 @@ fn attach_all(
     for spec in PROGRAMS {
         if spec.kind == Kind::Count && passes == 0 {
             passes += usize::from(seed::run(loaders, by_procfs));
+            loaders.counting = Instant::now();
         }
         if spec.kind == Kind::Tap && options.interfaces.is_empty() {
             let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
