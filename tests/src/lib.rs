@@ -15,6 +15,7 @@ pub mod counters;
 pub mod frames;
 pub mod json;
 pub mod kernel;
+pub mod live;
 pub mod monitor;
 pub mod netns;
 pub mod program;

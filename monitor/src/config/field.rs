@@ -1,10 +1,11 @@
 //! How each kind of setting is read from and written to TOML.
 
 use super::reading::{suggestion, type_of};
-use super::settings::{Background, BarStyle, Lines, Prefix, Scale, Unit};
+use super::settings::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
 use super::{MIN_INTERVAL, checked_seconds, parse_rate};
 use crate::query::{ColumnId, SortKey, ViewKind, Window, columns};
 use clap::ValueEnum;
+use std::str::FromStr;
 use std::time::Duration;
 use toml_edit::{Array, Item, Value};
 
@@ -94,6 +95,34 @@ impl Field for Option<u64> {
             None => Value::from("auto"),
             Some(rate) => Value::from(rate.to_string()),
         }
+    }
+}
+
+impl FromStr for Alert {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" | "0" => Ok(Self(None)),
+            rate => parse_rate(rate).map(|rate| Self(Some(rate))),
+        }
+    }
+}
+
+impl Field for Alert {
+    fn read(&mut self, item: &Item) -> Result<(), String> {
+        // As iftoprs writes it.
+        if item.as_integer() == Some(0) || item.as_float().is_some_and(|rate| rate.abs() < 1.0) {
+            *self = Self(None);
+            return Ok(());
+        }
+        let rate = text(item)?;
+        *self = rate.parse().map_err(|wanted| format!("is `{}`; {wanted}, or off", rate.escape_debug()))?;
+        Ok(())
+    }
+
+    fn write(&self) -> Value {
+        self.0.map_or_else(|| Value::from("off"), |rate| Value::from(rate.to_string()))
     }
 }
 

@@ -15,7 +15,7 @@ mod themes;
 pub use caller::Caller;
 pub use capture::{AttributionChoice, BackendChoice, CaptureOptions, DEFAULT_BUFFER, Speed};
 pub use file::SettingsFile;
-pub use settings::{Background, BarStyle, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
+pub use settings::{Alert, Background, BarStyle, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
 pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
 
 use crate::query::filter::{Filter, FilterError};
@@ -116,7 +116,7 @@ pub struct Cli {
     pub net_prefix: Prefixes,
 
     /// Show rates in bits or bytes, in steps of 1000 (si) or 1024 (bin)
-    #[arg(long, value_name = "UNIT", value_parser = unit_names(), conflicts_with = "bytes")]
+    #[arg(short = 'u', long, value_name = "UNIT", value_parser = unit_names(), conflicts_with = "bytes")]
     pub unit: Option<Units>,
 
     /// Show port numbers, not names of services
@@ -134,6 +134,10 @@ pub struct Cli {
     /// Rate of a full bar in bits/s, such as 100M; automatic without
     #[arg(short = 'm', long = "max", value_name = "RATE", value_parser = parse_rate)]
     pub bar_max: Option<u64>,
+
+    /// Mark rows that move more than this in either direction, such as 100Mb/s or 12.5MB/s; 0 for none
+    #[arg(long, value_name = "RATE")]
+    pub alert: Option<Alert>,
 
     /// Show rates in bytes/s
     #[arg(short = 'B', long)]
@@ -251,6 +255,7 @@ impl Cli {
             services: file.services && !self.no_port_names,
             ports: file.ports && !self.hide_ports,
             bar_max: self.bar_max.or(file.bar_max),
+            alert: self.alert.unwrap_or(file.alert),
             unit,
             prefix,
             theme: self.theme.clone().unwrap_or(file.theme),
@@ -322,14 +327,18 @@ fn group_names() -> impl TypedValueParser<Value = ViewKind> {
 }
 
 fn unit_names() -> impl TypedValueParser<Value = Units> {
-    names(Units::ALL.map(|units| (units.name(), units)))
+    // As in iftop.
+    let short = [("bits", Units::SiBits), ("bytes", Units::SiBytes)];
+    names(Units::ALL.map(|units| (units.name(), units)).into_iter().chain(short))
 }
 
-fn names<T, const N: usize>(table: [(&'static str, T); N]) -> impl TypedValueParser<Value = T>
+fn names<T>(table: impl IntoIterator<Item = (&'static str, T)>) -> impl TypedValueParser<Value = T>
 where
     T: Copy + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(table.map(|(name, _)| name)).map(move |wanted| {
+    let table: Vec<_> = table.into_iter().collect();
+    let every: Vec<_> = table.iter().map(|(name, _)| *name).collect();
+    PossibleValuesParser::new(every).map(move |wanted| {
         let found = table.iter().find(|(name, _)| *name == wanted);
         // The parser before this one lets nothing else pass.
         found.map_or(table[0].1, |(_, value)| *value)
@@ -368,16 +377,20 @@ fn checked_seconds(value: f64, least: f64) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(value))
 }
 
-/// A rate in bits/s: a number with `k`, `M` or `G` behind it, in steps of 1000.
+/// A rate in bits/s: a number with `k`, `M` or `G` behind it, in steps of 1000; `b/s` may follow, or `B/s` for bytes.
 fn parse_rate(text: &str) -> Result<u64, String> {
-    let wanted = || "give bits/s, such as 100M or 2.5G".to_owned();
+    let wanted = || "give bits/s, such as 100M or 100Mb/s".to_owned();
+    let (text, bits) = match (text.strip_suffix("B/s"), text.strip_suffix("b/s")) {
+        (Some(bytes), _) => (bytes, 8.0),
+        (None, bits) => (bits.unwrap_or(text), 1.0),
+    };
     let (number, step) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1e3),
         Some((at, 'M' | 'm')) => (&text[..at], 1e6),
         Some((at, 'G' | 'g')) => (&text[..at], 1e9),
         _ => (text, 1.0),
     };
-    let rate = number.parse::<f64>().map_err(|_| wanted())? * step;
+    let rate = number.parse::<f64>().map_err(|_| wanted())? * step * bits;
     // Beyond a petabit there is no wire.
     if !(1.0..=1e15).contains(&rate) {
         return Err(wanted());
@@ -420,6 +433,36 @@ mod tests {
     }
 
     #[test]
+    fn short_and_long_names_are_one() {
+        // The long names are those of iftoprs, but for `--filter`, which is another language here.
+        for (short, long) in [
+            ("-i lo", "--interface lo"),
+            ("-f tcp", "--capture-filter tcp"),
+            ("-F 10.0.0.0/8", "--net-filter 10.0.0.0/8"),
+            ("-G fd00::/8", "--net-filter6 fd00::/8"),
+            ("-n", "--no-dns"),
+            ("-N", "--no-port-names"),
+            ("-i lo -p", "--interface lo --promiscuous"),
+            ("-b", "--no-bars"),
+            ("-B", "--bytes"),
+            ("-P", "--hide-ports"),
+            ("-l", "--list-interfaces"),
+            ("-c x", "--config x"),
+            ("-t", "--text"),
+            ("-s 2", "--duration 2"),
+            ("-L 5", "--lines 5"),
+            ("-o source", "--sort source"),
+            ("-m 1G", "--max 1G"),
+            ("-u bits", "--unit si-bits"),
+            ("-u bytes", "--unit si-bytes"),
+        ] {
+            let said = [short, long].map(|line| format!("{:?}", parse(line).unwrap()));
+            assert_eq!(said[0], said[1], "{short}");
+            assert_ne!(said[0], format!("{:?}", parse("").unwrap()), "{short}");
+        }
+    }
+
+    #[test]
     fn interfaces_repeat_and_promiscuous_needs_one() {
         let cli = parse("-i eth0 --interface lo -p").unwrap();
         assert_eq!((cli.interface, cli.promiscuous), (vec!["eth0".to_owned(), "lo".to_owned()], true));
@@ -442,17 +485,19 @@ mod tests {
 
     #[test]
     fn rates_have_suffixes() {
-        for (text, rate) in [("1", 1), ("10k", 10_000), ("100M", 100_000_000), ("2.5G", 2_500_000_000)] {
+        for (text, rate) in
+            [("1", 1), ("10k", 10_000), ("100Mb/s", 100_000_000), ("2.5G", 2_500_000_000), ("5kB/s", 40_000)]
+        {
             assert_eq!(parse_rate(text), Ok(rate));
         }
-        for text in ["", "k", "0", "-1", "1T", "1e99", "nan"] {
+        for text in ["", "k", "0", "-1", "1T", "1e99", "nan", "b/s", "1b/sB/s"] {
             assert!(parse_rate(text).unwrap_err().contains("100M"), "{text}");
         }
     }
 
     #[test]
     fn the_command_line_wins_over_the_file() {
-        let line = "-i lo --interval 2 -o source -b -m 1G -B -N -P --theme x --background light --no-color --no-mouse";
+        let line = "-i lo --interval 2 -o source -b -m 1G --alert 2M -B -N -P --theme x --background light --no-color --no-mouse";
         let settings =
             parse(line).unwrap().over(Settings { interface: vec!["eth0".into()], ..Settings::default() });
         let said = Settings {
@@ -464,6 +509,7 @@ mod tests {
             ports: false,
             bars: BarStyle::Off,
             bar_max: Some(1_000_000_000),
+            alert: Alert(Some(2_000_000)),
             unit: Unit::Bytes,
             theme: "x".into(),
             background: Background::Light,

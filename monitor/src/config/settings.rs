@@ -82,6 +82,10 @@ pub enum Background {
     Dark,
 }
 
+/// The rate from which on a row is marked, bits/s in either direction; `None` where none is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alert(pub Option<u64>);
+
 /// Everything that can be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the screen")]
@@ -104,6 +108,8 @@ pub struct Settings {
     pub bar_scale: Scale,
     /// The rate that a full bar stands for, bits/s; automatic where `None`.
     pub bar_max: Option<u64>,
+    /// Rows that move more are marked.
+    pub alert: Alert,
     /// The average that bars show.
     pub bar_window: Window,
     /// What rates count.
@@ -180,6 +186,7 @@ impl Default for Settings {
             bars: BarStyle::default(),
             bar_scale: Scale::default(),
             bar_max: None,
+            alert: Alert::default(),
             bar_window: Window::Two,
             unit: Unit::default(),
             prefix: Prefix::default(),
@@ -226,6 +233,7 @@ options! {
     "bar-scale" bar_scale: "How the length of a bar follows from the rate (key L)";
     "bar-max" bar_max: "The rate of a full bar in bits/s, such as \"100M\", or \"auto\" (option -m)";
     "bar-window" bar_window: "The average that the bars show (key w)";
+    "alert" alert: "Mark rows that move more than this in either direction, such as \"100Mb/s\"; \"off\" or 0 for none (option --alert)";
     "unit" unit: "What rates count (key B)";
     "prefix" prefix: "What a k is: 1000 or 1024 (key u)";
     "hosts" hosts: "Host names in place of addresses where they are known (key n)";
@@ -345,7 +353,7 @@ mod tests {
     /// Every field differs from its default.
     fn other() -> Settings {
         let text = "interface = ['eth0', 'lo']\ninterval = 0.5\nview = 'flows'\nsort = 'rx_total'\nreverse = true\n\
-            lines = 'sent'\nbars = 'thin'\nbar-scale = 'linear'\nbar-max = '100M'\nbar-window = '40s'\n\
+            lines = 'sent'\nbars = 'thin'\nbar-scale = 'linear'\nbar-max = '100M'\nbar-window = '40s'\nalert = '2G'\n\
             unit = 'bytes'\nprefix = 'iec'\nhosts = false\nservices = false\nports = false\nheader = false\ntotals = false\ngraph = false\nborder = true\n\
             tooltips = false\nmouse = false\ntheme = 'VoidWalker'\nbackground = 'light'\ncolor = false\n";
         assert_eq!(text.lines().count(), OPTIONS.len(), "a new option belongs into this test");
@@ -374,9 +382,19 @@ mod tests {
         assert!(problems("interval = 'x'").contains("seconds"));
         assert!(problems("bar-max = 'lots'").contains("100M"));
         assert!(problems("bar-max = '0'").contains("100M"));
+        assert!(problems("alert = 'much'").contains("100Mb/s") && problems("alert = 5").contains("quotes"));
         assert!(problems("sort = 'nothing'").contains("rx_total"));
         assert!(problems("interface = [1]").contains("list"));
         assert!(problems("mouse = true\nmouse = false").starts_with("line 2"));
+    }
+
+    #[test]
+    fn an_alert_is_a_rate_or_off() {
+        let alert = |value: &str| Settings::parse(&format!("alert = {value}")).unwrap().alert;
+        for off in ["0", "'0'", "'off'", "0.0"] {
+            assert_eq!(alert(off), Alert(None), "{off}");
+        }
+        assert_eq!([alert("'100Mb/s'"), alert("'12.5MB/s'"), alert("'100M'")], [Alert(Some(100_000_000)); 3]);
     }
 
     #[test]

@@ -269,6 +269,12 @@ impl<'s> Row<'s> {
         self.group().map_or(0, |group| group.depth)
     }
 
+    /// More than that, bits/s, moves one way: the average over the shortest window.
+    pub fn exceeds(self, limit: u64) -> bool {
+        let Windows { rx, tx } = self.windows();
+        rx[Window::Two.index()].max(tx[Window::Two.index()]) > limit
+    }
+
     /// Nothing moved for the longest window.
     pub fn is_idle(self) -> bool {
         *self.windows() == Windows::default()

@@ -4,7 +4,7 @@ use crate::files::File;
 use std::collections::BTreeSet;
 
 /// Which pages, and what their tests' column is called.
-const PAGES: [&str; 1] = ["docs/attribution.md"];
+const PAGES: [&str; 2] = ["docs/attribution.md", "docs/keys.md"];
 const COLUMN: &str = "test";
 /// Files whose tests are cases: each must be on a page.
 const CASES: [&str; 2] = ["tests/tests/attribution_", "tests/tests/bad_places"];
@@ -85,7 +85,11 @@ mod tests {
     const SOURCE: &str = "#[test]\n#[ignore = \"x\"]\nfn there() {}\nfn gone() {}\n";
 
     fn complaints(page: &str, path: &str) -> Vec<String> {
-        check(&[File::new("docs/attribution.md", page), File::new(path, SOURCE)])
+        check(&[
+            File::new("docs/attribution.md", page),
+            File::new("docs/keys.md", ""),
+            File::new(path, SOURCE),
+        ])
     }
 
     #[test]
@@ -103,6 +107,6 @@ mod tests {
 
     #[test]
     fn a_page_that_is_gone_is_found() {
-        assert_eq!(check(&[]), ["docs/attribution.md: there is no such page"]);
+        assert_eq!(check(&[]), PAGES.map(|page| format!("{page}: there is no such page")));
     }
 }

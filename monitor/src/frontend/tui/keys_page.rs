@@ -1,10 +1,14 @@
-//! docs/keys.md: the keys from their table, the mouse, and what became of the keys and options of iftop and iftoprs.
+//! docs/keys.md: the keys from their table, the mouse, and what became of the keys and options of iftop and iftoprs, with
+//! the test that shows it. The tables are in `iftop` and `iftoprs`.
+
+mod iftop;
+mod iftoprs;
 
 use super::keymap::{Action, BINDINGS};
 use super::view::LEGEND;
 use std::fmt::Write as _;
 
-/// What became of a key or an option of an ancestor.
+/// What became of a key, an option or a setting of an ancestor.
 enum Fate {
     /// A key here does it.
     Key(Action),
@@ -16,95 +20,30 @@ enum Fate {
 
 use Fate::{Key, Not, Option as Opt};
 
-/// The keys and options of iftop.
-const IFTOP: &[(&str, &str, Fate)] = &[
-    ("j k", "scroll", Key(Action::Down)),
-    ("t", "line mode", Key(Action::LineMode)),
-    ("1 2 3", "sort by 2, 10, 40 s", Key(Action::Sort(crate::query::Window::Two))),
-    ("< >", "sort by source, destination", Key(Action::NextColumn)),
-    ("o", "freeze the order", Key(Action::Freeze)),
-    ("P", "pause", Key(Action::Pause)),
-    ("b", "bars", Key(Action::Bars)),
-    ("B", "average of the bars", Key(Action::BarWindow)),
-    ("L", "linear or logarithmic", Key(Action::Scale)),
-    ("T", "cumulative column", Not("totals are columns wherever there is room")),
-    ("h ?", "help", Key(Action::Help)),
-    ("^L", "redraw", Key(Action::Redraw)),
-    ("q", "quit", Key(Action::Quit)),
-    ("s d", "fold source, destination", Not("the views do that: a tab each for what flows can be folded by")),
-    ("S D", "source, destination port", Not("both ports, or none")),
-    ("f", "edit the filter of libpcap", Not("`f` is iftoprs' refresh; `-f` says it at the start")),
-    ("!", "shell", Not("a program that runs as root starts no shell; Ctrl-Z goes back to yours")),
-    ("n", "host names", Key(Action::Hosts)),
-    ("N", "service names", Key(Action::Services)),
-    ("p", "ports", Key(Action::Ports)),
-    ("-i -n -N -p -h", "as there", Opt("the same")),
-    ("-P", "ports on", Opt("they are; `-P` hides them, as in iftoprs")),
-    ("-F -G NET", "networks", Opt("the same, on captured packets; `--filter net:NET` on all")),
-    ("-L N", "lines", Opt("`-L N`")),
-    ("-u UNIT", "units", Opt("`--unit`")),
-    ("l", "screen filter", Not("`/` is the same and more: totals follow it")),
-    ("-b", "no bars", Opt("`-b`")),
-    ("-B", "bytes", Opt("`-B`")),
-    ("-m LIMIT", "maximum of the scale", Opt("`-m RATE`")),
-    ("-c FILE", "configuration", Opt("`-c FILE`, another format: `monitor config print`")),
-    ("-t -s N", "text", Opt("`-t -s N`")),
-    ("-o ORDER", "order", Opt("`-o ORDER`: 2s, 10s, 40s, source, destination or any column")),
-    ("-l", "count link-local IPv6", Not("everything is counted")),
-    ("-f EXPR", "filter of libpcap", Opt("the same, captures packets (docs/pcap.md)")),
-    ("-S PORT", "web server (a fork)", Not("it opens no port; use `--json`")),
-];
+/// One key, option or setting of an ancestor.
+struct Row {
+    /// What it is called there.
+    there: &'static str,
+    /// What it does there.
+    what: &'static str,
+    fate: Fate,
+    /// The tests that show it: of all that works, and of what stands in for some that does not.
+    tests: &'static [&'static str],
+}
 
-/// The keys and options of iftoprs.
-const IFTOPRS: &[(&str, &str, Fate)] = &[
-    ("Tab, Shift-Tab", "views", Key(Action::NextView)),
-    ("t", "line mode", Key(Action::LineMode)),
-    ("b", "bar style", Key(Action::Bars)),
-    ("n", "host names", Key(Action::Hosts)),
-    ("N", "service names", Key(Action::Services)),
-    ("p", "ports", Key(Action::Ports)),
-    ("Z", "process column", Not("whose bytes they are is what the program is for; `t` gives lines without")),
-    ("i", "interface chooser", Key(Action::Interfaces)),
-    ("B", "bytes or bits", Key(Action::Unit)),
-    ("T", "tooltips", Key(Action::Tooltips)),
-    ("U", "totals", Key(Action::Totals)),
-    ("P", "pause", Key(Action::Pause)),
-    ("x", "border", Key(Action::Border)),
-    ("g", "header", Key(Action::Header)),
-    ("f", "refresh", Key(Action::Refresh)),
-    ("1 2 3", "sort", Key(Action::Sort(crate::query::Window::Two))),
-    ("< >", "sort by source, destination", Key(Action::NextColumn)),
-    ("r", "reverse", Key(Action::Reverse)),
-    ("o", "freeze", Key(Action::Freeze)),
-    ("j k, arrows", "move", Key(Action::Down)),
-    ("^D ^U", "half a page", Key(Action::PageDown)),
-    ("G, End, Home", "ends", Key(Action::Last)),
-    ("Enter", "drill", Key(Action::Open)),
-    ("Esc", "back, clear", Key(Action::Back)),
-    ("c", "theme chooser", Key(Action::Themes)),
-    ("C", "theme editor", Not("themes are files: put one into `themes/` beside the settings file")),
-    ("y", "copy", Key(Action::Copy)),
-    ("F", "pin", Key(Action::Pin)),
-    ("e", "export", Key(Action::Export)),
-    ("h ?", "help", Key(Action::Help)),
-    ("q, ^C", "quit", Key(Action::Quit)),
-    (
-        "hover",
-        "tooltip after a second",
-        Not("it would send every motion of the mouse through ssh; right click"),
-    ),
-    ("saving on every toggle", "", Not("only `W` writes the settings file")),
-    ("-c --config", "configuration", Opt("the same, another format")),
-    ("-i -n -N -p -P -B -b", "as there", Opt("the same")),
-    ("-f EXPR", "filter of libpcap", Opt("the same, captures packets (docs/pcap.md)")),
-    ("--filter EXPR", "the same", Opt("`-f`; `--filter` is another language (docs/filter.md)")),
-    ("-F CIDR", "network", Opt("the same, on captured packets; `--filter net:CIDR` on all")),
-    ("-Z", "no processes", Not("there is nothing to save: the kernel tells the owner")),
-    ("-l --list-interfaces", "interfaces", Opt("the same")),
-    ("--json", "JSON", Opt("`--json`, docs/json.md")),
-    ("--list-colors", "themes", Opt("`--list-colors`")),
-    ("--completions SHELL", "completions", Opt("`--completions SHELL`")),
-    ("-h -V", "help, version", Opt("the same")),
+const fn row(there: &'static str, what: &'static str, fate: Fate, tests: &'static [&'static str]) -> Row {
+    Row { there, what, fate, tests }
+}
+
+/// All of them, under their headings.
+const ANCESTORS: [(&str, &[Row]); 7] = [
+    ("iftop: keys", iftop::KEYS),
+    ("iftop: options", iftop::OPTIONS),
+    ("iftop: settings", iftop::SETTINGS),
+    ("iftoprs: keys", iftoprs::KEYS),
+    ("iftoprs: mouse", iftoprs::MOUSE),
+    ("iftoprs: options", iftoprs::OPTIONS),
+    ("iftoprs: settings", iftoprs::SETTINGS),
 ];
 
 /// The page.
@@ -123,16 +62,18 @@ pub fn keys_page() -> String {
         line(&mut page, &[sign, meaning]);
     }
     page += "\n`--no-mouse` and `M` leave the mouse to the terminal, so that it selects text.\n";
-    for (name, fates) in [("iftop", IFTOP), ("iftoprs", IFTOPRS)] {
+    page += "\n## For users of iftop and iftoprs\nEverything that they have, and what became of it. The last column names the tests that show it.\n";
+    for (name, rows) in ANCESTORS {
         // Writing to a String cannot fail.
-        let _ = write!(page, "\n## For users of {name}\n| there | what | here |\n|---|---|---|\n");
-        for (there, what, fate) in fates {
+        let _ = write!(page, "\n### {name}\n| there | what | here | test |\n|---|---|---|---|\n");
+        for Row { there, what, fate, tests } in rows {
             let here = match fate {
                 Key(action) => spelled(*action),
                 Opt(option) => (*option).to_owned(),
                 Not(reason) => format!("no: {reason}"),
             };
-            line(&mut page, &[&code(there), what, &here]);
+            let tests: Vec<String> = tests.iter().copied().map(code).collect();
+            line(&mut page, &[&code(there), what, &here, &tests.join(", ")]);
         }
     }
     page
@@ -168,10 +109,43 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_an_ancestor_that_is_said_to_work_has_a_binding() {
-        for (there, _, fate) in IFTOP.iter().chain(IFTOPRS) {
-            if let Key(action) = fate {
-                assert!(!spelled(*action).is_empty(), "{there}");
+    fn what_is_said_to_work_has_a_key_and_a_test() {
+        for Row { there, fate, tests, .. } in ANCESTORS.iter().flat_map(|(_, rows)| *rows) {
+            match fate {
+                Key(action) => assert!(!spelled(*action).is_empty() && !tests.is_empty(), "{there}"),
+                Opt(here) => assert!(!here.is_empty() && !tests.is_empty(), "{there}"),
+                Not(reason) => assert!(!reason.is_empty(), "{there}"),
+            }
+        }
+    }
+
+    /// What the program reads on the command line and in the settings is what the page promises.
+    #[test]
+    fn options_and_settings_that_are_named_here_exist() {
+        use crate::config::{Cli, OPTIONS};
+        use clap::CommandFactory;
+        let command = Cli::command();
+        let exists = |word: &str| {
+            if let Some(long) = word.strip_prefix("--") {
+                let is_long = |option: &clap::Arg| option.get_long() == Some(long);
+                return ["help", "version"].contains(&long) || command.get_arguments().any(is_long);
+            }
+            let short = word.chars().nth(1);
+            ["-h", "-V"].contains(&word) || command.get_arguments().any(|option| option.get_short() == short)
+        };
+        for (heading, rows) in ANCESTORS {
+            for Row { there, fate, .. } in rows {
+                let Opt(here) = fate else { continue };
+                let quoted = here.split('`').skip(1).step_by(2).flat_map(|text| text.split(' '));
+                let mut options: Vec<&str> = quoted.filter(|word| word.starts_with('-')).collect();
+                if here.starts_with("the same") {
+                    options.extend(there.split(' ').filter(|word| word.starts_with('-')));
+                }
+                assert!(options.iter().all(|option| exists(option)), "{there}: {options:?}");
+                if heading.ends_with("settings") && here.starts_with('`') {
+                    let name = here.split('`').nth(1);
+                    assert!(OPTIONS.iter().any(|option| Some(option.name) == name), "{there}: {name:?}");
+                }
             }
         }
     }

@@ -2,8 +2,18 @@
 
 use super::keymap::Action;
 use super::state::{Effect, State};
-use crate::config::{BarStyle, Lines, Prefix, Scale, Unit};
-use crate::query::{ViewKind, Window};
+use crate::config::{BarStyle, Lines, Prefix, Scale, Settings, Unit};
+use crate::query::{Listing, Row, ViewKind, Window};
+
+/// A row moves more than it may without a mark.
+pub(super) fn alarms(settings: &Settings, row: Row<'_>) -> bool {
+    settings.alert.0.is_some_and(|limit| row.exceeds(limit))
+}
+
+/// How many rows do.
+pub(super) fn alarming(settings: &Settings, listing: &Listing) -> usize {
+    settings.alert.0.map_or(0, |_| listing.all().filter(|row| alarms(settings, *row)).count())
+}
 
 /// Does it; other actions do nothing.
 pub(super) fn change(state: &mut State, action: Action) -> Option<Effect> {
@@ -60,7 +70,7 @@ pub(super) fn change(state: &mut State, action: Action) -> Option<Effect> {
             let tooltips = if settings.tooltips { "tooltips: right click" } else { "tooltips: off" };
             state.say(tooltips);
         }
-        // It says so in the help; in other views a row is one line anyway.
+        Action::LineMode => state.say("t is for flows: F2 shows them"),
         _ => {}
     }
     None

@@ -124,6 +124,8 @@ pub(super) struct State {
     pub(super) cursors: HashMap<ViewKind, Cursor>,
     /// The rows of the snapshot that is shown.
     listing: Arc<Listing>,
+    /// How many of them move more than `settings.alert`.
+    pub(super) alarming: usize,
     /// Rows on the screen at the latest `settle`.
     page: usize,
 }
@@ -163,6 +165,7 @@ impl State {
             frozen: None,
             cursors: HashMap::new(),
             listing: Arc::new(Listing::new(Arc::default(), Scope::default())),
+            alarming: 0,
             page: 1,
         }
     }
@@ -290,6 +293,7 @@ impl State {
         let scope = Scope { view: self.view, filter, prefixes: self.prefixes };
         if !self.listing.shows(snapshot, &scope) {
             self.listing = Arc::new(Listing::new(Arc::clone(snapshot), scope));
+            self.alarming = look::alarming(&self.settings, &self.listing);
             self.detail = Detail::new(snapshot, &self.path, limits, &self.trace).map(Arc::new);
         }
         // A view that is opened while the order is frozen freezes as it is then.

@@ -17,8 +17,9 @@ const LEAST_WHAT: u16 = 12;
 pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let (theme, snapshot) = (ctx.theme, ctx.snapshot);
     let (status, style) = status(ctx);
+    let alarms = alarms(ctx);
     let mut pen = Pen::new(buffer, area, 0);
-    let width = u16::try_from(status.width()).unwrap_or(u16::MAX);
+    let width = u16::try_from(alarms.width() + status.width()).unwrap_or(u16::MAX);
     // One column stays free on either side of it.
     let corner = pen.reserve(width.saturating_add(2));
     pen.skip(1);
@@ -40,7 +41,19 @@ pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     }
     let mut pen = Pen::new(buffer, corner, 0);
     pen.skip(1);
+    pen.put(&alarms, theme.warning);
     pen.put(&status, style);
+}
+
+/// `! 2 above 100Mb/s  `, where there are such.
+fn alarms(ctx: &Ctx<'_>) -> String {
+    match (ctx.state.alarming, ctx.state.settings.alert.0) {
+        (rows @ 1.., Some(limit)) => {
+            let (rows, limit) = (count(rows as u64), ctx.state.notation().units.rate(limit));
+            format!("{} {rows} above {limit}  ", ctx.glyphs.alarm)
+        }
+        _ => String::new(),
+    }
 }
 
 fn status(ctx: &Ctx<'_>) -> (String, Style) {

@@ -16,6 +16,7 @@ pub(in super::super) const LEGEND: &[(&str, &str)] = &[
     ("middle click", "pin the row to the top"),
     ("wheel", "move; in the chooser, next theme"),
     ("name ~", "owner inherited or shared, not exact"),
+    ("! before a row", "it moves more than --alert says"),
     ("- unknown", "nobody was seen to own these bytes"),
 ];
 
@@ -33,6 +34,8 @@ const NARROW: u16 = 38;
 /// └─────────────────────────────────────┘
 /// ```
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, help: &Help, ctx: &Ctx<'_>) {
+    // The last line tells which keys work here.
+    let area = Rect { height: area.height.saturating_sub(1), ..area };
     let lines = lines(&help.search.text());
     let room = area.height.saturating_sub(2);
     let count = u16::try_from(lines.len()).unwrap_or(u16::MAX).max(1);

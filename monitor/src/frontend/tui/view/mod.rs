@@ -86,6 +86,8 @@ struct Arranged {
     titles: Rect,
     rows: Rect,
     footer: Rect,
+    /// More room for the panel, or less, can be had.
+    zooms: bool,
 }
 
 /// Divides the screen; `None` where it is too small. When height runs short the graph leaves first, then the totals,
@@ -120,13 +122,11 @@ fn arrange(area: Rect, state: &State, snapshot: &Snapshot) -> Option<Arranged> {
         _ => 0,
     };
     // Of what was opened its own line is enough of a table; else a third of the screen is the table's.
-    let whole = state.zoomed || path::views(&state.path).len() == 1;
-    let keep = if whole { 0 } else { (area.height / 3).saturating_sub(2) };
-    let panel = if is_table {
-        detail::height(area.width, state, snapshot).min(spare.saturating_sub(keep))
-    } else {
-        0
-    };
+    let is_all = path::views(&state.path).len() == 1;
+    let third = spare.saturating_sub((area.height / 3).saturating_sub(2));
+    let wanted = if is_table { detail::height(area.width, state, snapshot) } else { 0 };
+    let panel = wanted.min(if state.zoomed || is_all { spare } else { third });
+    let zooms = is_table && !is_root && !is_all && wanted > third;
     let rows = area.height - 2 - header - tabs - warnings - totals - graph - border - crumbs - panel;
     let mut y = area.y;
     let mut next = |height: u16| {
@@ -150,6 +150,7 @@ fn arrange(area: Rect, state: &State, snapshot: &Snapshot) -> Option<Arranged> {
         titles: Rect { height: 1, ..inner },
         rows: Rect { y: inner.y + 1, height: rows, ..inner },
         footer: next(1),
+        zooms,
     })
 }
 
@@ -193,7 +194,7 @@ pub(super) fn spot(area: Rect, state: &State, snapshot: &Snapshot, place: (u16, 
         return crumbs::tab_at(at.tabs, state, place.x).map(Spot::Tab);
     }
     if at.footer.contains(place) {
-        return footer::hint_at(at.footer, state, place.x).map(Spot::Hint);
+        return footer::hint_at(at.footer, at.zooms, state, place.x).map(Spot::Hint);
     }
     None
 }
@@ -230,6 +231,6 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
     } else {
         table::draw(buffer, at.titles, at.rows, ctx);
     }
-    footer::draw(buffer, at.footer, ctx);
+    footer::draw(buffer, at.footer, at.zooms, ctx);
     popup::draw(buffer, area, ctx);
 }

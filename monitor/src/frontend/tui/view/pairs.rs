@@ -1,7 +1,7 @@
 //! Flows as iftop shows them: sent on the first line, received on the second, the owner under this host's end.
 
 use super::bar::bar;
-use super::table::{MARK, line_of, mark, nothing, select_line};
+use super::table::{MARK, Mark, line_of, mark, nothing, select_line};
 use super::{Ctx, Pen};
 use crate::config::Lines;
 use crate::model::{Confidence, Endpoint, FlowRow, ProcessId};
@@ -60,7 +60,7 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
     let visible = view.rows.iter().enumerate().skip(cursor.offset).take(height);
     for (line, (index, row)) in (0u16..).step_by(usize::from(each)).zip(visible) {
         let Row::Flow(flow) = *row else { continue };
-        let mark = Mark { selected: index == cursor.index, pinned: ctx.state.pins.contains(&row.id()) };
+        let mark = Mark::new(*row, index == cursor.index, ctx);
         let mut next = line;
         for direction in [Direction::Sent, Direction::Received] {
             if lines == Lines::Two || lines == direction.alone() {
@@ -68,20 +68,13 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
                     let first = next == line;
                     one(buffer, rows, next, flow, direction, first, mark, &room, ctx);
                     let rates = if direction == Direction::Sent { flow.windows.tx } else { flow.windows.rx };
-                    bar(buffer, line_of(rows, next), rates[window], ctx);
+                    bar(buffer, line_of(rows, next), rates[window], mark.alarms, ctx);
                     select_line(buffer, line_of(rows, next), mark.selected, ctx);
                 }
                 next += 1;
             }
         }
     }
-}
-
-/// How a row is marked.
-#[derive(Clone, Copy)]
-struct Mark {
-    selected: bool,
-    pinned: bool,
 }
 
 /// What a line is about.
@@ -130,10 +123,7 @@ fn one(
 ) {
     let (theme, glyphs) = (ctx.theme, ctx.glyphs);
     let idle = Row::Flow(flow).is_idle() || flow.closed.is_some();
-    let accent = |style: Style| {
-        let style = if idle { theme.dim } else { style };
-        if marked.selected { style.patch(theme.selected) } else { style }
-    };
+    let accent = |style: Style| marked.over(if idle { theme.dim } else { style }, ctx);
     let (plain, way, arrow, rates, total) = match direction {
         Direction::Sent => {
             (accent(theme.plain), accent(theme.tx), " => ", flow.windows.tx, flow.total.tx_bytes)
@@ -145,8 +135,7 @@ fn one(
     let end = |end: String| glyphs.fit_middle(&end, room.end).into_owned();
     let mut pen = Pen::new(buffer, rows, line);
     if first {
-        mark(&mut pen, marked.selected, marked.pinned, ctx);
-        pen.skip(1);
+        mark(&mut pen, marked, ctx);
         pen.put_left(&end(end_text(flow, flow.id.local_end(), ctx)), room.end, plain);
         pen.put(arrow, way);
         pen.put_left(&end(end_text(flow, flow.id.remote_end(), ctx)), room.end, plain);

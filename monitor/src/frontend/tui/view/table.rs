@@ -1,5 +1,6 @@
 //! A row a line: the columns of the query, bars behind them.
 
+use super::super::look;
 use super::super::state::State;
 use super::bar::bar;
 use super::{Ctx, Pen};
@@ -10,6 +11,29 @@ use ratatui::style::Style;
 
 /// Room for the mark of the selected row.
 pub(super) const MARK: u16 = 1;
+
+/// How a row is marked.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) selected: bool,
+    pub(super) pinned: bool,
+    /// It moves more than `alert` says.
+    pub(super) alarms: bool,
+}
+
+impl Mark {
+    /// Of a row of the list.
+    pub(super) fn new(row: Row<'_>, selected: bool, ctx: &Ctx<'_>) -> Self {
+        let state = ctx.state;
+        Self { selected, pinned: state.pins.contains(&row.id()), alarms: look::alarms(&state.settings, row) }
+    }
+
+    /// The style that a row's own gives way to.
+    pub(super) fn over(self, style: Style, ctx: &Ctx<'_>) -> Style {
+        let style = if self.alarms { ctx.theme.warning } else { style };
+        if self.selected { style.patch(ctx.theme.selected) } else { style }
+    }
+}
 
 /// ```text
 ///      PID PROCESS          UID       RX 2s      10s    TX 2s      10s FLOWS
@@ -34,14 +58,15 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
     for (line, (index, row)) in (0u16..).zip(view.rows.iter().enumerate().skip(cursor.offset).take(height)) {
         let selected = index == cursor.index;
         let mut pen = Pen::new(buffer, rows, line);
-        mark(&mut pen, selected, ctx.state.pins.contains(&row.id()), ctx);
-        for placed in &placed {
-            pen.skip(1);
-            cell(&mut pen, *placed, *row, selected, ctx);
+        let marked = Mark::new(*row, selected, ctx);
+        mark(&mut pen, marked, ctx);
+        for (place, placed) in placed.iter().enumerate() {
+            pen.skip(u16::from(place > 0));
+            cell(&mut pen, *placed, *row, marked, ctx);
         }
         let [rx, tx] =
             [row.windows().rx, row.windows().tx].map(|rates| rates[ctx.state.settings.bar_window.index()]);
-        bar(buffer, line_of(rows, line), rx.saturating_add(tx), ctx);
+        bar(buffer, line_of(rows, line), rx.saturating_add(tx), marked.alarms, ctx);
         select_line(buffer, line_of(rows, line), selected, ctx);
     }
 }
@@ -70,14 +95,15 @@ pub(super) fn title_at(titles: Rect, state: &State, x: u16) -> Option<ColumnId> 
     found.filter(|_| x >= titles.x).map(|placed| placed.column.id)
 }
 
-/// Marks the selected row, else a pinned one: colour alone would not do.
-pub(super) fn mark(pen: &mut Pen<'_>, selected: bool, pinned: bool, ctx: &Ctx<'_>) {
-    let (mark, style) = match (selected, pinned) {
+/// Marks the selected row, else a pinned one, and behind that one that moves too much: colour alone would not do.
+pub(super) fn mark(pen: &mut Pen<'_>, marked: Mark, ctx: &Ctx<'_>) {
+    let (mark, style) = match (marked.selected, marked.pinned) {
         (true, _) => (ctx.glyphs.selected, ctx.theme.selected),
         (false, true) => (ctx.glyphs.pinned, ctx.theme.pinned),
         (false, false) => ("", ctx.theme.plain),
     };
     pen.put_left(mark, MARK, style);
+    pen.put_left(if marked.alarms { ctx.glyphs.alarm } else { "" }, 1, ctx.theme.warning);
 }
 
 /// Paints the line of the selected row where its bar is not.
@@ -96,7 +122,7 @@ pub(super) fn line_of(area: Rect, line: u16) -> Rect {
     Rect { y: area.y.saturating_add(line), height: 1, ..area }
 }
 
-fn cell(pen: &mut Pen<'_>, placed: Placed, row: Row<'_>, selected: bool, ctx: &Ctx<'_>) {
+fn cell(pen: &mut Pen<'_>, placed: Placed, row: Row<'_>, marked: Mark, ctx: &Ctx<'_>) {
     let Placed { column, width } = placed;
     let text = column.cell(row, &ctx.state.format());
     let names = matches!(column.id, ColumnId::Process | ColumnId::Group | ColumnId::Local);
@@ -109,18 +135,17 @@ fn cell(pen: &mut Pen<'_>, placed: Placed, row: Row<'_>, selected: bool, ctx: &C
         }
         _ => ctx.glyphs.fit(&text, width),
     };
-    write(pen, &text, column.align, width, style(column, row, selected, ctx));
+    write(pen, &text, column.align, width, marked.over(style(column, row, ctx), ctx));
 }
 
-fn style(column: &Column, row: Row<'_>, selected: bool, ctx: &Ctx<'_>) -> Style {
+fn style(column: &Column, row: Row<'_>, ctx: &Ctx<'_>) -> Style {
     let theme = ctx.theme;
-    let style = match column.role {
+    match column.role {
         _ if row.is_idle() || row.has_exited() => theme.dim,
         Role::Plain => theme.plain,
         Role::Rx => theme.rx,
         Role::Tx => theme.tx,
-    };
-    if selected { style.patch(theme.selected) } else { style }
+    }
 }
 
 fn write(pen: &mut Pen<'_>, text: &str, align: Align, width: u16, style: Style) {
