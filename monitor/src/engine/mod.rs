@@ -230,7 +230,7 @@ impl Loop {
         }
         (self.source, self.attribution) = (origin.source, origin.attribution);
         self.wakes = Wakes::of(&*self.source);
-        self.table = FlowTable::new(self.config, clock::now());
+        self.table = FlowTable::new(self.config, self.source.since());
         self.refused = None;
         self.tick()
     }
@@ -260,7 +260,7 @@ where
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let Origin { source, attribution } = open(clock::now())?;
     let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
-    let table = FlowTable::new(config, clock::now());
+    let table = FlowTable::new(config, source.since());
     let mut engine = Loop {
         wakes: Wakes::of(&*source),
         source,

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 /// Something that observes traffic.
 pub trait Source: Send {
+    /// From when on it counts. Asked before the first poll.
+    fn since(&self) -> Mono;
+
     /// Appends what happened since the last poll and sets `out.from` and `out.to`. Never blocks for long; may be
     /// called late.
     ///

@@ -23,6 +23,7 @@ use monitor_common::{
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Instant;
 
 /// The committed object: `cargo xtask build-ebpf` makes it, `--check` proves it.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
@@ -46,6 +47,8 @@ pub(super) struct Loaders {
     pub seeds: Vec<SeedRecord>,
     /// The seed ran, twice.
     pub seeded: bool,
+    /// When the first counter was attached.
+    pub counting: Instant,
     /// The processes that were there, and what became of processes since.
     pub lives: Lives,
 }
@@ -64,8 +67,15 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
     narrow(&mut ebpf, target)?;
     let attachable = kernel.attachable.as_ref().map_err(|why| degraded.push(no_btf(why))).ok();
     let lives = Lives::open(&mut ebpf)?;
-    let mut loaders =
-        Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false, lives };
+    let mut loaders = Loaders {
+        ebpf,
+        programs: Vec::new(),
+        degraded,
+        seeds: Vec::new(),
+        seeded: false,
+        counting: Instant::now(),
+        lives,
+    };
     let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
     attach_all(&mut loaders, target, options, attachable, by_procfs)?;
     Ok(loaders)
@@ -278,6 +288,7 @@ fn attach_all(
     for spec in PROGRAMS {
         if spec.kind == Kind::Count && passes == 0 {
             passes += usize::from(seed::run(loaders, by_procfs));
+            loaders.counting = Instant::now();
         }
         if !wanted(spec) {
             let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());

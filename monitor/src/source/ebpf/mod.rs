@@ -103,6 +103,7 @@ impl EbpfSource {
     /// # Errors
     /// Where nothing can be counted; one sentence with the fix.
     pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
+        let begun = Instant::now();
         let target = cgroup::open(options.cgroup.as_deref())?;
         let mut loaded = load::load(&target, options)?;
         bpf::trim_heap();
@@ -141,7 +142,7 @@ impl EbpfSource {
             cpus,
             capacity: options.capacity,
             active: 0,
-            polled: now,
+            polled: now.plus(loaded.counting.duration_since(begun)),
             seeds: loaded.seeds,
             lives: loaded.lives,
             sight,
@@ -383,6 +384,10 @@ impl EbpfSource {
 }
 
 impl Source for EbpfSource {
+    fn since(&self) -> Mono {
+        self.polled
+    }
+
     fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
         self.view.look(false);
