@@ -2,14 +2,15 @@
 
 use crate::ProcessKey;
 
-/// Bytes of the ring buffer, a power of two: about 4,600 program starts between two looks at it.
+/// Bytes of the ring buffer, a power of two: about 4,600 program starts between two looks at it. Userspace makes it
+/// smaller where there are few CPUs to start programs.
 pub const LIVES_BYTES: u32 = 4 << 20;
 
 /// [`Life::kind`]: a process was made; `parent` is who it belongs to then.
 pub const LIFE_BORN: u32 = 1;
 /// [`Life::kind`]: it executed a program. The record is an [`Executed`].
 pub const LIFE_EXECUTED: u32 = 2;
-/// [`Life::kind`]: its last thread ended.
+/// [`Life::kind`]: its last thread ended. Of the rest of the record, only the process and the time are set.
 pub const LIFE_ENDED: u32 = 3;
 /// [`Life::kind`]: it lived when the monitor started. Only in the stream of iter/task.
 pub const LIFE_FOUND: u32 = 4;

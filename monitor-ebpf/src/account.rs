@@ -3,8 +3,10 @@
 //! Every packet adds to exactly one of: a flow row, an overflow row, the totals. Nothing here can fail a packet.
 
 use crate::key::{self, Direction};
+use crate::life;
 use crate::maps::{
-    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAPPED, TOTALS, WIRE, global,
+    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAPPED, TOTALS, UNSEEN, WIRE,
+    global,
 };
 use crate::owner;
 use crate::tcp;
@@ -337,7 +339,7 @@ pub fn new_row(
     let flows = if half == 0 { &FLOWS_A } else { &FLOWS_B };
     match flows.insert(key, &*value, u64::from(BPF_NOEXIST)) {
         Ok(()) => {
-            stat(&STATS, half, offset_of!(HalfStats, inserts));
+            inserted(half);
             true
         }
         // Another CPU was faster.
@@ -356,6 +358,23 @@ pub fn new_row(
             stat(&STATS, half, offset_of!(HalfStats, busy));
             false
         }
+    }
+}
+
+/// Counts a new row, and wakes userspace whenever this CPU has made as many as it may make unseen.
+#[inline(always)]
+fn inserted(half: u32) {
+    let Some(stats) = STATS.get_ptr_mut(half) else { return };
+    // SAFETY: a live map value. Read again, because the old value of an addition is never used: where a packet between
+    // the two makes a row, too, a wake-up is left out or one too many, and the next is not far.
+    let inserts = unsafe {
+        let inserts = addr_of_mut!((*stats).inserts);
+        add(inserts, 1);
+        inserts.read_volatile()
+    };
+    let unseen = global(&UNSEEN);
+    if unseen != 0 && inserts % unseen == 0 {
+        life::rouse();
     }
 }
 

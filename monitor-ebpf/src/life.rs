@@ -1,12 +1,13 @@
 //! What happens to processes: made, executed a program, ended. One record each, in the order of the events.
 //!
 //! The record of a program start has what /proc would tell of the process while it lives, so that a process which is
-//! gone when userspace looks still has its name. Nobody is woken: userspace looks by itself.
+//! gone when userspace looks still has its name. Userspace is woken for the first record since it last looked, and once
+//! half of the buffer waits.
 
 use crate::account::add;
 use crate::maps::{CLAIM_STATS, LIVES, OFFSETS, global};
-use crate::owner::{Claimant, claimant, comm, field, is_kernel, key_of, start_of};
-use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use crate::owner::{Claimant, claimant, comm, field, is_kernel, key_of, led_by, start_of};
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_RING_SIZE};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_probe_read_user,
     bpf_probe_read_user_str,
@@ -38,6 +39,13 @@ unsafe fn process(task: *const u8) -> Claimant {
     unsafe { claimant(field(task, global(&OFFSETS).task_tgid), task) }
 }
 
+/// The process of its first thread.
+#[inline(always)]
+unsafe fn process_of_leader(leader: *const u8) -> Claimant {
+    // SAFETY: the caller's: a task that the verifier knows.
+    unsafe { led_by(field(leader, global(&OFFSETS).task_tgid), leader) }
+}
+
 #[inline(always)]
 unsafe fn parent(task: *const u8) -> ProcessKey {
     // SAFETY: the caller's: a task that the verifier knows; a task always has a parent.
@@ -65,7 +73,7 @@ unsafe fn netns(task: *const u8) -> u32 {
     }
 }
 
-/// The event of a task's process, without what only a program start tells.
+/// The beginning of a task's process or program, without what only a program start tells.
 #[inline(always)]
 unsafe fn life(kind: u32, task: *const u8, who: &Claimant) -> Life {
     // SAFETY: the caller's: a task that the verifier knows.
@@ -96,7 +104,7 @@ pub unsafe fn found(task: *const u8) -> Option<Life> {
         if !readable() || !leads(task) {
             return None;
         }
-        let who = process(task);
+        let who = process_of_leader(task);
         (!is_kernel(&who)).then(|| life(monitor_common::LIFE_FOUND, task, &who))
     }
 }
@@ -112,7 +120,7 @@ pub unsafe fn born(task: *const u8) {
         if !readable() || !leads(task) {
             return;
         }
-        let who = process(task);
+        let who = process_of_leader(task);
         if !is_kernel(&who) {
             tell(life(monitor_common::LIFE_BORN, task, &who));
         }
@@ -138,8 +146,34 @@ pub unsafe fn ended(task: *const u8) {
         }
         let who = process(task);
         if !is_kernel(&who) {
-            tell(life(monitor_common::LIFE_ENDED, task, &who));
+            tell(Life {
+                kind: monitor_common::LIFE_ENDED,
+                netns: 0,
+                process: key_of(&who),
+                parent: ProcessKey { tgid: 0, generation: 0 },
+                start: 0,
+                at: bpf_ktime_get_boot_ns(),
+                cgroup: 0,
+                comm: [0; 16],
+                uid: 0,
+                pad: 0,
+            });
         }
+    }
+}
+
+/// Whether handing over a record wakes userspace: the kernel does by itself where all before it was read.
+#[inline(always)]
+fn wake() -> u64 {
+    let half = LIVES.query(u64::from(BPF_RB_RING_SIZE)) / 2;
+    if LIVES.query(u64::from(BPF_RB_AVAIL_DATA)) > half { u64::from(BPF_RB_FORCE_WAKEUP) } else { 0 }
+}
+
+/// Wakes userspace, by a record that is none.
+#[inline(always)]
+pub fn rouse() {
+    if let Some(room) = LIVES.reserve::<u64>(0) {
+        room.discard(u64::from(BPF_RB_FORCE_WAKEUP));
     }
 }
 
@@ -147,7 +181,7 @@ pub unsafe fn ended(task: *const u8) {
 fn tell(event: Life) {
     if let Some(mut room) = LIVES.reserve::<Life>(0) {
         room.write(event);
-        room.submit(u64::from(BPF_RB_NO_WAKEUP));
+        room.submit(wake());
     } else {
         lost();
     }
@@ -167,7 +201,8 @@ pub unsafe fn executed(task: *const u8, binprm: *const u8) {
     // SAFETY: the caller's; the record is of this program until it is submitted, and every byte that its lengths
     // declare is written.
     unsafe {
-        let who = process(task);
+        // Whoever executes a program is its process's first thread by then (fs/exec.c, `de_thread`).
+        let who = process_of_leader(task);
         let mut event = life(monitor_common::LIFE_EXECUTED, task, &who);
         event.cgroup = bpf_get_current_cgroup_id();
         event.uid = bpf_get_current_uid_gid() as u32;
@@ -176,7 +211,7 @@ pub unsafe fn executed(task: *const u8, binprm: *const u8) {
         path(record, binprm);
         arguments(record, task);
     }
-    room.submit(u64::from(BPF_RB_NO_WAKEUP));
+    room.submit(wake());
 }
 
 /// Which file it is.

@@ -74,8 +74,9 @@ pub static PROCS: HashMap<ProcessKey, Process> = HashMap::with_max_entries(CLAIM
 #[map]
 pub static CLAIMS: HashMap<ClaimKey, Claim> = HashMap::with_max_entries(CLAIM_CAPACITY, 0);
 
-/// Processes made, programs executed, processes ended, in order. Written by `life`, read by userspace ten times a second
-/// without being woken. Full: the event is lost, `lives_full` counts it and userspace falls back to /proc.
+/// Processes made, programs executed, processes ended, in order. Written by `life`, read by userspace, which is woken for
+/// the first of them. Full: the event is lost, `lives_full` counts it and userspace falls back to /proc. `account` wakes
+/// by it, too, when a half fills up.
 #[map]
 pub static LIVES: RingBuf = RingBuf::with_byte_size(LIVES_BYTES, 0);
 
@@ -176,6 +177,10 @@ pub static SKB_NETNS: u32 = 0;
 /// 1: interfaces are tapped, so `account` keeps the wire tuple of sockets behind NAT.
 #[unsafe(no_mangle)]
 pub static TAPPED: u32 = 0;
+
+/// Rows that one CPU may make in a half before userspace is woken to look how full it is; 0: it looks by itself.
+#[unsafe(no_mangle)]
+pub static UNSEEN: u64 = 0;
 
 /// Jiffies between two samples of a TCP connection.
 #[unsafe(no_mangle)]

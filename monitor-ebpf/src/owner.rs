@@ -50,8 +50,8 @@ pub struct Claimant {
     generation: u32,
     start: u64,
     flags: u8,
-    /// The task, null where it cannot be read.
-    task: *const u8,
+    /// The task of its first thread, null where it cannot be read.
+    leader: *const u8,
 }
 
 /// Whether the hook's program type can read the current task.
@@ -71,7 +71,7 @@ pub fn current(reader: Reader) -> Claimant {
     let readable = global(&OFFSETS).task_group_leader != 0
         && global(if reader == Reader::Tracing { &TRACING } else { &CGROUP_TASK }) == 1;
     if !readable {
-        return Claimant { tgid, generation: 0, start: 0, flags: 0, task: ptr::null() };
+        return Claimant { tgid, generation: 0, start: 0, flags: 0, leader: ptr::null() };
     }
     // SAFETY: takes no argument; the result is a task that the verifier knows.
     let task = unsafe { bpf_get_current_task_btf() };
@@ -81,20 +81,27 @@ pub fn current(reader: Reader) -> Claimant {
 /// A given task as claimant.
 #[inline(always)]
 pub fn claimant(tgid: u32, task: *const u8) -> Claimant {
-    let offsets = global(&OFFSETS);
     // SAFETY: `task` is a task the verifier knows, the offsets come from the kernel's own BTF and the verifier checks
     // them against it at load.
+    led_by(tgid, unsafe { field(task, global(&OFFSETS).task_group_leader) })
+}
+
+/// A process by its first thread. Whoever has that saves the step from another one, for which the verifier searches the
+/// kernel's types three times from the first to the last.
+#[inline(always)]
+pub fn led_by(tgid: u32, leader: *const u8) -> Claimant {
+    let offsets = global(&OFFSETS);
+    // SAFETY: as above.
     unsafe {
-        let leader = field::<*const u8>(task, offsets.task_group_leader);
         let start = field::<u64>(leader, offsets.task_start_boottime);
-        if field::<u32>(task, offsets.task_flags) & PF_KTHREAD != 0 {
-            return Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_KERNEL, task: ptr::null() };
+        if field::<u32>(leader, offsets.task_flags) & PF_KTHREAD != 0 {
+            return Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_KERNEL, leader: ptr::null() };
         }
         if global(&CGROUP_TASK) == 0 {
             // The cgroup hooks cannot tell a process's start, and a process must have one name in all hooks.
-            return Claimant { tgid, generation: 0, start: 0, flags: 0, task };
+            return Claimant { tgid, generation: 0, start: 0, flags: 0, leader };
         }
-        Claimant { tgid, generation: generation(start), start, flags: 0, task }
+        Claimant { tgid, generation: generation(start), start, flags: 0, leader }
     }
 }
 
@@ -303,15 +310,14 @@ pub unsafe fn comm(claimant: &Claimant) -> [u8; 16] {
     let mut name = [0_u64; 2];
     // SAFETY: the caller's; the buffer has the size that is passed.
     unsafe {
-        if claimant.task.is_null() {
+        if claimant.leader.is_null() {
             let pid_tgid = bpf_get_current_pid_tgid();
             if pid_tgid as u32 == (pid_tgid >> 32) as u32 {
                 bpf_get_current_comm(name.as_mut_ptr().cast(), 16);
             }
         } else {
             let offsets = global(&OFFSETS);
-            let leader = field::<*const u8>(claimant.task, offsets.task_group_leader);
-            name = [field(leader, offsets.task_comm), field(leader, offsets.task_comm + 8)];
+            name = [field(claimant.leader, offsets.task_comm), field(claimant.leader, offsets.task_comm + 8)];
         }
         core::mem::transmute::<[u64; 2], [u8; 16]>(name)
     }
@@ -367,7 +373,7 @@ pub unsafe fn seed(sk: *mut c_void, cookie: u64, netns: u64, claimant: &Claimant
             set(owner, cookie, CLAIM_SEED, claimant);
         } else if (*owner).method == CLAIM_SEED && !same(owner, claimant) {
             let nobody =
-                Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_AMBIGUOUS, task: ptr::null() };
+                Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_AMBIGUOUS, leader: ptr::null() };
             set(owner, cookie, CLAIM_SEED, &nobody);
         }
     }

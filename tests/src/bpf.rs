@@ -238,6 +238,17 @@ pub fn map_named(id: u32, name: &str) -> io::Result<Option<OwnedFd>> {
     Ok((text(&about[NAME..]) == name).then_some(map))
 }
 
+/// Reads the first element of an array of u32.
+///
+/// # Errors
+/// When it is none.
+pub fn first_of(map: &OwnedFd) -> io::Result<u32> {
+    let (key, mut value) = (0_u32, 0_u32);
+    let (key, value_at) = (halves(&raw const key), halves(&raw mut value));
+    call(MAP_LOOKUP, &mut [number(map), 0, key[0], key[1], value_at[0], value_at[1], 0, 0])?;
+    Ok(value)
+}
+
 fn object_info<const WORDS: usize>(object: &OwnedFd) -> io::Result<[u32; WORDS]> {
     let mut about = [0_u32; WORDS];
     let size = u32::try_from(size_of_val(&about)).expect("a small constant");

@@ -4,7 +4,7 @@
 use monitor_tests::{
     accounts::{as_the_stack_carried, balance, datagrams},
     agent::{Agent, connect, reconnect, transfer},
-    bpf::{Packets, attach_to_cgroup, load_packet_filter},
+    bpf::{self, Packets, attach_to_cgroup, load_packet_filter},
     cgroup::Cgroup,
     json::{Object, counters, field, number, sum},
     monitor::{self, Monitor, command_on},
@@ -74,6 +74,48 @@ fn a_full_flow_table_costs_flows_and_no_byte() {
         assert!(overflow > 0 && overflow.is_multiple_of(DATAGRAM), "{side}: {overflow}");
     }
     assert!(says(&last, "some bytes have an owner but no flow: more than 64 flows"), "{:?}", last.degraded());
+}
+
+/// Whoever fills a half wakes monitor, however far the next tick is.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_half_that_fills_up_does_not_wait_for_the_tick() {
+    const SOCKETS: u64 = 400;
+    let mut scene = Scene::new();
+    let mut command = monitor::command_every("3600", scene.cgroup.path(), None);
+    // Each datagram makes a row for either side: more than half of this, less than all.
+    command.args(["--capacity", "1024"]);
+    let monitor = Monitor::spawn(command);
+    let (_, to) = scene.datagram_server(Version::V4);
+    let from = scene.pair.a.address(Version::V4, 0);
+    let source = scene.client.socket(&format!("datagram {from}"));
+    let _counting = bpf::count_runs().expect("the kernel counts runs of programs");
+    wait::until("monitor counts", || {
+        scene.client.ask(&format!("send-to {} {to} 1 100", source.id));
+        let held = bpf::held_by(monitor.pid());
+        let ran = |name: &str| {
+            held.iter().any(|(kind, id)| {
+                let runs = |id| bpf::runs(id).is_ok_and(|runs| runs.name == name && runs.count > 0);
+                *kind == bpf::Kind::Program && runs(*id)
+            })
+        };
+        (ran("ingress") && ran("egress")).then_some(())
+    });
+    let held = bpf::held_by(monitor.pid());
+    let mut maps = held.iter().filter(|(kind, _)| *kind == bpf::Kind::Map);
+    let active = maps.find_map(|(_, id)| bpf::map_named(*id, "ACTIVE").expect("the map is there"));
+    let active = active.expect("the map that says which half is active");
+    assert_eq!(bpf::first_of(&active).expect("it has one element"), 0);
+    let made = scene.client.ask(&format!("datagrams {SOCKETS} {from}"));
+    let (first, last) = (number(&made, "first"), number(&made, "last"));
+    scene.client.ask(&format!("each {first} {last} {to} 1 100"));
+    wait::until("the half is drained", || {
+        (bpf::first_of(&active).expect("it has one element") == 1).then_some(())
+    });
+    let last = ended(monitor);
+    for side in ["rx", "tx"] {
+        assert_eq!(number(field(&last["ledger"], side), "overflow"), 0, "{side}: {:#}", last.0);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod clock;
 mod command;
 mod own;
 mod replay;
+mod wake;
 
 pub use clock::now;
 pub use command::{Command, Control, Snapshots};
@@ -23,11 +24,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use wake::{Look, Wakes, at};
 
-/// How often the fill of the active half is looked at. At 100 ms a half of 65,536 rows takes 330,000 new flows a
-/// second before any of them loses its detail.
-const PRESSURE_EVERY: Duration = Duration::from_millis(100);
 /// How long a frontend may take to fetch the last snapshot.
 const LAST_WITHIN: Duration = Duration::from_secs(2);
 /// The second snapshot of an eager engine, after the first: something to look at before a whole interval is over.
@@ -146,6 +145,7 @@ impl Running {
 /// The state of the loop.
 struct Loop {
     source: Box<dyn Source>,
+    wakes: Wakes,
     attribution: Option<Attributor>,
     reopen: Reopen,
     config: TableConfig,
@@ -229,7 +229,8 @@ impl Loop {
             log::warn!("the interfaces of before: {error}");
         }
         (self.source, self.attribution) = (origin.source, origin.attribution);
-        self.table = FlowTable::new(self.config, clock::now());
+        self.wakes = Wakes::of(&*self.source);
+        self.table = FlowTable::new(self.config, self.source.since());
         self.refused = None;
         self.tick()
     }
@@ -259,8 +260,9 @@ where
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let Origin { source, attribution } = open(clock::now())?;
     let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
-    let table = FlowTable::new(config, clock::now());
+    let table = FlowTable::new(config, source.since());
     let mut engine = Loop {
+        wakes: Wakes::of(&*source),
         source,
         attribution,
         reopen,
@@ -286,8 +288,6 @@ where
     let mut eager = options.eager;
     let mut tick = interval_at(first, options.interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pressure = interval_at(opened + PRESSURE_EVERY, PRESSURE_EVERY);
-    pressure.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = options.duration.map(|duration| opened + duration);
 
     let ending = loop {
@@ -324,8 +324,10 @@ where
                     tick.reset_at(opened + options.interval);
                 }
             }
-            _ = pressure.tick() => {
-                engine.attend();
+            look = engine.wakes.next() => {
+                if look == Look::Lives {
+                    engine.attend();
+                }
                 if engine.source.urgent() {
                     engine.drain()?;
                 }
@@ -334,13 +336,6 @@ where
     };
     engine.finish().await?;
     Ok(ending)
-}
-
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// The signals that end the program in good order.

@@ -64,6 +64,8 @@ pub struct Resolver {
     /// Batches that were handed to the worker, and those of them that are named.
     asked: u64,
     done: u64,
+    /// The worker has something to do with a batch that brings no process, or has not said yet.
+    again: bool,
     /// Something was not handed over: the worker is far behind.
     dropped: bool,
     /// The source's last word on its own health, and ours.
@@ -86,6 +88,7 @@ impl Resolver {
             worker: Worker::start(options.root, options.hash),
             asked: 0,
             done: 0,
+            again: false,
             dropped: false,
             health: None,
             hidden: is_hidden(),
@@ -125,8 +128,9 @@ impl Resolver {
         }
         let waits = last || !batch.processes.is_empty();
         // A recording has no processes, and as many batches as can be read.
-        if waits || self.asked > 0 {
+        if waits || self.again {
             self.asked += 1;
+            self.again = true;
             let seen = batch.processes.clone();
             self.ask(Ask::Seen { number: self.asked, now: batch.to, seen, all: last });
         }
@@ -164,6 +168,7 @@ impl Resolver {
             let Ok(answer) = self.worker.answers.recv_timeout(wait) else { return };
             self.done = self.done.max(answer.done);
             self.hidden |= answer.denied;
+            self.again = answer.again || self.done < self.asked;
             batch.processes.extend(answer.seen);
         }
     }

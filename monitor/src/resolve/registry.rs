@@ -158,6 +158,12 @@ impl Registry {
         !self.todo.is_empty()
     }
 
+    /// Whether there is something to do with the next batch even where that brings no process: a cgroup to look for once
+    /// more, or processes to be looked at for whether they live.
+    pub(super) fn wants_batches(&self) -> bool {
+        !self.later.is_empty() || !(self.told || self.known.is_empty())
+    }
+
     /// Whether packages are still to be looked for.
     pub(super) fn wants_packages(&self) -> bool {
         self.packages.waits()

@@ -39,6 +39,8 @@ pub(super) struct Answer {
     pub(super) seen: Vec<ProcessSeen>,
     /// Something was looked up and kept from this program.
     pub(super) denied: bool,
+    /// There is something to do with the next batch even where that brings no process.
+    pub(super) again: bool,
 }
 
 /// The two ends that the engine holds.
@@ -131,8 +133,8 @@ impl Loop {
             return true;
         }
         self.done = done;
-        answers
-            .send(Answer { done, seen: std::mem::take(&mut self.registry.out), denied: self.registry.denied })
-            .is_ok()
+        let registry = &mut self.registry;
+        let (denied, again) = (registry.denied, registry.wants_batches());
+        answers.send(Answer { done, seen: std::mem::take(&mut registry.out), denied, again }).is_ok()
     }
 }

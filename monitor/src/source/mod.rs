@@ -7,10 +7,14 @@ pub mod pcap;
 
 use crate::model::{Batch, FlowId, HeldSocket, Life, Mono, ProcessId, SocketState};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Something that observes traffic.
 pub trait Source: Send {
+    /// From when on it counts. Asked before the first poll.
+    fn since(&self) -> Mono;
+
     /// Appends what happened since the last poll and sets `out.from` and `out.to`. Never blocks for long; may be
     /// called late.
     ///
@@ -18,11 +22,17 @@ pub trait Source: Send {
     /// Where nothing more can be observed; what was appended before is valid.
     fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError>;
 
+    /// A descriptor that becomes readable when there is something to look at before the next poll: `urgent` or `lives`.
+    /// Without one, a source is looked at by the clock.
+    fn asks(&self) -> Option<OwnedFd> {
+        None
+    }
+
     /// Whether a poll right now would save flow detail that a later one would find lost. Cheap.
     fn urgent(&self) -> bool;
 
-    /// Appends what happened to processes since it was last asked, in order. Cheap: it is asked ten times a second, and
-    /// after every poll. A source that does not see it appends nothing.
+    /// Appends what happened to processes since it was last asked, in order. Cheap: it is asked up to ten times a second,
+    /// and after every poll. A source that does not see it appends nothing.
     fn lives(&mut self, out: &mut Vec<Life>) {
         let _ = out;
     }

@@ -1,6 +1,8 @@
-//! Offsets of kernel structure members, from the running kernel's BTF (Documentation/bpf/btf.rst).
+//! What is asked of the running kernel's BTF (Documentation/bpf/btf.rst): offsets of structure members, whether there is a
+//! function, and the ids that programs are attached by.
 //!
-//! Reads only what it needs: names, sizes and members of a few structs. It relocates nothing.
+//! Reads only what it needs, where it lies: a parser that makes an object of every member takes tens of milliseconds and
+//! as many megabytes. It relocates nothing.
 
 use monitor_common::Offsets;
 use std::collections::HashMap;
@@ -9,11 +11,17 @@ use std::collections::HashMap;
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u16 = 0xeb9f;
+/// Of the magic number and the places of the two sections.
+const HEADER: u32 = 24;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_FORWARD: u32 = 7;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNCTION: u32 = 12;
 
 /// Types of one BTF blob: where each begins.
-struct Types<'a> {
+#[derive(Debug)]
+pub struct Types<'a> {
     section: &'a [u8],
     strings: &'a [u8],
     /// Offset in `section` by type id; id 0 is void.
@@ -21,7 +29,8 @@ struct Types<'a> {
 }
 
 impl<'a> Types<'a> {
-    fn parse(blob: &'a [u8]) -> Option<Self> {
+    /// Finds the types; `None` where the blob is not BTF.
+    pub fn parse(blob: &'a [u8]) -> Option<Self> {
         let magic = u16::from_le_bytes(blob.get(..2)?.try_into().ok()?);
         if magic != MAGIC {
             return None;
@@ -44,6 +53,11 @@ impl<'a> Types<'a> {
     fn name(&self, offset: u32) -> &'a [u8] {
         let rest = self.strings.get(offset as usize..).unwrap_or_default();
         rest.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// The name of a type.
+    fn name_of(&self, at: usize) -> &'a [u8] {
+        word(self.section, at).map(|offset| self.name(offset)).unwrap_or_default()
     }
 
     fn kind(&self, at: usize) -> Option<u32> {
@@ -92,71 +106,104 @@ fn trailing(info: u32) -> Option<usize> {
     })
 }
 
-/// The offsets that the kernel programs need; 0 where a member was not found. `None` where the blob is not BTF.
-pub fn offsets(blob: &[u8]) -> Option<Offsets> {
-    let types = Types::parse(blob)?;
-    let wanted = [
-        "sock_common",
-        "socket",
-        "task_struct",
-        "net",
-        "signal_struct",
-        "nsproxy",
-        "ns_common",
-        "mm_struct",
-        "linux_binprm",
-        "file",
-        "inode",
-        "super_block",
-    ];
-    let mut found: HashMap<&str, usize> = HashMap::new();
-    for at in types.starts.iter().skip(1) {
-        if types.kind(*at) == Some(KIND_STRUCT)
-            && let Some(offset) = word(types.section, *at)
-            && let Some(name) = wanted.iter().find(|name| types.name(offset) == name.as_bytes())
-        {
-            // The first wins: later ones of the same name belong to some module's private header.
-            found.entry(*name).or_insert(*at);
+impl Types<'_> {
+    /// The offsets that the kernel programs need; 0 where a member was not found.
+    pub fn offsets(&self) -> Offsets {
+        let wanted = [
+            "sock_common",
+            "socket",
+            "task_struct",
+            "net",
+            "signal_struct",
+            "nsproxy",
+            "ns_common",
+            "mm_struct",
+            "linux_binprm",
+            "file",
+            "inode",
+            "super_block",
+        ];
+        let mut found: HashMap<&str, usize> = HashMap::new();
+        for at in self.starts.iter().skip(1) {
+            if self.kind(*at) != Some(KIND_STRUCT) {
+                continue;
+            }
+            let name = self.name_of(*at);
+            if let Some(name) = wanted.iter().find(|wanted| wanted.as_bytes() == name) {
+                // The first wins: later ones of the same name belong to some module's private header.
+                found.entry(*name).or_insert(*at);
+            }
+        }
+        let member = |structure: &str, name: &str| {
+            found.get(structure).and_then(|at| self.member(*at, name, 0)).unwrap_or(0)
+        };
+        Offsets {
+            skc_family: member("sock_common", "skc_family"),
+            socket_sk: member("socket", "sk"),
+            task_tgid: member("task_struct", "tgid"),
+            task_group_leader: member("task_struct", "group_leader"),
+            task_start_boottime: member("task_struct", "start_boottime"),
+            task_comm: member("task_struct", "comm"),
+            task_flags: member("task_struct", "flags"),
+            skc_cookie: member("sock_common", "skc_cookie"),
+            // `possible_net_t`: a struct of nothing but the pointer.
+            skc_net: member("sock_common", "skc_net"),
+            net_cookie: member("net", "net_cookie"),
+            task_pid: member("task_struct", "pid"),
+            task_real_parent: member("task_struct", "real_parent"),
+            task_signal: member("task_struct", "signal"),
+            signal_live: member("signal_struct", "live"),
+            task_nsproxy: member("task_struct", "nsproxy"),
+            nsproxy_net: member("nsproxy", "net_ns"),
+            net_ns: member("net", "ns"),
+            ns_inum: member("ns_common", "inum"),
+            task_mm: member("task_struct", "mm"),
+            mm_arg_start: member("mm_struct", "arg_start"),
+            mm_arg_end: member("mm_struct", "arg_end"),
+            binprm_file: member("linux_binprm", "file"),
+            binprm_exec: member("linux_binprm", "exec"),
+            file_inode: member("file", "f_inode"),
+            inode_ino: member("inode", "i_ino"),
+            inode_sb: member("inode", "i_sb"),
+            sb_dev: member("super_block", "s_dev"),
         }
     }
-    let member = |structure: &str, name: &str| {
-        found.get(structure).and_then(|at| types.member(*at, name, 0)).unwrap_or(0)
-    };
-    Some(Offsets {
-        skc_family: member("sock_common", "skc_family"),
-        socket_sk: member("socket", "sk"),
-        task_tgid: member("task_struct", "tgid"),
-        task_group_leader: member("task_struct", "group_leader"),
-        task_start_boottime: member("task_struct", "start_boottime"),
-        task_comm: member("task_struct", "comm"),
-        task_flags: member("task_struct", "flags"),
-        skc_cookie: member("sock_common", "skc_cookie"),
-        // `possible_net_t`: a struct of nothing but the pointer.
-        skc_net: member("sock_common", "skc_net"),
-        net_cookie: member("net", "net_cookie"),
-        task_pid: member("task_struct", "pid"),
-        task_real_parent: member("task_struct", "real_parent"),
-        task_signal: member("task_struct", "signal"),
-        signal_live: member("signal_struct", "live"),
-        task_nsproxy: member("task_struct", "nsproxy"),
-        nsproxy_net: member("nsproxy", "net_ns"),
-        net_ns: member("net", "ns"),
-        ns_inum: member("ns_common", "inum"),
-        task_mm: member("task_struct", "mm"),
-        mm_arg_start: member("mm_struct", "arg_start"),
-        mm_arg_end: member("mm_struct", "arg_end"),
-        binprm_file: member("linux_binprm", "file"),
-        binprm_exec: member("linux_binprm", "exec"),
-        file_inode: member("file", "f_inode"),
-        inode_ino: member("inode", "i_ino"),
-        inode_sb: member("inode", "i_sb"),
-        sb_dev: member("super_block", "s_dev"),
-    })
-}
 
-/// Whether the kernel has something of this name: a function, for what this is asked.
-pub fn mentions(blob: &[u8], name: &str) -> bool {
-    blob.split(|byte| *byte == 0).any(|text| text == name.as_bytes())
+    /// Whether the kernel has something of this name: a function, for what this is asked.
+    pub fn mentions(&self, name: &str) -> bool {
+        self.starts.iter().skip(1).any(|at| self.name_of(*at) == name.as_bytes())
+    }
+
+    /// BTF with the same ids, in which only what tracepoints and iterators are attached by is more than a number.
+    pub fn outline(&self) -> Vec<u8> {
+        let length = |bytes: &Vec<u8>| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let (mut types, mut strings) = (Vec::with_capacity(self.starts.len() * 12), vec![0]);
+        for at in self.starts.iter().skip(1) {
+            let mut put = |words: [u32; 3]| types.extend(words.into_iter().flat_map(u32::to_le_bytes));
+            let name = self.name_of(*at);
+            let kind = match self.kind(*at) {
+                Some(KIND_TYPEDEF) if name.starts_with(b"btf_trace_") => KIND_TYPEDEF,
+                Some(KIND_FUNCTION) if name.starts_with(b"bpf_iter_") => KIND_FUNCTION,
+                _ => {
+                    put([0, KIND_FORWARD << 24, 0]);
+                    continue;
+                }
+            };
+            put([length(&strings), kind << 24, 0]);
+            strings.extend_from_slice(name);
+            strings.push(0);
+        }
+        let (types_len, strings_len) = (length(&types), length(&strings));
+        let mut blob = MAGIC.to_le_bytes().to_vec();
+        // Version and flags, then where the sections begin and end, from the end of the header.
+        blob.extend_from_slice(&[1, 0]);
+        for word in [HEADER, 0, types_len, types_len, strings_len] {
+            blob.extend_from_slice(&word.to_le_bytes());
+        }
+        blob.append(&mut types);
+        blob.append(&mut strings);
+        blob
+    }
 }
 
 /// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
@@ -249,7 +296,7 @@ mod tests {
             ("task_struct", structure(2), 64, &[("flags", 0, 32), ("", 1, 128)]),
             ("socket", structure(1), 8, &[("sk", 0, 192)]),
         ]);
-        let offsets = offsets(&blob).unwrap();
+        let offsets = Types::parse(&blob).unwrap().offsets();
         assert_eq!(offsets.task_flags, 4);
         assert_eq!(offsets.task_tgid, 16 + 8);
         assert_eq!(offsets.socket_sk, 24);
@@ -259,23 +306,26 @@ mod tests {
     #[test]
     fn whole_names_are_mentioned() {
         let blob = blob(&[("task_struct", structure(0), 8, &[])]);
-        assert!(mentions(&blob, "task_struct"));
-        assert!(!mentions(&blob, "task"));
+        let types = Types::parse(&blob).unwrap();
+        assert!(types.mentions("task_struct"));
+        assert!(!types.mentions("task"));
     }
 
     #[test]
     fn bitfields_have_no_byte_offset() {
         let blob = blob(&[("sock_common", structure(1) | 1 << 31, 8, &[("skc_family", 0, 3 | 1 << 24)])]);
-        assert_eq!(offsets(&blob).unwrap().skc_family, 0);
+        assert_eq!(Types::parse(&blob).unwrap().offsets().skc_family, 0);
     }
 
     #[test]
     fn garbage_is_none_or_empty_and_never_a_panic() {
-        assert!(offsets(b"").is_none());
-        assert!(offsets(&[0; 64]).is_none());
+        assert!(Types::parse(b"").is_none());
+        assert!(Types::parse(&[0; 64]).is_none());
         let good = blob(&[("task_struct", structure(1), 8, &[("tgid", 0, 64)])]);
         for cut in 0..good.len() {
-            let _ = offsets(&good[..cut]);
+            if let Some(types) = Types::parse(&good[..cut]) {
+                let _ = (types.offsets(), types.mentions("task_struct"), types.outline());
+            }
         }
     }
 
@@ -286,7 +336,34 @@ mod tests {
             // Counted where it matters: the root tests need BTF and fail without.
             return;
         };
-        let found = as_words(&offsets(&blob).unwrap());
+        let types = Types::parse(&blob).unwrap();
+        let found = as_words(&types.offsets());
         assert!(found.iter().all(|offset| *offset != 0), "{found:?}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_outline_has_the_ids_that_programs_are_attached_by() {
+        let Ok(blob) = std::fs::read(VMLINUX) else {
+            // As above.
+            return;
+        };
+        let whole = Types::parse(&blob).unwrap();
+        let outline = whole.outline();
+        aya::Btf::parse(&outline, aya::Endianness::default()).unwrap();
+        let outline = Types::parse(&outline).unwrap();
+        assert_eq!(outline.starts.len(), whole.starts.len());
+        for (name, kind) in [
+            ("btf_trace_sched_process_exec", KIND_TYPEDEF),
+            ("btf_trace_tcp_rcv_space_adjust", KIND_TYPEDEF),
+            ("bpf_iter_task_file", KIND_FUNCTION),
+        ] {
+            let found = |types: &Types<'_>| {
+                let is = |at: &usize| types.kind(*at) == Some(kind) && types.name_of(*at) == name.as_bytes();
+                types.starts.iter().skip(1).position(is)
+            };
+            assert!(found(&outline).is_some(), "{name}");
+            assert_eq!(found(&outline), found(&whole), "{name}");
+        }
     }
 }

@@ -8,11 +8,22 @@ use crate::source::SourceError;
 use aya::Ebpf;
 use aya::maps::{MapData, RingBuf};
 use monitor_common as abi;
-use monitor_common::{ARGS_BYTES, PATH_BYTES, names};
+use monitor_common::{ARGS_BYTES, LIVES_BYTES, PATH_BYTES, names};
 use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
 
+/// See [`buffer`].
+const BYTES_PER_CPU: u32 = 1 << 20;
 /// Records taken at once: what a full buffer holds, so that a storm of program starts cannot keep this busy for ever.
 const AT_ONCE: usize = 65_536;
+
+/// Bytes of the ring buffer: for half a second of nothing but program starts, each of which takes a CPU half a millisecond
+/// or more, and a quarter of a second after userspace was woken.
+pub(super) fn buffer() -> u32 {
+    let cpus = aya::util::nr_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(u32::MAX);
+    cpus.checked_next_power_of_two()
+        .map_or(LIVES_BYTES, |cpus| cpus.saturating_mul(BYTES_PER_CPU).min(LIVES_BYTES))
+}
 
 /// The ring buffer.
 pub(super) struct Lives {
@@ -53,6 +64,12 @@ impl Lives {
             }
             Err(why) => log::warn!("the processes cannot be listed: {why}"),
         }
+    }
+
+    /// What becomes readable with the first event since the last time, when half of the buffer is full, and when
+    /// `account` asks for it.
+    pub(super) fn descriptor(&self) -> Option<OwnedFd> {
+        self.ring.as_fd().try_clone_to_owned().ok()
     }
 
     /// Appends what happened since the last time.

@@ -1,27 +1,29 @@
 //! From the committed object to running programs: each one loaded on its own, so that a refusal costs only what that
 //! program gave.
 //!
-//! Order: 1. claim hooks, 2. seed, 3. counters, 4. seed again. A socket made before 1 is found by 2 or 4; one made
+//! Order of attaching: 1. claim hooks, 2. seed, 3. counters, 4. seed again. A socket made before 1 is found by 2 or 4; one made
 //! after 1 is claimed by its hook, and a seed never overwrites that. Nothing is tried twice.
 
 use super::Options;
 use super::btf;
 use super::cgroup::Target;
-use super::lives::{Lives, in_initial_pid_namespace};
+use super::lives::{self, Lives, in_initial_pid_namespace};
 use super::programs::{Kind, PROGRAMS, Spec};
 use super::seed;
+use super::verify::{self, Refusal, refusal};
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
 use aya::maps::{CgroupArray, Map, MapData};
-use aya::programs::{CgroupAttachMode, Program, ProgramError, ProgramType};
+use aya::programs::{CgroupAttachMode, Program, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
-use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
+use aya::{Btf, Ebpf, EbpfLoader, Endianness, include_bytes_aligned};
 use monitor_common::{
     CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, TAP_OVERFLOW_CAPACITY, WIRE_CAPACITY, names,
 };
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Instant;
 
 /// The committed object: `cargo xtask build-ebpf` makes it, `--check` proves it.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
@@ -45,6 +47,8 @@ pub(super) struct Loaders {
     pub seeds: Vec<SeedRecord>,
     /// The seed ran, twice.
     pub seeded: bool,
+    /// When the first counter was attached.
+    pub counting: Instant,
     /// The processes that were there, and what became of processes since.
     pub lives: Lives,
 }
@@ -55,39 +59,26 @@ pub(super) struct Loaders {
 /// Where the object cannot be used at all or a counter is refused; a refused claim hook is a degradation instead.
 pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, SourceError> {
     raise_memlock();
-    // aya parses the kernel's BTF twice, once for itself and once for the tracepoints; it takes tens of milliseconds, so
-    // the two run side by side.
-    std::thread::scope(|scope| {
-        let kernel_btf = scope.spawn(Btf::from_sys_fs);
-        let blob = std::fs::read(btf::VMLINUX).unwrap_or_default();
-        let offsets = btf::offsets(&blob);
-        let kernel = Kernel {
-            offsets: offsets.unwrap_or_default(),
-            tracing: btf::mentions(&blob, TRACING_COOKIE),
-            cgroup_task: helper(ProgramType::CgroupSock, BpfHelper::BPF_FUNC_get_current_task_btf)
-                && helper(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_get_current_task_btf),
-        };
-        let mut degraded = Vec::new();
-        if !options.tracing {
-            degraded.push(no_perfmon());
-        }
-        let mut ebpf = object(&kernel, target, options, &mut degraded)?;
-        narrow(&mut ebpf, target)?;
-        let kernel_btf = match kernel_btf.join() {
-            Ok(Ok(btf)) if offsets.is_some() => Some(btf),
-            Ok(parsed) => {
-                degraded.push(no_btf(parsed.err()));
-                None
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        let lives = Lives::open(&mut ebpf)?;
-        let mut loaders =
-            Loaders { ebpf, programs: Vec::new(), degraded, seeds: Vec::new(), seeded: false, lives };
-        let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
-        attach_all(&mut loaders, target, options, kernel_btf.as_ref(), by_procfs)?;
-        Ok(loaders)
-    })
+    let mut degraded = Vec::new();
+    if !options.tracing {
+        degraded.push(no_perfmon());
+    }
+    let (mut ebpf, kernel) = object(target, options, &mut degraded)?;
+    narrow(&mut ebpf, target)?;
+    let attachable = kernel.attachable.as_ref().map_err(|why| degraded.push(no_btf(why))).ok();
+    let lives = Lives::open(&mut ebpf)?;
+    let mut loaders = Loaders {
+        ebpf,
+        programs: Vec::new(),
+        degraded,
+        seeds: Vec::new(),
+        seeded: false,
+        counting: Instant::now(),
+        lives,
+    };
+    let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
+    attach_all(&mut loaders, target, options, attachable, by_procfs)?;
+    Ok(loaders)
 }
 
 /// What the kernel offers.
@@ -98,15 +89,47 @@ struct Kernel {
     tracing: bool,
     /// cgroup programs can read the task.
     cgroup_task: bool,
+    /// What tracepoints and iterators are attached by; or why there is nothing.
+    attachable: Result<Btf, String>,
+}
+
+impl Kernel {
+    /// Reads the kernel's BTF, once, and tries two helpers.
+    fn look() -> Self {
+        let blob = std::fs::read(btf::VMLINUX);
+        let types = match &blob {
+            Ok(blob) => btf::Types::parse(blob).ok_or_else(|| "it is not valid BTF".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let parse = |types: &btf::Types<'_>| Btf::parse(&types.outline(), Endianness::default());
+        let cgroup_task = |kind| helper(kind, BpfHelper::BPF_FUNC_get_current_task_btf);
+        Self {
+            offsets: types.as_ref().map(btf::Types::offsets).unwrap_or_default(),
+            tracing: types.as_ref().is_ok_and(|types| types.mentions(TRACING_COOKIE)),
+            cgroup_task: cgroup_task(ProgramType::CgroupSock) && cgroup_task(ProgramType::CgroupSockAddr),
+            attachable: types.and_then(|types| parse(&types).map_err(|error| chain(&error))),
+        }
+    }
+}
+
+/// A loader, and what the kernel offers. aya reads and parses all of the kernel's BTF here, whether or not it is asked to,
+/// for relocations that the object does not have. It takes tens of milliseconds, so the two run side by side.
+fn look<'a>() -> (EbpfLoader<'a>, Kernel) {
+    std::thread::scope(|scope| {
+        let kernel = scope.spawn(Kernel::look);
+        let mut loader = EbpfLoader::new();
+        loader.btf(None);
+        (loader, kernel.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// The object with its maps made and its constants set; no program is loaded yet.
 fn object(
-    kernel: &Kernel,
     target: &Target,
     options: &Options,
     degraded: &mut Vec<Degradation>,
-) -> Result<Ebpf, SourceError> {
+) -> Result<(Ebpf, Kernel), SourceError> {
+    let (mut loader, kernel) = look();
     let offsets = btf::as_words(&kernel.offsets);
     let (tracing, task) = (u32::from(kernel.tracing), u32::from(kernel.cgroup_task));
     let clone = clone_flag(degraded);
@@ -115,7 +138,6 @@ fn object(
     // aya's levels are log's: 0 is off, and then the verifier drops the log lines from the programs.
     let log_level = log::max_level() as u8;
 
-    let mut loader = EbpfLoader::new();
     loader
         .override_global("OFFSETS", &offsets[..], true)
         .override_global("SCOPED", &scoped, true)
@@ -125,7 +147,12 @@ fn object(
         .override_global("SKB_NETNS", &skb_netns, true)
         .override_global("AYA_LOG_LEVEL", &log_level, true);
     let (tapped, sample_every) = (u32::from(!options.interfaces.is_empty()), sample_every());
-    loader.override_global("TAPPED", &tapped, true).override_global("SAMPLE_EVERY", &sample_every, true);
+    let unseen = unseen(options.capacity);
+    loader
+        .override_global("TAPPED", &tapped, true)
+        .override_global("SAMPLE_EVERY", &sample_every, true)
+        .override_global("UNSEEN", &unseen, true);
+    loader.map_max_entries(names::LIVES, lives::buffer());
     for name in names::FLOWS {
         loader.map_max_entries(name, options.capacity);
     }
@@ -139,7 +166,15 @@ fn object(
         }
         loader.map_max_entries(names::WIRE, WIRE_CAPACITY);
     }
-    loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))
+    let ebpf = loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))?;
+    Ok((ebpf, kernel))
+}
+
+/// Rows that a CPU makes in a half before it wakes userspace: all of them together make a quarter of the half at most,
+/// so that one which was less than half full when userspace looked is less than three quarters full when it looks again.
+fn unseen(capacity: u32) -> u64 {
+    let cpus = aya::util::nr_cpus().ok().and_then(|cpus| u64::try_from(cpus).ok()).unwrap_or(u64::MAX);
+    (u64::from(capacity) / 4 / cpus).max(1)
 }
 
 /// Jiffies between two samples of a TCP connection, of at least 100 ms: the coarse clock moves once a jiffy.
@@ -173,8 +208,7 @@ fn no_perfmon() -> Degradation {
     }
 }
 
-fn no_btf(error: Option<aya::BtfError>) -> Degradation {
-    let why = error.map_or_else(|| "it is not valid BTF".to_owned(), |error| chain(&error));
+fn no_btf(why: &str) -> Degradation {
     Degradation {
         what: "who reads and writes passed, inherited or older sockets is not seen".to_owned(),
         why: format!("the kernel's type information {} cannot be read: {why}", btf::VMLINUX),
@@ -224,7 +258,7 @@ fn object_error(error: &aya::EbpfError, capacity: u32) -> SourceError {
 }
 
 /// An error and its causes in one line, without the verifier's log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = first_line(&error.to_string());
     let mut source = error.source();
     while let Some(cause) = source {
@@ -248,17 +282,21 @@ fn attach_all(
     kernel_btf: Option<&Btf>,
     by_procfs: bool,
 ) -> Result<(), SourceError> {
+    let wanted = |spec: &Spec| spec.kind != Kind::Tap || !options.interfaces.is_empty();
+    let mut verified = verify::all(&mut loaders.ebpf, wanted, &options.refuse, kernel_btf);
     let mut passes = 0;
     for spec in PROGRAMS {
         if spec.kind == Kind::Count && passes == 0 {
             passes += usize::from(seed::run(loaders, by_procfs));
+            loaders.counting = Instant::now();
         }
-        if spec.kind == Kind::Tap && options.interfaces.is_empty() {
+        if !wanted(spec) {
             let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
             loaders.programs.push(health(spec, None, loaded));
             continue;
         }
-        let result = attach(&mut loaders.ebpf, spec, target, options, kernel_btf);
+        let verdict = verified.remove(spec.name).unwrap_or_else(|| Err(refusal(verify::MISSING)));
+        let result = verdict.and_then(|()| attach(&mut loaders.ebpf, spec, target));
         let loaded = match result {
             Ok(()) => {
                 log::info!("program {} loaded", spec.name);
@@ -294,72 +332,31 @@ fn program_id(ebpf: &Ebpf, name: &str) -> Option<u32> {
     ebpf.program(name)?.info().ok().map(|info| info.id())
 }
 
-/// Why a program does not run.
-struct Refusal {
-    /// One line, for people.
-    why: String,
-    /// Everything, for the log.
-    log: String,
-}
-
-impl From<ProgramError> for Refusal {
-    fn from(error: ProgramError) -> Self {
-        let why = match &error {
-            ProgramError::LoadError { io_error, .. } => format!("the kernel refused it: {io_error}"),
-            other => chain(other),
-        };
-        Self { why, log: error.to_string() }
-    }
-}
-
-fn refusal(why: &str) -> Refusal {
-    Refusal { why: why.to_owned(), log: why.to_owned() }
-}
-
-fn attach(
-    ebpf: &mut Ebpf,
-    spec: &Spec,
-    target: &Target,
-    options: &Options,
-    kernel_btf: Option<&Btf>,
-) -> Result<(), Refusal> {
-    if options.refuse.iter().any(|name| name == spec.name) {
-        return Err(refusal("refused on request"));
-    }
-    let program = ebpf.program_mut(spec.name).ok_or_else(|| refusal("the object has no such program"))?;
+fn attach(ebpf: &mut Ebpf, spec: &Spec, target: &Target) -> Result<(), Refusal> {
+    let program = ebpf.program_mut(spec.name).ok_or_else(|| refusal(verify::MISSING))?;
     // `Single` is flags 0: on the bpf_link path every link is multi anyway, and other flags are refused.
     let mode = CgroupAttachMode::Single;
     let cgroup = target.fd.as_fd();
     match program {
         Program::CgroupSkb(program) => {
-            program.load()?;
             let direction =
                 program.expected_attach_type().ok_or_else(|| refusal("the object names no direction"))?;
             program.attach(cgroup, direction, mode)?;
         }
-        // Attached to a socket later.
-        Program::SocketFilter(program) => program.load()?,
         Program::CgroupSock(program) => {
-            program.load()?;
             program.attach(cgroup, mode)?;
         }
         Program::CgroupSockAddr(program) => {
-            program.load()?;
             program.attach(cgroup, mode)?;
         }
         Program::BtfTracePoint(program) => {
-            program.load(spec.name, kernel_btf.ok_or_else(|| refusal(NO_BTF))?)?;
             program.attach()?;
         }
-        Program::Iter(program) => {
-            program.load(spec.name, kernel_btf.ok_or_else(|| refusal(NO_BTF))?)?;
-        }
-        _ => return Err(refusal("the object's program is of an unexpected type")),
+        // Attached to a socket later, or run by who reads it.
+        _ => {}
     }
     Ok(())
 }
-
-const NO_BTF: &str = "the kernel has no BTF";
 
 fn counter_error(spec: &Spec, refusal: &Refusal) -> SourceError {
     log::error!("program {} refused: {}", spec.name, refusal.log);

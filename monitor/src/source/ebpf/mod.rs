@@ -19,6 +19,7 @@ mod seed;
 mod seed_procfs;
 mod sock_diag;
 mod tables;
+mod verify;
 
 use crate::model::{
     Backend, Batch, Degradation, FlowId, Health, HeldSocket, Life, Loaded, Mono, ProcessId, SocketState,
@@ -32,7 +33,7 @@ use bpf::RcuBarrier;
 use monitor_common as abi;
 use monitor_common::names;
 use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -102,6 +103,7 @@ impl EbpfSource {
     /// # Errors
     /// Where nothing can be counted; one sentence with the fix.
     pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
+        let begun = Instant::now();
         let target = cgroup::open(options.cgroup.as_deref())?;
         let mut loaded = load::load(&target, options)?;
         bpf::trim_heap();
@@ -140,7 +142,7 @@ impl EbpfSource {
             cpus,
             capacity: options.capacity,
             active: 0,
-            polled: now,
+            polled: now.plus(loaded.counting.duration_since(begun)),
             seeds: loaded.seeds,
             lives: loaded.lives,
             sight,
@@ -382,6 +384,10 @@ impl EbpfSource {
 }
 
 impl Source for EbpfSource {
+    fn since(&self) -> Mono {
+        self.polled
+    }
+
     fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
         self.view.look(false);
@@ -391,6 +397,11 @@ impl Source for EbpfSource {
         self.hand_over_seeds(now, out);
         self.finish(now, started, out);
         Ok(())
+    }
+
+    fn asks(&self) -> Option<OwnedFd> {
+        // Interfaces that come and go are heard of elsewhere.
+        if self.view.active() { None } else { self.lives.descriptor() }
     }
 
     fn urgent(&self) -> bool {

@@ -214,6 +214,10 @@ impl PcapSource {
 }
 
 impl Source for PcapSource {
+    fn since(&self) -> Mono {
+        self.polled
+    }
+
     fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
         self.look();

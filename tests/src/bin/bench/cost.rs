@@ -4,6 +4,7 @@ use monitor_tests::{
     bpf::{self, Kind},
     program, wait,
 };
+use nix::time::clock_getcpuclockid;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -57,15 +58,12 @@ impl Watched {
         self.child.stdout.take().expect("stdout is a pipe")
     }
 
-    /// CPU time of all its live threads so far. `stat` has it in ticks of 10 ms, too coarse for an idle monitor.
+    /// CPU time of all its threads so far, of those that have ended, too. `stat` has it in ticks of 10 ms, too coarse for
+    /// an idle monitor.
     pub(crate) fn cpu(&self) -> Duration {
-        let tasks = fs::read_dir(self.directory().join("task")).expect("the program runs");
-        let times = tasks.map(|task| {
-            // A thread may end in between.
-            let path = task.expect("an entry of task").path().join("schedstat");
-            fs::read_to_string(path).map_or(0, |text| on_cpu(&text))
-        });
-        Duration::from_nanos(times.sum())
+        let pid = i32::try_from(self.pid()).expect("a pid is small");
+        let clock = clock_getcpuclockid(nix::unistd::Pid::from_raw(pid)).expect("the program runs");
+        Duration::from(clock.now().expect("the clock of a program that runs"))
     }
 
     /// Whether it ended by itself.
@@ -130,10 +128,6 @@ impl Share {
     }
 }
 
-fn on_cpu(schedstat: &str) -> u64 {
-    schedstat.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a kernel with schedstat")
-}
-
 fn megabytes(status: &str, key: &str) -> f64 {
     let rest = status.lines().find_map(|line| line.strip_prefix(key)).expect("a line of status");
     let kibibytes: u32 = rest.trim().trim_end_matches("kB").trim().parse().expect("a size");
@@ -146,7 +140,6 @@ mod tests {
 
     #[test]
     fn proc_files_are_read() {
-        assert_eq!(on_cpu("123456 789 10\n"), 123_456);
         let status = "VmHWM:\t   2000 kB\nVmRSS:\t    1000 kB\n";
         assert!((megabytes(status, "VmRSS:") - 1.024).abs() < 1e-9);
     }

@@ -13,7 +13,12 @@ use crate::{
     tcp::Iperf,
 };
 use monitor_tests::bpf::{self, Kind, Runs};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// A program that ran less often than this tells nothing.
 const ENOUGH: u64 = 500;
@@ -40,6 +45,8 @@ pub(crate) fn run(pace: Pace, samples: &mut Samples) {
         Scene::new().eight(pace.milliseconds(1000));
     });
     report(samples, "short connections", &taken, nothing);
+    let taken = during(&monitor, || processes(pace.milliseconds(1000)));
+    report(samples, "processes", &taken, nothing);
     counted.push(flood.run(time).nanoseconds);
     drop(counting);
     plain.push(flood.run(time).nanoseconds);
@@ -51,19 +58,42 @@ pub(crate) fn run(pace: Pace, samples: &mut Samples) {
     monitor.interrupt();
 }
 
+/// Programs that end at once, one after the other.
+fn processes(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        let status = Command::new("/bin/true").status().expect("a program that every system has");
+        assert!(status.success());
+    }
+}
+
 /// What the programs of a monitor did meanwhile.
 fn during(monitor: &Watched, work: impl FnOnce()) -> Vec<Runs> {
     let look = || -> BTreeMap<u32, Runs> {
         let programs = bpf::held_by(monitor.pid()).into_iter().filter(|(kind, _)| *kind == Kind::Program);
         programs.map(|(_, id)| (id, bpf::runs(id).expect("the program is loaded"))).collect()
     };
+    let tracepoints = tracepoints(monitor.pid());
     let before = look();
     work();
     let since = |(id, now): (u32, Runs)| {
         let then = before.get(&id).cloned().unwrap_or_default();
-        Runs { count: now.count - then.count, nanoseconds: now.nanoseconds - then.nanoseconds, ..now }
+        // The kernel keeps 15 letters of a name, which two tracepoints share.
+        let name = tracepoints.get(&id).cloned().unwrap_or(now.name);
+        Runs { name, count: now.count - then.count, nanoseconds: now.nanoseconds - then.nanoseconds }
     };
     look().into_iter().map(since).collect()
+}
+
+/// What the programs of a monitor are attached to, where that is a tracepoint, by their ids.
+fn tracepoints(pid: u32) -> BTreeMap<u32, String> {
+    let open = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("monitor runs");
+    let texts = open.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let attached = texts.filter_map(|text| {
+        let line = |name| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        Some((line("prog_id:")?.parse().ok()?, line("tp_name:")?.to_owned()))
+    });
+    attached.collect()
 }
 
 fn report(samples: &mut Samples, traffic: &str, taken: &[Runs], nothing: f64) {

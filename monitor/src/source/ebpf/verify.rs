@@ -1,0 +1,89 @@
+//! Hands the programs to the kernel, which verifies each: several at a time, for that is most of what a start takes.
+//!
+//! A loaded program does nothing yet; attaching, which has an order, is `load`'s business.
+
+use super::load::chain;
+use super::programs::{PROGRAMS, Spec};
+use aya::programs::{Program, ProgramError};
+use aya::{Btf, Ebpf};
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::thread;
+
+/// More threads would wait for the longest program only.
+const MOST_THREADS: usize = 4;
+/// The object lacks a program of the list.
+pub(super) const MISSING: &str = "the object has no such program";
+
+/// Why a program does not run.
+pub(super) struct Refusal {
+    /// One line, for people.
+    pub(super) why: String,
+    /// Everything, for the log.
+    pub(super) log: String,
+}
+
+impl From<ProgramError> for Refusal {
+    fn from(error: ProgramError) -> Self {
+        let why = match &error {
+            ProgramError::LoadError { io_error, .. } => format!("the kernel refused it: {io_error}"),
+            other => chain(other),
+        };
+        Self { why, log: error.to_string() }
+    }
+}
+
+/// A reason that is not the kernel's.
+pub(super) fn refusal(why: &str) -> Refusal {
+    Refusal { why: why.to_owned(), log: why.to_owned() }
+}
+
+/// What the kernel says of every program that is `wanted` and that the object has. Those in `refuse` are treated as
+/// refused.
+pub(super) fn all(
+    ebpf: &mut Ebpf,
+    wanted: impl Fn(&Spec) -> bool,
+    refuse: &[String],
+    kernel_btf: Option<&Btf>,
+) -> HashMap<&'static str, Result<(), Refusal>> {
+    let mut programs: HashMap<&str, &mut Program> = ebpf.programs_mut().collect();
+    let specs = PROGRAMS.iter().filter(|spec| wanted(spec));
+    // From the end: the counters are there, and take the kernel longest.
+    let waiting: Vec<_> = specs.filter_map(|spec| Some((spec.name, programs.remove(spec.name)?))).collect();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    let waiting = Mutex::new(waiting);
+    let work = || {
+        let mut verdicts = Vec::new();
+        // Nobody panics while it is locked.
+        while let Some((name, program)) = waiting.lock().ok().and_then(|mut waiting| waiting.pop()) {
+            let refused = refuse.iter().any(|refused| refused == name);
+            let verdict =
+                if refused { Err(refusal("refused on request")) } else { load(name, program, kernel_btf) };
+            verdicts.push((name, verdict));
+        }
+        verdicts
+    };
+    thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut verdicts = work();
+        for helper in helpers {
+            verdicts.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        verdicts.into_iter().collect()
+    })
+}
+
+fn load(name: &str, program: &mut Program, kernel_btf: Option<&Btf>) -> Result<(), Refusal> {
+    let kernel_btf = || kernel_btf.ok_or_else(|| refusal("the kernel has no BTF"));
+    match program {
+        Program::CgroupSkb(program) => program.load()?,
+        Program::SocketFilter(program) => program.load()?,
+        Program::CgroupSock(program) => program.load()?,
+        Program::CgroupSockAddr(program) => program.load()?,
+        Program::BtfTracePoint(program) => program.load(name, kernel_btf()?)?,
+        Program::Iter(program) => program.load(name, kernel_btf()?)?,
+        _ => return Err(refusal("the object's program is of an unexpected type")),
+    }
+    Ok(())
+}
