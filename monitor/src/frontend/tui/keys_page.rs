@@ -6,6 +6,7 @@ mod iftoprs;
 
 use super::keymap::{Action, BINDINGS};
 use super::view::LEGEND;
+use crate::query::Window;
 use std::fmt::Write as _;
 
 /// What became of a key, an option or a setting of an ancestor.
@@ -35,12 +36,40 @@ const fn row(there: &'static str, what: &'static str, fate: Fate, tests: &'stati
     Row { there, what, fate, tests }
 }
 
+/// Keys that are the same in both.
+const BOTH: &[Row] = &[
+    row("n", "host names", Key(Action::Hosts), &["names_of_hosts_and_services_and_ports_come_and_go"]),
+    row("t", "line mode", Key(Action::LineMode), &["t_goes_through_the_line_modes_of_both"]),
+    row("N", "service names", Key(Action::Services), &["names_of_hosts_and_services_and_ports_come_and_go"]),
+    row("p", "ports", Key(Action::Ports), &["names_of_hosts_and_services_and_ports_come_and_go"]),
+    row("1", "sort by 2 s", Key(Action::Sort(Window::Two)), &["digits_sort_and_r_reverses"]),
+    row("2", "sort by 10 s", Key(Action::Sort(Window::Ten)), &["digits_sort_and_r_reverses"]),
+    row("3", "sort by 40 s", Key(Action::Sort(Window::Forty)), &["digits_sort_and_r_reverses"]),
+    row(
+        "<",
+        "sort by source",
+        Key(Action::PreviousColumn),
+        &["flows_are_sorted_by_source_and_destination_as_in_iftop"],
+    ),
+    row(
+        ">",
+        "sort by destination",
+        Key(Action::NextColumn),
+        &["flows_are_sorted_by_source_and_destination_as_in_iftop"],
+    ),
+    row("P", "pause", Key(Action::Pause), &["pausing_keeps_what_is_shown_until_it_ends"]),
+    row("h", "help", Key(Action::Help), &["lines_bars_and_help_toggle"]),
+    row("?", "help", Key(Action::Help), &["the_help_is_searched"]),
+    row("q", "quit", Key(Action::Quit), &["quit_and_redraw_have_effects"]),
+];
+
 /// All of them, under their headings.
-const ANCESTORS: [(&str, &[Row]); 7] = [
-    ("iftop: keys", iftop::KEYS),
+const ANCESTORS: [(&str, &[Row]); 8] = [
+    ("iftop and iftoprs: keys", BOTH),
+    ("iftop: more keys", iftop::KEYS),
     ("iftop: options", iftop::OPTIONS),
     ("iftop: settings", iftop::SETTINGS),
-    ("iftoprs: keys", iftoprs::KEYS),
+    ("iftoprs: more keys", iftoprs::KEYS),
     ("iftoprs: mouse", iftoprs::MOUSE),
     ("iftoprs: options", iftoprs::OPTIONS),
     ("iftoprs: settings", iftoprs::SETTINGS),

@@ -3,7 +3,6 @@
 use super::super::keymap::Action;
 use super::Fate::{Key, Not, Option as Opt};
 use super::{Row, row};
-use crate::query::Window;
 
 const VIEWS: &str = "views do that: Hosts, Networks, Services and Ports each fold flows by one thing";
 const OPEN: &str =
@@ -14,11 +13,8 @@ const MODES: &str = "a setting does not turn the screen into text: scripts say s
 
 /// Keys of the screen and of text mode.
 pub(super) const KEYS: &[Row] = &[
-    row("n", "host names", Key(Action::Hosts), &["names_of_hosts_and_services_and_ports_come_and_go"]),
     row("s", "fold by source", Not(VIEWS), &[]),
     row("d", "fold by destination", Not(VIEWS), &[]),
-    row("t", "line mode", Key(Action::LineMode), &["t_goes_through_the_line_modes_of_both"]),
-    row("N", "service names", Key(Action::Services), &["names_of_hosts_and_services_and_ports_come_and_go"]),
     row("S", "source port", Not("ports are shown at both ends or at none; `<` sorts by source"), &[]),
     row(
         "D",
@@ -26,26 +22,7 @@ pub(super) const KEYS: &[Row] = &[
         Not("ports are shown at both ends or at none; `>` sorts by destination"),
         &[],
     ),
-    row("p", "ports", Key(Action::Ports), &["names_of_hosts_and_services_and_ports_come_and_go"]),
-    row("1", "sort by 2 s", Key(Action::Sort(Window::Two)), &["digits_sort_and_r_reverses"]),
-    row("2", "sort by 10 s", Key(Action::Sort(Window::Ten)), &["digits_sort_and_r_reverses"]),
-    row("3", "sort by 40 s", Key(Action::Sort(Window::Forty)), &["digits_sort_and_r_reverses"]),
-    row(
-        "<",
-        "sort by source",
-        Key(Action::PreviousColumn),
-        &["flows_are_sorted_by_source_and_destination_as_in_iftop"],
-    ),
-    row(
-        ">",
-        "sort by destination",
-        Key(Action::NextColumn),
-        &["flows_are_sorted_by_source_and_destination_as_in_iftop"],
-    ),
     row("o", "freeze the order", Key(Action::Freeze), &["a_frozen_order_stays_and_a_sort_thaws_it"]),
-    row("P", "pause", Key(Action::Pause), &["pausing_keeps_what_is_shown_until_it_ends"]),
-    row("h", "help", Key(Action::Help), &["lines_bars_and_help_toggle"]),
-    row("?", "help", Key(Action::Help), &["the_help_is_searched"]),
     row("b", "bars", Key(Action::Bars), &["bars_follow_style_scale_window_and_maximum"]),
     row("B", "average of the bars", Key(Action::BarWindow), &["w_gives_the_bars_another_average"]),
     row("T", "cumulative column", Not("totals are columns wherever there is room"), &[]),
@@ -60,7 +37,6 @@ pub(super) const KEYS: &[Row] = &[
         Not("a program that runs as root starts no shell; Ctrl-Z goes back to yours"),
         &["control_z_goes_back_to_the_shell_and_returns"],
     ),
-    row("q", "quit", Key(Action::Quit), &["quit_and_redraw_have_effects"]),
     row("^L", "redraw", Key(Action::Redraw), &["quit_and_redraw_have_effects"]),
     row("^A ^E ^U ^W", "in a line", Opt("the same, and `^K`"), &["it_edits_as_the_ancestors_do"]),
     row("arrows", "in a line", Opt("the same"), &["it_edits_as_the_ancestors_do"]),

@@ -3,7 +3,6 @@
 use super::super::keymap::Action;
 use super::Fate::{Key, Not, Option as Opt};
 use super::{Row, row};
-use crate::query::Window;
 
 const FILES: &str =
     "themes are files with names for colours: one in `themes/` beside the settings is in the chooser";
@@ -12,34 +11,14 @@ const FILES: &str =
 pub(super) const KEYS: &[Row] = &[
     row("Tab", "next view", Key(Action::NextView), &["tab_goes_round_the_views_both_ways"]),
     row("BackTab", "previous view", Key(Action::PreviousView), &["tab_goes_round_the_views_both_ways"]),
-    row("n", "host names", Key(Action::Hosts), &["names_of_hosts_and_services_and_ports_come_and_go"]),
-    row("N", "service names", Key(Action::Services), &["names_of_hosts_and_services_and_ports_come_and_go"]),
-    row("t", "line mode", Key(Action::LineMode), &["t_goes_through_the_line_modes_of_both"]),
-    row("p", "ports", Key(Action::Ports), &["names_of_hosts_and_services_and_ports_come_and_go"]),
     row("Z", "process column", Key(Action::Owners), &["z_shows_flows_without_processes_and_with_them"]),
     row("b", "bar style", Key(Action::Bars), &["bars_follow_style_scale_window_and_maximum"]),
     row("B", "bytes or bits", Key(Action::Unit), &["units_are_those_that_were_asked_for"]),
     row("T", "tooltips", Key(Action::Tooltips), &["the_right_button_tells_more_and_the_middle_one_pins"]),
     row("U", "totals", Key(Action::Totals), &["parts_of_the_screen_come_and_go"]),
-    row("P", "pause", Key(Action::Pause), &["pausing_keeps_what_is_shown_until_it_ends"]),
     row("x", "border", Key(Action::Border), &["parts_of_the_screen_come_and_go"]),
     row("g", "header", Key(Action::Header), &["parts_of_the_screen_come_and_go"]),
     row("f", "refresh", Key(Action::Refresh), &["refresh_goes_round_and_the_engine_is_told"]),
-    row("1", "sort by 2 s", Key(Action::Sort(Window::Two)), &["digits_sort_and_r_reverses"]),
-    row("2", "sort by 10 s", Key(Action::Sort(Window::Ten)), &["digits_sort_and_r_reverses"]),
-    row("3", "sort by 40 s", Key(Action::Sort(Window::Forty)), &["digits_sort_and_r_reverses"]),
-    row(
-        "<",
-        "sort by source",
-        Key(Action::PreviousColumn),
-        &["flows_are_sorted_by_source_and_destination_as_in_iftop"],
-    ),
-    row(
-        ">",
-        "sort by destination",
-        Key(Action::NextColumn),
-        &["flows_are_sorted_by_source_and_destination_as_in_iftop"],
-    ),
     row("r", "reverse", Key(Action::Reverse), &["digits_sort_and_r_reverses"]),
     row("o", "freeze", Key(Action::Freeze), &["a_frozen_order_stays_and_a_sort_thaws_it"]),
     row("j Down", "down", Key(Action::Down), &["every_key_that_moves_moves"]),
@@ -84,9 +63,6 @@ pub(super) const KEYS: &[Row] = &[
     row("y", "copy", Key(Action::Copy), &["what_leaves_the_screen_is_asked_for"]),
     row("F", "pin", Key(Action::Pin), &["pinned_rows_stay_on_top_of_any_order"]),
     row("e", "export", Key(Action::Export), &["an_export_is_the_callers_and_never_written_over"]),
-    row("h", "help", Key(Action::Help), &["lines_bars_and_help_toggle"]),
-    row("?", "help", Key(Action::Help), &["the_help_is_searched"]),
-    row("q", "quit", Key(Action::Quit), &["quit_and_redraw_have_effects"]),
     row(
         "q",
         "and save",
