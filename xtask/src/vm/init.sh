@@ -2,7 +2,7 @@
 # First process of the virtual machine: sets up what a booted system has, runs /run.sh, and switches off.
 # Lines for `cargo xtask vm` begin with "@vm ".
 /bin/busybox --install -s /bin
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ MONITOR_BIN=/test/monitor RUST_BACKTRACE=0 MONITOR_TEST_PATIENCE=4
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/ MONITOR_BIN=/test/monitor RUST_BACKTRACE=0 MONITOR_TEST_PATIENCE=10
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
