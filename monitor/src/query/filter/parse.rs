@@ -218,6 +218,16 @@ fn parentheses(input: &mut Input<'_>) -> Parsed<Expr> {
     Ok(within)
 }
 
+/// What joins or turns terms.
+pub(super) fn is_keyword(word: &str) -> bool {
+    ["and", "or", "not"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
+}
+
+/// The name of a field.
+pub(super) fn is_field(word: &str) -> bool {
+    FIELDS.iter().any(|spec| spec.name.eq_ignore_ascii_case(word))
+}
+
 /// What a bare word is made of.
 fn is_word(c: char) -> bool {
     !c.is_whitespace() && !matches!(c, '(' | ')' | '"' | ',' | '<' | '>' | '=' | '|' | '&')
@@ -235,7 +245,7 @@ fn term(input: &mut Input<'_>) -> Parsed<Expr> {
     }
     let start = input.checkpoint();
     let word: &str = take_while(1.., is_word).parse_next(input)?;
-    if ["and", "or", "not"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) {
+    if is_keyword(word) {
         input.reset(&start);
         return Err(ErrMode::Backtrack(Wrong { at, what: Cow::Borrowed(WANTED) }));
     }
@@ -248,6 +258,13 @@ fn term(input: &mut Input<'_>) -> Parsed<Expr> {
     }
     if opt(peek(one_of(['<', '>', '=']))).parse_next(input)?.is_some() {
         return wrong(at, format!("`{word}` cannot be compared; {}", compared_with()));
+    }
+    if let Some(value) = opt(peek(value_of_field(word))).parse_next(input)? {
+        let name = word.to_ascii_lowercase();
+        return wrong(
+            at,
+            format!("write `{name}:{value}`; libpcap's filter is -f; to look for the word, write \"{word}\""),
+        );
     }
     if let Some(address) = value::address(word) {
         boundary(input)?;
@@ -263,6 +280,21 @@ fn term(input: &mut Input<'_>) -> Parsed<Expr> {
     input.reset(&start);
     let _ = input.next_slice(name.len() + 1);
     values(input, spec.field)
+}
+
+/// The word behind one that is a field's name, as tcpdump has it: `port 443`.
+fn value_of_field<'t>(word: &str) -> impl FnMut(&mut Input<'t>) -> Parsed<&'t str> {
+    let is_field_name = is_field(word);
+    let is_term = |word: &str| {
+        is_keyword(word)
+            || word.starts_with('!')
+            || word.split_once(':').is_some_and(|(name, _)| is_field(name))
+    };
+    move |input| {
+        preceded(space, take_while(1.., is_word))
+            .verify(|value: &str| is_field_name && !is_term(value))
+            .parse_next(input)
+    }
 }
 
 fn values(input: &mut Input<'_>, field: Field) -> Parsed<Expr> {

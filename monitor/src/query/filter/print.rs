@@ -1,5 +1,6 @@
 //! A filter as text: what is printed parses to the same again.
 
+use super::parse::{is_field, is_keyword};
 use super::{Comparison, Expr, Field, Filter, Quantity, Takes, Value};
 use std::fmt;
 
@@ -92,8 +93,9 @@ fn is_plain(word: &str, field: Option<Field>) -> bool {
         c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+' | '%' | '*' | '~' | '/')
     };
     let starts = word.starts_with(|c: char| c.is_ascii_alphabetic());
-    let is_keyword = ["and", "or", "not"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
     let is_user = field.is_some_and(|field| field.spec().takes == Takes::Whole);
     let is_number = is_user && !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-    is_number || (starts && !is_keyword && word.chars().all(harmless))
+    // A word behind it would be taken for its value.
+    let is_name = field.is_none() && is_field(word);
+    is_number || (starts && !is_keyword(word) && !is_name && word.chars().all(harmless))
 }

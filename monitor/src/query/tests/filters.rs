@@ -59,6 +59,8 @@ fn what_is_wrong_is_said_with_its_character() {
         ("proto:tpc", "character 7: no protocol `tpc`"),
         ("state:open", "character 7: no state `open`"),
         ("state:\"open\"", "character 7: no state `open`"),
+        ("tcp port 443", "character 5: write `port:443`; libpcap's filter is -f"),
+        ("not HOST ::1", "character 5: write `host:::1`"),
         ("a|b", "character 2: say `or`"),
         ("a & b", "character 3: say `or`"),
         ("port:80|", "character 8: say `or`"),
@@ -102,6 +104,7 @@ fn words() -> impl Strategy<Value = String> {
             "\u{1b}[2J",
             "\n",
             "tcp",
+            "host",
             "established",
             "ü",
         ])
