@@ -35,6 +35,8 @@ const ENDED_FLOWS: usize = 4096;
 
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    crate::source::ebpf::share_heap();
     let cli = Cli::parse();
     if let Err(error) = cli.check() {
         error.exit();

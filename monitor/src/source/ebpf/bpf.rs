@@ -241,6 +241,16 @@ impl RcuBarrier {
     }
 }
 
+/// Has all threads share one heap: what loading took of another one stays with that thread, because [`trim_heap`] does not
+/// give back the end of it. Before the first thread is started. Does nothing with another C library.
+pub fn share_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer and moves no allocation (mallopt(3)).
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Gives back to the system what glibc keeps of the memory that loading took: parsing the kernel's type information
 /// passes some 60 MB through the heap. Does nothing with another C library.
 pub fn trim_heap() {

@@ -30,6 +30,7 @@ use aya::Ebpf;
 use aya::maps::MapData;
 use aya_log::EbpfLogger;
 use bpf::RcuBarrier;
+pub use bpf::share_heap;
 use monitor_common as abi;
 use monitor_common::names;
 use std::collections::HashMap;
