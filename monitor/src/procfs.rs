@@ -80,7 +80,7 @@ pub fn lives(process: ProcessId) -> bool {
     }
     match fs::read(directory(process.pid).join("stat")) {
         Ok(text) => Stat::parse(&String::from_utf8_lossy(&text)).is_none_or(|stat| {
-            stat.state() != Some('Z') && stat.ticks().is_none_or(|_| stat.can_be(process))
+            stat.state() != Some('Z') && (stat.ticks().is_none() || stat.can_be(process))
         }),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }

@@ -241,7 +241,7 @@ impl RcuBarrier {
     }
 }
 
-/// Has all threads share one heap: what loading took of another one stays with that thread, because [`trim_heap`] does not
+/// Has all threads share one heap: what loading took of another one stays with that thread, because `trim_heap` does not
 /// give back the end of it. Before the first thread is started. Does nothing with another C library.
 pub fn share_heap() {
     #[cfg(target_env = "gnu")]
