@@ -79,9 +79,8 @@ pub fn lives(process: ProcessId) -> bool {
         return true;
     }
     match fs::read(directory(process.pid).join("stat")) {
-        Ok(text) => Stat::parse(&String::from_utf8_lossy(&text)).is_none_or(|stat| {
-            stat.state() != Some('Z') && (stat.ticks().is_none() || stat.can_be(process))
-        }),
+        Ok(text) => Stat::parse(&String::from_utf8_lossy(&text))
+            .is_none_or(|stat| stat.state() != Some('Z') && (stat.ticks().is_none() || stat.can_be(process))),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
