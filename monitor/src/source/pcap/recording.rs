@@ -1,5 +1,6 @@
 //! A file of packets as a source: interval after interval, in the time of the capture.
 
+use super::cancel::Cancellable;
 use super::dissect::{LinkType, dissect};
 use super::file::{Fault, Interface, Reader, Record};
 use super::sides::{Sides, overflow};
@@ -8,8 +9,8 @@ use crate::model::{
     Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Net, Standing, Unplaced,
 };
 use crate::source::{Recording, SourceError, Step};
-use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +31,9 @@ pub type Wanted = Box<dyn FnMut(u32, &[u8], usize) -> bool + Send>;
 
 /// See the module.
 pub struct FileRecording {
-    name: String,
+    path: PathBuf,
     reader: Reader,
+    cancel: Option<OwnedFd>,
     /// The packet that was read and belongs to a later interval.
     ahead: Option<Record>,
     wanted: Option<Wanted>,
@@ -51,12 +53,25 @@ impl FileRecording {
     /// # Errors
     /// One sentence that names the file and what is wrong with it.
     pub fn open(options: &Options, wanted: Option<Wanted>) -> Result<Self, SourceError> {
-        let name = options.path.display().to_string();
-        let input = input(&options.path)
+        let (input, cancel) = Cancellable::open(&options.path)
             .map_err(|error| SourceError::new(format!("--read {}: {error}", shown(&options.path))))?;
+        let recording = Self::of(Box::new(input), options, wanted)?;
+        Ok(Self { cancel: Some(cancel), ..recording })
+    }
+
+    /// The same of bytes that are not in a file; the path is their name.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(
+        input: Box<dyn Read + Send>,
+        options: &Options,
+        wanted: Option<Wanted>,
+    ) -> Result<Self, SourceError> {
         let mut recording = Self {
-            name,
+            path: options.path.clone(),
             reader: Reader::open(input).map_err(|fault| fault_of(&options.path, &fault))?,
+            cancel: None,
             ahead: None,
             wanted,
             tally: Tally::new(options.capacity),
@@ -104,7 +119,7 @@ impl FileRecording {
     }
 
     fn fault(&self, fault: &Fault) -> SourceError {
-        fault_of(Path::new(&self.name), fault)
+        fault_of(&self.path, fault)
     }
 
     fn count(&mut self, record: &Record) {
@@ -169,6 +184,10 @@ impl Recording for FileRecording {
         Some(Mono(self.ahead?.at))
     }
 
+    fn cancel(&mut self) -> Option<OwnedFd> {
+        self.cancel.take()
+    }
+
     fn step(&mut self, interval: Duration, out: &mut Batch) -> Result<Step, SourceError> {
         let Some(first) = self.ahead else {
             out.from = self.reached.unwrap_or_default();
@@ -203,13 +222,6 @@ impl Recording for FileRecording {
             None => Ok(Step::More),
         }
     }
-}
-
-fn input(path: &Path) -> std::io::Result<Box<dyn Read + Send>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(std::io::stdin()));
-    }
-    Ok(Box::new(File::open(path)?))
 }
 
 /// A path for a sentence: on one line, whatever is in it.
