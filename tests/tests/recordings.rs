@@ -1,13 +1,15 @@
 //! Files and pipes of packets to their end, and to an end in the middle of them.
 
 use monitor_tests::{
-    monitor::Monitor,
-    recording::{QuietPipe, recorded},
+    monitor::{Monitor, Report},
+    program,
+    recording::{QuietPipe, next_generation, recorded},
     terminal::Terminal,
     wait,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     process::{Command, Stdio},
 };
@@ -81,4 +83,28 @@ fn a_pipe_that_speaks_again_is_read_on() {
     let objects = monitor.objects_from(3);
     assert_eq!(objects[2].totals().tx_packets, 30);
     assert_eq!(monitor.stop().last().totals().tx_packets, 40);
+}
+
+fn read(file: &[u8]) -> Report {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("file");
+    fs::write(&path, file).expect("write a file");
+    let mut command = Command::new(program::monitor());
+    command.arg("--read").arg(&path).arg("--json");
+    Monitor::spawn(command).ended()
+}
+
+#[test]
+fn a_time_at_the_end_of_all_dates_is_no_output_without_end() {
+    let latest = i64::MAX.unsigned_abs();
+    let before = next_generation(&[(5, b"before")]);
+    for at in [latest + 1, u64::MAX] {
+        let report = read(&next_generation(&[(5, b"before"), (at, b"after")]));
+        let offset = format!("at offset {}:", before.len());
+        assert_eq!((report.status.code(), report.objects.len()), (Some(1), 1), "{}", report.stderr);
+        assert!(report.stderr.contains(&offset), "{}", report.stderr);
+    }
+    let report = read(&next_generation(&[(latest, b"last"), (latest, b"last")]));
+    assert_eq!((report.status.code(), report.objects.len()), (Some(0), 1), "{}", report.stderr);
+    assert_eq!(report.last().totals().rx_packets + report.last().totals().tx_packets, 2);
 }
