@@ -21,7 +21,7 @@ pub struct Windows {
     pub tx: [u64; WINDOWS],
 }
 
-/// Highest 2 s rates since start, bits/s.
+/// Highest 2 s rates since start, bits/s; in the first two seconds, the rate since start where that is higher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peak {
     /// Received.
@@ -94,8 +94,8 @@ pub struct ProcessRow {
     pub interval: Counters,
     /// Average rates.
     pub windows: Windows,
-    /// Highest rates.
-    pub peak: Peak,
+    /// Highest rates; `None` of a part of a process, which nobody has measured.
+    pub peak: Option<Peak>,
     /// Latest traffic.
     pub last: Mono,
 }
