@@ -132,12 +132,8 @@ pub struct LedgerSide {
     pub overflow: u64,
     /// Of all the above, what packet sockets sent: it passes no socket hook, so devices count it beside what they saw.
     pub injected: u64,
-    /// What the devices counted is never summed: [`Ledger::interfaces`] has it per device.
-    pub device: Option<u64>,
     /// What tapped interfaces carried and no socket saw, whatever the reason.
     pub forwarded: Option<u64>,
-    /// As `device`.
-    pub remainder: Option<i64>,
 }
 
 /// The ledger.
