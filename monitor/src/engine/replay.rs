@@ -274,3 +274,98 @@ impl Replay {
         Ok(ending)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Engine;
+    use super::*;
+    use crate::query::fixture::{endpoint, flow, process};
+    use crate::source::Step;
+
+    /// One interval at once, and then nothing until it is cancelled, or for ever.
+    struct Quiet {
+        steps: usize,
+        cancel: Option<OwnedFd>,
+        wait: Option<std::io::PipeReader>,
+    }
+
+    impl Quiet {
+        fn new(can_be_cancelled: bool) -> Self {
+            let (wait, cancel) = std::io::pipe().unwrap();
+            let (wait, cancel) =
+                if can_be_cancelled { (Some(wait), Some(cancel.into())) } else { (None, None) };
+            Self { steps: 0, cancel, wait }
+        }
+    }
+
+    impl Recording for Quiet {
+        fn start(&self) -> Option<Mono> {
+            Some(Mono(5))
+        }
+
+        fn cancel(&mut self) -> Option<OwnedFd> {
+            self.cancel.take()
+        }
+
+        fn step(&mut self, interval: Duration, out: &mut Batch) -> Result<Step, SourceError> {
+            self.steps += 1;
+            let from = Mono(5).plus(interval.saturating_mul(u32::try_from(self.steps).unwrap() - 1));
+            (out.from, out.to) = (from, from.plus(interval));
+            if self.steps == 1 {
+                return Ok(Step::More);
+            }
+            match &mut self.wait {
+                Some(wait) => assert_eq!(std::io::Read::read(wait, &mut [0]).unwrap(), 0),
+                None => loop {
+                    thread::park();
+                },
+            }
+            Err(SourceError::new("cancelled"))
+        }
+    }
+
+    fn start(can_be_cancelled: bool) -> Engine {
+        let resolve = ResolveOptions { hosts: false, ..ResolveOptions::default() };
+        let interval = Duration::from_secs(1);
+        let options = EngineOptions { interval, duration: None, eager: true, keep_ended: 0, resolve };
+        Engine::replay(Box::new(Quiet::new(can_be_cancelled)), Pace { speed: None, lingers: true }, options)
+            .unwrap()
+    }
+
+    /// The first picture in which that holds.
+    fn until(feed: &mut mpsc::Receiver<Arc<Snapshot>>, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        std::iter::from_fn(|| feed.blocking_recv()).find(|snapshot| holds(snapshot)).unwrap()
+    }
+
+    #[test]
+    fn what_a_recording_cannot_do_is_said_also_while_it_is_quiet() {
+        let (mut feed, control, running) = start(true).into_parts();
+        until(&mut feed, |snapshot| snapshot.sequence == 1);
+        let end = endpoint("10.0.0.1", 53);
+        let flow = flow(7, &process(7, "seven", 0, 0), end, end).id;
+        control.send(Command::Inspect(Some(flow))).unwrap();
+        let process = ProcessId { pid: 7, generation: 7 };
+        control.send(Command::ListSockets(Some(process))).unwrap();
+        control.send(Command::Watch(vec!["eth7".to_owned()])).unwrap();
+        let said = until(&mut feed, |snapshot| !snapshot.health.degraded.is_empty());
+        assert_eq!(said.inspected, Some(Inspected { flow, socket: Err(NO_SOCKETS) }));
+        assert_eq!(said.held, Some(HeldSockets { process, sockets: Err(NO_SOCKETS) }));
+        let what = &said.health.degraded[0].what;
+        assert!(what.contains("eth7"), "{what}");
+        assert!(said.own.cpu > Duration::ZERO, "what it costs is known: {:?}", said.own);
+        control.send(Command::Stop).unwrap();
+        let last = until(&mut feed, |snapshot| snapshot.last);
+        assert_eq!(last.at, Mono(5).plus(Duration::from_secs(2)), "what the cancelled step had is in it");
+        assert_eq!(running.join().unwrap(), Ending::Done);
+    }
+
+    #[test]
+    fn a_read_that_nothing_ends_keeps_nothing_from_ending() {
+        let (mut feed, control, running) = start(false).into_parts();
+        until(&mut feed, |snapshot| snapshot.sequence == 1);
+        control.send(Command::Stop).unwrap();
+        let last = until(&mut feed, |snapshot| snapshot.last);
+        assert_eq!(last.at, Mono(5).plus(Duration::from_secs(1)));
+        assert_eq!(running.join().unwrap(), Ending::Done);
+    }
+}

@@ -311,3 +311,38 @@ fn rates_round_and_do_not_divide_by_nothing() {
     assert_eq!(bits_per_second(1, Duration::from_secs(16)), 1);
     assert_eq!(bits_per_second(u64::MAX, Duration::from_nanos(1)), u64::MAX);
 }
+
+#[test]
+fn every_field_is_on_the_page() {
+    fn names<'v>(value: &'v Value, into: &mut std::collections::BTreeSet<&'v str>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                into.insert(name);
+                names(value, into);
+            }),
+            Value::Array(values) => values.iter().for_each(|value| names(value, into)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut captured = named(small());
+    captured.ledger.interfaces = busy().ledger.interfaces;
+    captured.ledger.interfaces[0].capture = Some(crate::model::Capture::default());
+    let filter = Some(Arc::new(crate::query::filter::Filter::parse("total>=0").unwrap()));
+    let tree = Choice { view: Some(crate::query::ViewKind::Tree), filter, ..Choice::default() };
+    let (lists, mut lines) = (Choice::default(), Vec::new());
+    for choice in [lists, tree] {
+        let sink = Sink::default();
+        run(Json::to(sink.clone(), choice, false), vec![captured.clone()]).1.unwrap();
+        let writes = sink.0.lock().unwrap();
+        lines.push(serde_json::from_slice::<Value>(&writes[0]).unwrap());
+    }
+    let mut all = std::collections::BTreeSet::new();
+    for line in &lines {
+        names(line, &mut all);
+    }
+    assert!(all.contains("depth") && all.contains("excluded") && all.contains("filter"), "{all:?}");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/json.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    all.retain(|name| !page.contains(&format!("`{name}`")));
+    assert!(all.is_empty(), "docs/json.md does not have {all:?}");
+}
