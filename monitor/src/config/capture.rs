@@ -10,10 +10,10 @@ const BUFFER: (u64, u64) = (64 << 10, 1 << 30);
 /// Buffer of a capture, bytes: 200,000 small packets a second fill it in two seconds and a half.
 pub const DEFAULT_BUFFER: u32 = 64 << 20;
 
-/// The help of an option that needs libpcap, for all that it does or for all but files.
+/// The help of an option that needs libpcap, or of which `$what` does.
 #[cfg(any(feature = "pcap", not(target_os = "linux")))]
 macro_rules! with_libpcap {
-    ($help:literal $(, but for files)?) => {
+    ($help:literal $(, $what:literal)?) => {
         $help
     };
 }
@@ -22,10 +22,10 @@ macro_rules! with_libpcap {
 #[cfg(not(any(feature = "pcap", not(target_os = "linux"))))]
 macro_rules! with_libpcap {
     ($help:literal) => {
-        concat!($help, " [needs libpcap, which is not built in]")
+        with_libpcap!($help, "it")
     };
-    ($help:literal, but for files) => {
-        concat!($help, " [but with --read needs libpcap, which is not built in]")
+    ($help:literal, $what:literal) => {
+        concat!($help, " [", $what, " needs libpcap, which is not built in]")
     };
 }
 
@@ -34,7 +34,8 @@ macro_rules! with_libpcap {
 pub struct CaptureOptions {
     /// Where to count.
     #[arg(help = with_libpcap!(
-        "Where to count: in the kernel (ebpf), or packets that are captured (pcap); auto takes the kernel where it can"
+        "Where to count: in the kernel (ebpf), or packets that are captured (pcap); auto takes the kernel where it can",
+        "pcap"
     ))]
     #[arg(long, value_name = "WHERE", value_enum, default_value = "auto")]
     pub backend: BackendChoice,
@@ -57,13 +58,13 @@ pub struct CaptureOptions {
     #[arg(help = with_libpcap!(
         "Count what crosses the border of this IPv4 network (10.0.0.0/8 or 10.0.0.0/255.0.0.0), which is the local \
          side; with captured packets and files",
-        but for files
+        "without --read it"
     ))]
     #[arg(short = 'F', long, value_name = "NET", value_parser = net_v4)]
     pub net_filter: Option<Net>,
 
     /// The IPv6 network that is the local side.
-    #[arg(help = with_libpcap!("The same for IPv6 (fd00::/8 or fd00::/ff00::)", but for files))]
+    #[arg(help = with_libpcap!("The same for IPv6 (fd00::/8 or fd00::/ff00::)", "without --read it"))]
     #[arg(short = 'G', long, value_name = "NET6", value_parser = net_v6)]
     pub net_filter6: Option<Net>,
 
@@ -256,7 +257,7 @@ mod tests {
     fn the_help_says_what_needs_a_library_that_is_not_built_in() {
         let lacks = cfg!(not(any(feature = "pcap", not(target_os = "linux"))));
         let mut command = Cli::command();
-        let help = command.render_long_help().to_string();
+        let help = command.render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         let mentions = help.matches("needs libpcap, which is not built in").count();
         assert_eq!(mentions, if lacks { 7 } else { 0 }, "{help}");
     }
