@@ -83,7 +83,8 @@ struct Replay {
     start: Mono,
     /// Everything before is in the table.
     reached: Mono,
-    own: own::Own,
+    /// Read where somebody looks on; otherwise a recording would not come out the same each time.
+    own: Option<own::Own>,
     /// The flow that somebody looks at.
     inspect: Option<FlowId>,
     /// The process that somebody looks at.
@@ -158,7 +159,7 @@ impl Replay {
         let signals = Signals::new()
             .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
         let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
-        // A name server is asked where somebody looks on; otherwise a recording would not come out the same each time.
+        // A name server is asked where somebody looks on, for the same reason as `own`.
         let hosts = options.resolve.hosts && pace.lingers;
         Ok(Self {
             table: FlowTable::new(config, start),
@@ -169,7 +170,7 @@ impl Replay {
             interval: options.interval,
             start,
             reached: start,
-            own: own::Own::default(),
+            own: pace.lingers.then(own::Own::default),
             inspect: None,
             listed: None,
             refused: None,
@@ -265,7 +266,8 @@ impl Replay {
         }
         let inspected = self.inspect.map(|flow| Inspected { flow, socket: Err(NO_SOCKETS) });
         let held = self.listed.map(|process| HeldSockets { process, sockets: Err(NO_SOCKETS) });
-        Snapshot { names: self.resolver.names(), own: self.own.read(), inspected, held, ..snapshot }
+        let own = self.own.as_mut().map(own::Own::read).unwrap_or_default();
+        Snapshot { names: self.resolver.names(), own, inspected, held, ..snapshot }
     }
 
     async fn finish(mut self, ending: Ending) -> Result<Ending, SourceError> {
@@ -279,6 +281,7 @@ impl Replay {
 mod tests {
     use super::super::Engine;
     use super::*;
+    use crate::model::OwnCost;
     use crate::query::fixture::{endpoint, flow, process};
     use crate::source::Step;
 
@@ -324,11 +327,11 @@ mod tests {
         }
     }
 
-    fn start(can_be_cancelled: bool) -> Engine {
+    fn start(can_be_cancelled: bool, lingers: bool) -> Engine {
         let resolve = ResolveOptions { hosts: false, ..ResolveOptions::default() };
         let interval = Duration::from_secs(1);
         let options = EngineOptions { interval, duration: None, eager: true, keep_ended: 0, resolve };
-        Engine::replay(Box::new(Quiet::new(can_be_cancelled)), Pace { speed: None, lingers: true }, options)
+        Engine::replay(Box::new(Quiet::new(can_be_cancelled)), Pace { speed: None, lingers }, options)
             .unwrap()
     }
 
@@ -339,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_a_recording_cannot_do_is_said_also_while_it_is_quiet() {
-        let (mut feed, control, running) = start(true).into_parts();
+        let (mut feed, control, running) = start(true, true).into_parts();
         until(&mut feed, |snapshot| snapshot.sequence == 1);
         let end = endpoint("10.0.0.1", 53);
         let flow = flow(7, &process(7, "seven", 0, 0), end, end).id;
@@ -361,11 +364,12 @@ mod tests {
 
     #[test]
     fn a_read_that_nothing_ends_keeps_nothing_from_ending() {
-        let (mut feed, control, running) = start(false).into_parts();
+        let (mut feed, control, running) = start(false, false).into_parts();
         until(&mut feed, |snapshot| snapshot.sequence == 1);
         control.send(Command::Stop).unwrap();
         let last = until(&mut feed, |snapshot| snapshot.last);
         assert_eq!(last.at, Mono(5).plus(Duration::from_secs(1)));
+        assert_eq!(last.own, OwnCost::default(), "a recording comes out the same each time");
         assert_eq!(running.join().unwrap(), Ending::Done);
     }
 }
