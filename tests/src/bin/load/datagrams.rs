@@ -9,12 +9,14 @@ use rustix::{
 use serde_json::{Value, json};
 use std::{
     io::{self, ErrorKind},
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     thread,
     time::{Duration, Instant},
 };
 
+/// The first of the addresses that are scattered over.
+const SCATTERED: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 0);
 /// Receive buffer of the sink.
 const ROOM: usize = 16 << 20;
 /// When nothing came for so long after something did, the sender has ended.
@@ -140,4 +142,18 @@ pub(crate) fn drip(to: SocketAddr, time: Duration, length: usize, rate: u32) -> 
         thread::sleep(period);
     }
     Ok(json!({ "sent": sent }))
+}
+
+/// Sends a datagram to each of so many addresses of this host, from one socket to another, and receives each.
+pub(crate) fn scatter(count: u32) -> io::Result<Value> {
+    let sink = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let source = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = sink.local_addr()?.port();
+    let (text, mut taken) = ([b'x'; 64], [0; 64]);
+    for address in (SCATTERED.to_bits()..).map(Ipv4Addr::from_bits).take(usize::try_from(count).unwrap_or(0))
+    {
+        source.send_to(&text, (address, port))?;
+        sink.recv_from(&mut taken)?;
+    }
+    Ok(json!({ "sent": count }))
 }
