@@ -158,11 +158,14 @@ impl Row {
 
     fn line(&self) -> String {
         let values = self.values(0);
-        let [low, high] = [values.first(), values.last()].map(|value| value.copied().unwrap_or(f64::NAN));
         let baseline = self.baseline().map(number).unwrap_or_default();
         let before = [self.bench.to_owned(), self.what.clone(), self.unit.clone(), baseline];
         let others: Vec<_> = (1..self.samples.len()).map(|build| spread(&self.values(build))).collect();
-        let [middle, low, high] = [median(&values), low, high].map(number);
+        // Another build may have had something to say that this one had not.
+        let [middle, low, high] = match &values[..] {
+            [] => Default::default(),
+            [low, ..] => [median(&values), *low, values[values.len() - 1]].map(number),
+        };
         let after = [middle, low, high, values.len().to_string(), self.verdict()];
         format!("| {} |", [&before[..], &others, &after].concat().join(" | "))
     }
@@ -269,7 +272,7 @@ mod tests {
                 "| a | time | ms |  | 8.50 (8.00 to 9.00) | 1.00 | 1.00 | 1.00 | 1 | ≤ 2: met |",
                 "",
                 head,
-                "| a | gone | ms |  | 1.00 | NaN | NaN | NaN | 0 |  |",
+                "| a | gone | ms |  | 1.00 |  |  |  | 0 |  |",
             ]
         );
         assert_eq!(table.missed(), 0);

@@ -19,8 +19,9 @@ use std::{
 const SCATTERED: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 0);
 /// Receive buffer of the sink.
 const ROOM: usize = 16 << 20;
-/// When nothing came for so long after something did, the sender has ended.
-const QUIET: Duration = Duration::from_millis(150);
+/// When nothing came for so long after something did, the sender has ended: longer than a busy machine keeps it waiting for
+/// a CPU, or what is sent then reaches the socket and is not told.
+const QUIET: Duration = Duration::from_millis(500);
 /// How long the sink waits for the first.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a rate is taken over.
