@@ -19,8 +19,7 @@ use std::{
 const SCATTERED: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 0);
 /// Receive buffer of the sink.
 const ROOM: usize = 16 << 20;
-/// When nothing came for so long after something did, the sender has ended: longer than a busy machine keeps it waiting for
-/// a CPU, or what is sent then reaches the socket and is not told.
+/// When nothing came for so long after something did, the sender has ended, or waits for a CPU on a busy machine.
 const QUIET: Duration = Duration::from_millis(500);
 /// How long the sink waits for the first.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,6 +61,21 @@ impl Sink {
                         break;
                     }
                 }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(json!({ "received": received, "dropped": self.dropped()? }))
+    }
+
+    /// Receives what is there, and waits for nothing: what a sender sent that was thought to have ended.
+    pub(crate) fn rest(&self) -> io::Result<Value> {
+        let mut buffer = [0; 2048];
+        let mut received = 0_u64;
+        self.0.set_nonblocking(true)?;
+        loop {
+            match self.0.recv(&mut buffer) {
+                Ok(_) => received += 1,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
         }

@@ -62,6 +62,8 @@ fn step(line: &str, made: &mut Made) -> Answer {
         }
         // absorb: receives at the sink until nothing comes any more
         "absorb" => Ok(made.sink.as_ref().ok_or("no sink")?.absorb()?),
+        // rest: receives at the sink what has come since
+        "rest" => Ok(made.sink.as_ref().ok_or("no sink")?.rest()?),
         // flood ADDR MS LENGTH: sends datagrams as fast as it can
         "flood" => {
             let (to, time) = (words.take("address")?, words.milliseconds()?);
