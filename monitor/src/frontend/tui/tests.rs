@@ -3,6 +3,7 @@
 mod ancestors;
 mod comfort;
 mod docs;
+mod picture;
 mod views;
 
 use super::keymap::{Action, BINDINGS, Key, action};
@@ -85,6 +86,11 @@ impl Screen {
         terminal.backend().buffer().clone()
     }
 
+    /// What is drawn, with its styles, as snapshots keep it.
+    fn picture(&self) -> String {
+        picture::picture(&self.draw())
+    }
+
     fn lines(&self) -> Vec<String> {
         let buffer = self.draw();
         let width = usize::from(buffer.area.width).max(1);
@@ -118,7 +124,7 @@ fn busy_screens() {
         let (width, height) = size;
         for (name, keys) in [("processes", ""), ("flows", "\t"), ("flows_one_line", "\tt")] {
             let screen = Screen::new(busy(), size).type_in(keys);
-            insta::assert_debug_snapshot!(format!("busy_{name}_{width}x{height}"), screen.draw());
+            insta::assert_snapshot!(format!("busy_{name}_{width}x{height}"), screen.picture());
         }
     }
 }
@@ -128,7 +134,7 @@ fn health_screens() {
     for (name, missing) in [("busy", 0), ("degraded", 2)] {
         for (width, height) in [(80, 24), (120, 40)] {
             let screen = Screen::new(with_health(degraded_or_not(missing)), (width, height)).type_in("H");
-            insta::assert_debug_snapshot!(format!("health_{name}_{width}x{height}"), screen.draw());
+            insta::assert_snapshot!(format!("health_{name}_{width}x{height}"), screen.picture());
         }
     }
 }
@@ -180,7 +186,7 @@ fn the_health_page_scrolls_to_its_end_and_back() {
 #[test]
 fn special_screens() {
     let size = (80, 24);
-    let show = |name: &str, screen: &Screen| insta::assert_debug_snapshot!(name, screen.draw());
+    let show = |name: &str, screen: &Screen| insta::assert_snapshot!(name, screen.picture());
     show("first_frame", &Screen::new(Snapshot::default(), size));
     show("loading", &Screen::new(loading(), size));
     show("empty", &Screen::new(snapshot(vec![], vec![]), size));

@@ -174,7 +174,7 @@ fn a_theme_and_every_popup_look_as_they_did() {
                 c => KeyCode::Char(c),
             });
         }
-        insta::assert_debug_snapshot!(name, screen.draw());
+        insta::assert_snapshot!(name, screen.picture());
     }
 }
 
@@ -187,7 +187,7 @@ fn the_graph_and_sparklines_show_what_was() {
         screen.state.remember(&Arc::new(snapshot.clone()));
         screen.show(snapshot);
     }
-    insta::assert_debug_snapshot!("graph_120x30", screen.draw());
+    insta::assert_snapshot!("graph_120x30", screen.picture());
     screen.press(KeyCode::Char('d'));
     assert!(screen.text().contains("last 30    ██████████"), "{}", screen.text());
     screen.press(KeyCode::Esc);

@@ -154,7 +154,7 @@ fn every_view_busy_and_degraded() {
             for (name, snapshot) in [("busy", named()), ("degraded", lacking())] {
                 let screen = chosen(snapshot, (width, height), view);
                 let name = format!("{}_{name}_{width}x{height}", view.spec().name);
-                insta::assert_debug_snapshot!(name, screen.draw());
+                insta::assert_snapshot!(name, screen.picture());
             }
         }
     }
@@ -182,7 +182,7 @@ fn what_was_opened_busy_and_degraded() {
     for (width, height) in SIZES {
         let size = (width, height);
         let show = |name: &str, screen: &Screen| {
-            insta::assert_debug_snapshot!(format!("{name}_{width}x{height}"), screen.draw());
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), screen.picture());
         };
         for (kind, snapshot) in [("busy", named()), ("degraded", lacking())] {
             show(&format!("process_{kind}"), &typed(Screen::new(snapshot.clone(), size), "\n"));
@@ -201,7 +201,7 @@ fn processes_in_every_state() {
     for (width, height) in [(40, 12), (80, 24), (120, 40), (200, 50)] {
         let size = (width, height);
         let show = |name: &str, screen: &Screen| {
-            insta::assert_debug_snapshot!(format!("state_{name}_{width}x{height}"), screen.draw());
+            insta::assert_snapshot!(format!("state_{name}_{width}x{height}"), screen.picture());
         };
         show("empty", &Screen::new(snapshot(vec![], vec![]), size));
         show("paused", &typed(Screen::new(named(), size), "P"));
