@@ -257,6 +257,33 @@ fn the_first_line_says_what_the_numbers_are_worth() {
     assert!(first(scoped).contains("ebpf·T2  cgroup /\\x1b[2J  up 2d 07:33:20"));
 }
 
+/// D2: the scope left the header where it was long, and the numbers of one container looked like those of the host.
+#[test]
+fn the_scope_is_shortened_in_the_middle_and_never_leaves_the_header() {
+    let id = "4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a";
+    let whole = format!("cgroup /tui.slice/docker-{id}.scope");
+    let first = |scope: &str, width| {
+        let health = Health { scope: scope.into(), ..busy().health.as_ref().clone() };
+        Screen::new(with_health(health), (width, 24)).lines().remove(0)
+    };
+    for width in 28..250 {
+        let line = first(&whole, width);
+        let is_whole = line.contains(&whole);
+        assert!(is_whole || line.contains("cgrou") && line.contains('…'), "{line}");
+        assert!(width < 40 || line.contains(".scope"), "{line}");
+        assert!(width < 60 || line.contains("cgroup …/docker-4f1e") || is_whole, "{line}");
+        assert!(width < 80 || line.contains("  up 00:12:31"), "{line}");
+        assert!(width < 120 || line.contains("owner known") || is_whole, "{line}");
+        assert!(line.contains("● live"), "{line}");
+        assert!(first("all sockets", width).contains("  all "), "{width}");
+    }
+    assert!(first(&whole, 250).contains(&whole));
+    let line = first(&format!("cgroup /a.slice/b/docker-{id}.scope/init"), 80);
+    assert!(line.contains("cgroup …/docker-4f1e") && line.contains("scope/init  up"), "{line}");
+    let line = first("cgroup /kubepods.slice/kubepods-burstable.slice/a-pod-of-some-length", 80);
+    assert!(line.contains("cgroup …/a-pod-of-some-length  up"), "{line}");
+}
+
 #[test]
 fn every_degradation_is_shown_or_counted() {
     for (missing, shown, more) in [(0, 0, None), (1, 1, None), (2, 2, None), (5, 2, Some("+3 more"))] {

@@ -317,9 +317,12 @@ fn a_chosen_interface_limits_lists_and_totals_at_once() {
     assert!(text.contains("[Processes 1]") && text.contains("postgres") && !text.contains("nginx"), "{text}");
     assert!(text.contains(" on lo ") && text.contains("filtered"), "{text}");
     assert!(screen.lines()[1].contains("84.3Mb/s"), "the totals are those of the interface");
+    // D2: beside it the header said "all sockets".
+    assert!(screen.lines()[0].contains("  all sockets on lo  up"), "{text}");
     screen.press(KeyCode::Tab);
     assert!(screen.text().contains("[Flows 1]"));
     let screen = typed(screen, "ikk\n");
+    assert!(screen.lines()[0].contains("  all sockets  up"), "{}", screen.text());
     assert!(!screen.text().contains("filtered") && screen.text().contains("[Flows 9]"), "{}", screen.text());
 }
 
