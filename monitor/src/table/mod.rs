@@ -212,9 +212,8 @@ impl FlowTable {
     pub fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
-        let (processes, interfaces) = (&mut self.processes, &self.interfaces);
+        let (processes, interfaces) = (&self.processes, &self.interfaces);
         let (no_name, no_identity, sockets) = (&self.no_name, &self.no_identity, &self.sockets);
-        let rows = processes.rows(cut, &view);
         let stale = |key: &FlowKey| {
             self.relabel
                 || key.owner.is_some_and(|id| processes.renamed.contains(&id))
@@ -232,8 +231,10 @@ impl FlowTable {
                 tcp: sockets.tcp(key.id.socket),
             }
         };
-        let flows = self.flows.rows(cut, &view, stale, labels);
-        processes.renamed.clear();
+        let (flows, over) = self.flows.rows(cut, &view, stale, labels);
+        self.processes.close_flows(over.iter().map(|key| Slot::of(key.owner, key.confidence)));
+        let rows = self.processes.rows(cut, &view);
+        self.processes.renamed.clear();
         self.relabel = false;
         self.closing.clear();
         let windows = self.totals.rates(&view);
@@ -490,8 +491,8 @@ impl FlowTable {
     }
 
     fn drop_flow(&mut self, key: &FlowKey) {
-        if self.flows.remove(key) {
-            self.processes.release_flow(Slot::of(key.owner, key.confidence));
+        if let Some(open) = self.flows.remove(key) {
+            self.processes.release_flow(Slot::of(key.owner, key.confidence), open);
             self.sockets.release(key.id.socket, self.clock.at);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::path::{self, Limits, Opened};
 use super::trace::{Point, Trace, mark};
-use crate::model::{Confidence, FlowRow, Method, ProcessRow, Snapshot, TcpHealth};
+use crate::model::{Confidence, FlowRow, Method, ProcessRow, Snapshot, TcpHealth, TcpState};
 use crate::query::{GroupRow, Listing, Row, RowId, Scope, Sums, ViewKind};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -23,13 +23,13 @@ pub(super) enum Subject {
 pub(super) struct Tcp {
     /// Connections that were sampled.
     pub(super) sampled: usize,
-    /// The least, the middle and the greatest round-trip time.
+    /// The least, the middle and the greatest round-trip time of those that live; of all where none does.
     pub(super) srtt: [Duration; 3],
-    /// Segments sent again.
+    /// Segments sent again, those of closed connections included.
     pub(super) retransmits: u64,
-    /// Payload that the peers have acknowledged, bytes.
+    /// Payload that the peers have acknowledged, bytes, that of closed connections included.
     pub(super) acked: u64,
-    /// Connections by state.
+    /// Those that live by state; the closed ones where none does.
     pub(super) states: BTreeMap<&'static str, usize>,
 }
 
@@ -43,6 +43,8 @@ pub(super) struct Detail {
     pub(super) sums: Sums,
     pub(super) processes: usize,
     pub(super) flows: usize,
+    /// Flows whose socket was closed; the others are in `flows`.
+    pub(super) closed: usize,
     /// Remote addresses.
     pub(super) peers: usize,
     /// This host's ports.
@@ -96,7 +98,8 @@ impl Detail {
             points: trace.of(&marks, snapshot.at),
             sums: *traced.sums(),
             processes: processes.all().filter(|row| row.owner().is_some()).count(),
-            flows: flows.len(),
+            flows: 0,
+            closed: 0,
             peers: 0,
             ports: 0,
             owners: BTreeMap::new(),
@@ -113,7 +116,8 @@ impl Detail {
             ports.extend(flow.id.local_end().and_then(|end| end.port).map(|port| (flow.id.protocol, port)));
             let attribution = &flow.attribution;
             *self.owners.entry((attribution.confidence, attribution.method)).or_default() += 1;
-            samples.extend(flow.tcp);
+            samples.extend(flow.tcp.map(|tcp| TcpHealth { state: flow.state().unwrap_or(tcp.state), ..tcp }));
+            *if flow.closed.is_some() { &mut self.closed } else { &mut self.flows } += 1;
         }
         (self.peers, self.ports) = (peers.len(), ports.len());
         self.tcp = Tcp::of(&samples);
@@ -122,11 +126,14 @@ impl Detail {
 
 impl Tcp {
     fn of(samples: &[TcpHealth]) -> Self {
-        let mut times: Vec<Duration> = samples.iter().map(|sample| sample.srtt).collect();
+        let lives = |sample: &&TcpHealth| sample.state != TcpState::Closed;
+        let any = samples.iter().any(|sample| lives(&sample));
+        let current = || samples.iter().filter(|sample| !any || lives(sample));
+        let mut times: Vec<Duration> = current().map(|sample| sample.srtt).collect();
         times.sort_unstable();
         let at = |place: usize| times.get(place).copied().unwrap_or_default();
         let mut states = BTreeMap::new();
-        for sample in samples {
+        for sample in current() {
             *states.entry(sample.state.name()).or_default() += 1;
         }
         Self {

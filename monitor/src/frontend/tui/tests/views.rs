@@ -255,14 +255,54 @@ fn an_opened_process_says_who_it_is_and_how_that_is_known() {
         "curl -O https://example.org/large.iso",
         "exact by connect: 1",
         "ended",
-        "1 flows, 1 remote hosts, 1 local ports",
-        "established; rtt 3",
+        "0 flows, 1 closed, 1 remote hosts, 1 local ports",
+        "tcp       closed; rtt 3",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
     let text = typed(Screen::new(named(), (120, 50)), "j\nz").text();
     assert!(text.contains("shop-db-1 (docker"), "{text}");
     assert!(text.contains("4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a"), "{text}");
+}
+
+/// A server with four connections, one in close-wait, of which the last `closed` are over; opened.
+fn server(closed: usize) -> Screen {
+    let nginx = process(2817, "nginx", 8000, 8000);
+    let end = |port| crate::query::fixture::endpoint("10.0.0.5", port);
+    let connection = |n: usize| {
+        let socket = u64::try_from(n).unwrap();
+        let state = if n == 0 { TcpState::CloseWait } else { TcpState::Established };
+        let tcp = TcpHealth {
+            state,
+            srtt: Duration::from_millis(socket + 1),
+            cwnd: 10,
+            retransmits: 1,
+            acked_bytes: 1000,
+            received_bytes: 0,
+        };
+        let row = crate::query::fixture::flow(socket + 1, &nginx, end(443), end(50_000));
+        FlowRow { tcp: Some(tcp), closed: (n >= 4 - closed).then_some(crate::model::Mono(60)), ..row }
+    };
+    let flows = (0..4).map(connection).collect();
+    typed(Screen::new(snapshot(vec![nginx], flows), (120, 40)), "\n")
+}
+
+/// D3: connections that were over were counted with the state that was seen last.
+#[test]
+fn states_are_those_of_connections_that_live() {
+    let text = server(0).text();
+    assert!(text.contains("tcp       1 close-wait, 3 established; rtt 1.00ms to 4.00ms"), "{text}");
+    assert!(text.contains("holds     4 flows, 1 remote hosts"), "{text}");
+    let text = server(2).text();
+    assert!(text.contains("tcp       1 close-wait, 1 established; rtt 1.00ms to 2.00ms"), "{text}");
+    assert!(text.contains("4 segments sent again; 4.00kB acknowledged"), "{text}");
+    assert!(text.contains("holds     2 flows, 2 closed, 1 remote hosts"), "{text}");
+    let text = server(4).text();
+    assert!(text.contains("tcp       4 closed; rtt 1.00ms to 4.00ms"), "{text}");
+    assert!(text.contains("holds     0 flows, 4 closed, 1 remote hosts"), "{text}");
+    let mut one = server(4);
+    one.press(KeyCode::Enter);
+    assert!(one.text().contains("tcp       closed; rtt 1.00ms"), "{}", one.text());
 }
 
 #[test]

@@ -300,6 +300,7 @@ fn holds(text: &mut Text<'_>, detail: &Detail, ctx: &Ctx<'_>) {
     let parts = [
         (detail.processes, "processes"),
         (detail.flows, "flows"),
+        (detail.closed, "closed"),
         (detail.peers, "remote hosts"),
         (detail.ports, "local ports"),
     ];
@@ -310,7 +311,8 @@ fn holds(text: &mut Text<'_>, detail: &Detail, ctx: &Ctx<'_>) {
         Subject::Process(_) => 1,
         _ => 0,
     };
-    let words = parts[from..].iter().map(|(number, what)| format!("{} {what}", count(*number as u64)));
+    let parts = parts[from..].iter().filter(|(number, what)| *what != "closed" || *number > 0);
+    let words = parts.map(|(number, what)| format!("{} {what}", count(*number as u64)));
     let words: Vec<String> = words.chain([packets]).collect();
     text.entry("holds", LABEL, &[(&words.join(", "), ctx.theme.plain)]);
 }
