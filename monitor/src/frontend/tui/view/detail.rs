@@ -4,7 +4,6 @@ use super::super::detail::{Detail, Subject, Tcp};
 use super::super::state::State;
 use super::super::style::Glyphs;
 use super::super::theme::Theme;
-use super::super::trace::SPAN;
 use super::page::{Line, Text, draw as draw_lines};
 use super::{Ctx, graph, ledger, sockets};
 use crate::model::{Attribution, FlowRow, Identity, Mono, ProcessRow, Snapshot};
@@ -13,7 +12,6 @@ use crate::query::{
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use std::time::Duration;
 
 /// Room for the words before a value.
 const LABEL: usize = 9;
@@ -28,7 +26,7 @@ pub(super) fn height(width: u16, state: &State, snapshot: &Snapshot) -> u16 {
     let (theme, glyphs) = (&Theme::without_colour(), &Glyphs::new(true));
     let ctx = Ctx { state, snapshot, theme, glyphs };
     let lines = match state.detail() {
-        Some(detail) => lines(detail, words(width), &ctx),
+        Some(detail) => lines(detail, width, &ctx),
         None => selected_interface(width, &ctx),
     };
     u16::try_from(lines.len()).unwrap_or(u16::MAX)
@@ -45,10 +43,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         return draw_lines(buffer, area, &selected_interface(area.width, ctx), 0, ctx);
     };
     let left = Rect { width: words(area.width), ..area };
-    draw_lines(buffer, left, &lines(detail, left.width, ctx), 0, ctx);
+    draw_lines(buffer, left, &lines(detail, area.width, ctx), 0, ctx);
     if left.width < area.width {
         let right = Rect { x: left.right(), width: area.width - left.width, ..area };
-        let (rx, tx) = series(detail, ctx.snapshot.at, usize::from(graph::room(right)));
+        let (rx, tx) = graph::two_minutes(&detail.points, ctx.snapshot.at, usize::from(graph::room(right)));
         graph::plot(buffer, right, &rx, &tx, ctx);
     }
 }
@@ -73,8 +71,9 @@ fn of_interface(text: &mut Text<'_>, row: &GroupRow, ctx: &Ctx<'_>) {
     }
 }
 
+/// What is said on a page of that width.
 fn lines(detail: &Detail, width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
-    let mut text = Text::new(ctx, width);
+    let mut text = Text::new(ctx, words(width));
     match &detail.subject {
         Subject::Process(row) => process(&mut text, row, ctx),
         Subject::Flow(row) => flow(&mut text, row, ctx),
@@ -267,33 +266,14 @@ fn moved(text: &mut Text<'_>, detail: &Detail, width: u16, ctx: &Ctx<'_>) {
         let line = line.join(" ");
         text.entry(name, LABEL, &[(&line, style)]);
     }
+    // Else the graph beside it says so.
     if width < BESIDE {
         let room = usize::from(width).saturating_sub(LABEL + 3);
-        let (rx, tx) = series(detail, ctx.snapshot.at, room);
+        let (rx, tx) = graph::two_minutes(&detail.points, ctx.snapshot.at, room);
         for (name, rates, style) in [("2 min rx", rx, ctx.theme.rx), ("2 min tx", tx, ctx.theme.tx)] {
             text.entry(name, LABEL, &[(&graph::sparkline(&rates, ctx).replace(' ', "\u{a0}"), style)]);
         }
     }
-}
-
-/// The rates of the last two minutes in that many steps, the oldest first; what was not watched yet is nothing.
-fn series(detail: &Detail, until: Mono, steps: usize) -> (Vec<u64>, Vec<u64>) {
-    let (mut rx, mut tx) = (vec![0_u64; steps], vec![0_u64; steps]);
-    let span = SPAN.as_nanos();
-    let place = |ago: Duration| {
-        let from_the_right = usize::try_from(ago.as_nanos() * steps as u128 / span).unwrap_or(usize::MAX);
-        steps.checked_sub(from_the_right.saturating_add(1))
-    };
-    for point in &detail.points {
-        let age = until.since(point.at);
-        let first = place(age + point.interval).map_or(0, |place| place + 1);
-        let Some(last) = place(age) else { continue };
-        for step in first.min(last)..=last {
-            rx[step] = rx[step].max(point.rx);
-            tx[step] = tx[step].max(point.tx);
-        }
-    }
-    (rx, tx)
 }
 
 fn holds(text: &mut Text<'_>, detail: &Detail, ctx: &Ctx<'_>) {
