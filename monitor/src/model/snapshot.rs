@@ -60,6 +60,8 @@ pub struct FlowRow {
     pub tcp: Option<TcpHealth>,
     /// When the last descriptor of its socket was seen to be closed.
     pub closed: Option<Mono>,
+    /// Its socket was open before counting began, and may have moved more than was counted.
+    pub predates: bool,
     /// First traffic.
     pub first: Mono,
     /// Latest traffic.

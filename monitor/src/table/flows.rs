@@ -52,6 +52,8 @@ pub(super) struct Labels {
     pub(super) interface: Arc<str>,
     /// When its socket was closed.
     pub(super) closed: Option<Mono>,
+    /// Its socket was open before counting began.
+    pub(super) predates: bool,
     pub(super) tcp: Option<TcpHealth>,
 }
 
@@ -219,6 +221,7 @@ impl Flow {
             windows,
             peak: self.meter.peak,
             closed: labels.closed,
+            predates: labels.predates,
             tcp: labels.tcp,
             first: self.meter.first,
             last: self.meter.last,

@@ -222,13 +222,15 @@ impl FlowTable {
         let labels = |key: &FlowKey| {
             let facts = key.owner.and_then(|id| processes.facts(Slot::Process(id)));
             let interface = interfaces.get(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
+            let socket = sockets.get(key.id.socket);
             Labels {
                 process: Arc::clone(facts.map_or(no_name, |facts| &facts.comm)),
                 uid: facts.and_then(|facts| facts.uid),
                 identity: Arc::clone(facts.map_or(no_identity, |facts| &facts.identity)),
                 interface: Arc::clone(interface),
-                closed: sockets.get(key.id.socket).and_then(|socket| socket.closed_at),
-                tcp: sockets.tcp(key.id.socket),
+                closed: socket.and_then(|socket| socket.closed_at),
+                predates: socket.is_some_and(|socket| socket.claims.seeded()),
+                tcp: socket.and_then(|socket| socket.tcp),
             }
         };
         let (flows, over) = self.flows.rows(cut, &view, stale, labels);
@@ -237,7 +239,6 @@ impl FlowTable {
         self.processes.renamed.clear();
         self.relabel = false;
         self.closing.clear();
-        let windows = self.totals.rates(&view);
         let snapshot = Snapshot {
             sequence: cut + 1,
             at: now,
@@ -248,7 +249,7 @@ impl FlowTable {
             totals: TotalsRow {
                 total: self.totals.total,
                 interval: self.totals.interval(cut),
-                windows,
+                windows: self.totals.rates(&view),
                 peak: self.totals.peak,
             },
             ledger: self.ledger(),

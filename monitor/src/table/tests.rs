@@ -625,6 +625,18 @@ fn a_closed_socket_shows_on_its_idle_flows_until_they_are_cleared() {
     assert_eq!((&*snapshot.processes[0].process, snapshot.processes[0].total.rx_bytes), ("(retired)", 200));
 }
 
+/// D5: a connection of an hour was "first seen" when counting began.
+#[test]
+fn a_socket_that_was_found_open_is_older_than_its_flow() {
+    let mut lab = Lab::new();
+    let bytes = |socket| delta(flow(socket, 1), Standing::Firm, Some(WORKER), 100);
+    let claims = vec![claim(1, WORKER, Method::Seed, 0.0, 0.0), claim(2, WORKER, Method::Connect, 0.5, 0.5)];
+    lab.step(Batch { claims, deltas: vec![bytes(1), bytes(2)], ..Batch::default() });
+    lab.claims(vec![claim(1, WORKER, Method::Transfer, 1.5, 1.5)]);
+    lab.deltas(vec![bytes(1)]);
+    assert_eq!(lab.shot().flows.iter().map(|row| row.predates).collect::<Vec<_>>(), [true, false]);
+}
+
 /// D3: what a process holds were also its connections of the last minute that are over.
 #[test]
 fn a_process_holds_the_flows_of_open_sockets() {

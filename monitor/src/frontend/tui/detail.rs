@@ -45,6 +45,8 @@ pub(super) struct Detail {
     pub(super) points: Vec<Point>,
     /// What moved.
     pub(super) sums: Sums,
+    /// That is of processes, and so since counting began; else of flows, since each was first seen.
+    pub(super) by_processes: bool,
     pub(super) processes: usize,
     pub(super) flows: usize,
     /// Flows whose socket was closed; the others are in `flows`.
@@ -85,10 +87,12 @@ impl Detail {
                 .map_or(Subject::Gone, |row| Subject::Group(Box::new(row.clone()))),
         };
         let (flows, processes) = (listing(ViewKind::Flows, path), listing(ViewKind::Processes, path));
-        let traced = if is_of_processes(path, None, limits) { &processes } else { &flows };
+        let by_processes = is_of_processes(path, None, limits);
+        let traced = if by_processes { &processes } else { &flows };
         let mut detail = Self {
             subject,
             points: of_rows(traced, history),
+            by_processes,
             sums: *traced.sums(),
             processes: processes.all().filter(|row| row.owner().is_some()).count(),
             flows: 0,
@@ -149,6 +153,8 @@ pub(super) struct Tip {
     row: RowId,
     /// The time of the snapshot that it is of.
     at: Mono,
+    /// It is of processes, as in [`Detail`].
+    pub(super) by_processes: bool,
     /// Rates of the last two minutes, of what a filter lets through.
     pub(super) points: Vec<Point>,
 }
@@ -168,10 +174,10 @@ impl State {
         let path: Vec<Opened> = self.path.iter().cloned().chain([opened]).collect();
         let limits = Limits { prefixes: self.prefixes, interface: self.interface.as_deref() };
         let wanted = self.filter.as_deref();
-        let is_of_processes = is_of_processes(&path, wanted, limits);
-        let view = if is_of_processes { ViewKind::Processes } else { ViewKind::Flows };
+        let by_processes = is_of_processes(&path, wanted, limits);
+        let view = if by_processes { ViewKind::Processes } else { ViewKind::Flows };
         let points = of_rows(&listing(snapshot, view, &path, wanted, limits), &self.history);
-        self.tip = Some(Tip { row, at: snapshot.at, points });
+        self.tip = Some(Tip { row, at: snapshot.at, by_processes, points });
     }
 }
 

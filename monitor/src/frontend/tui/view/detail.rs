@@ -194,6 +194,10 @@ fn flow(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
     text.entry("on", LABEL, &[(&place, theme.plain)]);
     let mut times =
         format!("first {} ago, last {} ago", ago(row.first, ctx.snapshot), ago(row.last, ctx.snapshot));
+    if row.predates {
+        let elapsed = clock(ctx.snapshot.elapsed);
+        times = format!("{times}; its socket is older than the counting, which began {elapsed} ago");
+    }
     if let Some(closed) = row.closed {
         times = format!("{times}, closed {} ago", ago(closed, ctx.snapshot));
     }
@@ -266,6 +270,13 @@ fn moved(text: &mut Text<'_>, detail: &Detail, width: u16, ctx: &Ctx<'_>) {
         let line = line.join(" ");
         text.entry(name, LABEL, &[(&line, style)]);
     }
+    let flow = match &detail.subject {
+        Subject::Flow(row) => Some(&**row),
+        Subject::Process(_) | Subject::Group(_) | Subject::Gone => None,
+    };
+    let since = since(flow, detail.by_processes, ctx.snapshot);
+    let [rx, tx] = [total.rx_packets, total.tx_packets].map(count);
+    text.entry("totals", LABEL, &[(&format!("since {since}, packets {rx} rx {tx} tx"), ctx.theme.plain)]);
     // Else the graph beside it says so.
     if width < BESIDE {
         let room = usize::from(width).saturating_sub(LABEL + 3);
@@ -284,16 +295,14 @@ fn holds(text: &mut Text<'_>, detail: &Detail, ctx: &Ctx<'_>) {
         (detail.peers, "remote hosts"),
         (detail.ports, "local ports"),
     ];
-    let total = &detail.sums.total;
-    let packets = format!("packets {} rx {} tx", count(total.rx_packets), count(total.tx_packets));
     let from = match detail.subject {
-        Subject::Flow(_) => parts.len(),
+        Subject::Flow(_) => return,
         Subject::Process(_) => 1,
-        _ => 0,
+        Subject::Group(_) | Subject::Gone => 0,
     };
     let parts = parts[from..].iter().filter(|(number, what)| *what != "closed" || *number > 0);
     let words = parts.map(|(number, what)| format!("{} {what}", count(*number as u64)));
-    let words: Vec<String> = words.chain([packets]).collect();
+    let words: Vec<String> = words.collect();
     text.entry("holds", LABEL, &[(&words.join(", "), ctx.theme.plain)]);
 }
 
@@ -317,12 +326,14 @@ fn tcp(text: &mut Text<'_>, tcp: &Tcp, ctx: &Ctx<'_>) {
         format!("rtt {least} to {most}, mostly {middle}")
     };
     let again = format!("{} segments sent again", count(tcp.retransmits));
-    let acked = format!("{} acknowledged", ctx.state.format().units().bytes(tcp.acked));
+    // Both are the kernel's, which counts for as long as there is a socket.
+    let made = if tcp.sampled == 1 { "it was" } else { "they were" };
+    let acked = format!("{} acknowledged since {made} made", ctx.state.format().units().bytes(tcp.acked));
     let style = if tcp.retransmits > 0 { ctx.theme.warning } else { ctx.theme.plain };
     let words = [
         (format!("{}; {times}; ", states.join(", ")), ctx.theme.plain),
         (again, style),
-        (format!("; {acked}"), ctx.theme.plain),
+        (format!(", {acked}"), ctx.theme.plain),
     ];
     let words: Vec<(&str, _)> = words.iter().map(|(text, style)| (&**text, *style)).collect();
     text.entry("tcp", LABEL, &words);
@@ -344,6 +355,15 @@ fn socket(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
             format!("{words}; window {} segments, {} received", tcp.cwnd, units.bytes(tcp.received_bytes));
     }
     text.entry("socket", LABEL, &[(&words, theme.plain)]);
+}
+
+/// Since when something was added up: of a flow, of processes, or of flows.
+pub(super) fn since(flow: Option<&FlowRow>, by_processes: bool, snapshot: &Snapshot) -> String {
+    match flow {
+        Some(flow) => format!("it was first seen ({})", ago(flow.first, snapshot)),
+        None if by_processes => format!("counting began ({})", clock(snapshot.elapsed)),
+        None => format!("each flow was first seen ({} at most)", clock(snapshot.elapsed)),
+    }
 }
 
 fn ago(then: Mono, snapshot: &Snapshot) -> String {

@@ -1,5 +1,6 @@
 //! More about one row: the columns that there is no room for, rates, totals and a sparkline.
 
+use super::detail::since;
 use super::graph::{sparkline, two_minutes};
 use super::popup::open;
 use super::{Ctx, Pen};
@@ -72,6 +73,8 @@ fn lines(row: Row<'_>, room: usize, ctx: &Ctx<'_>) -> Vec<(String, String, Style
         let total = format!("{peak}total {} in {packets} packets", units.bytes(moved));
         lines.push((String::new(), total, style));
     }
+    let by_processes = ctx.state.tip.as_ref().is_some_and(|tip| tip.by_processes);
+    lines.push(("since".to_owned(), since(row.flow(), by_processes, ctx.snapshot), theme.plain));
     if let Some(tip) = ctx.state.tip.as_ref().filter(|tip| !tip.points.is_empty()) {
         let (rx, tx) = two_minutes(&tip.points, ctx.snapshot.at, room);
         lines.push(("2 min rx".to_owned(), sparkline(&rx, ctx), theme.rx));
