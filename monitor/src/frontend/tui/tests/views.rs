@@ -460,8 +460,11 @@ fn a_list_without_rows_says_why() {
 #[test]
 fn the_selected_interface_shows_its_ledger() {
     let text = chosen(named(), (120, 40), ViewKind::Interfaces).text();
-    assert!(text.contains("ledger rx device 4,812,331,020 = attributed"), "{text}");
-    assert!(text.contains("unexplained 0"), "{text}");
+    // D8: without a name it read as if it were of everything above it.
+    assert!(text.contains(" eth0 rx   device 4,812,331,020 = attributed"), "{text}");
+    assert!(text.contains(" eth0 tx   device ") && text.contains("unexplained 0"), "{text}");
+    let text = typed(chosen(named(), (120, 40), ViewKind::Interfaces), "\n").text();
+    assert!(text.contains(" eth0 rx   device 4,812,331,020 = attributed"), "{text}");
 }
 
 #[test]

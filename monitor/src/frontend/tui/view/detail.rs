@@ -67,7 +67,7 @@ fn of_interface(text: &mut Text<'_>, row: &GroupRow, ctx: &Ctx<'_>) {
     let GroupKey::Interface(netns, ifindex) = row.key else { return };
     let mut all = ctx.snapshot.ledger.interfaces.iter();
     if let Some(ledger) = all.find(|ledger| (ledger.netns, ledger.ifindex) == (netns, ifindex)) {
-        ledger::one(text, ["ledger rx", "ledger tx"], ledger, LABEL, ctx);
+        ledger::one(text, ledger, LABEL, ctx);
     }
 }
 
