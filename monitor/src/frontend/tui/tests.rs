@@ -4,6 +4,7 @@ mod ancestors;
 mod comfort;
 mod docs;
 mod picture;
+mod server;
 mod views;
 
 use super::keymap::{Action, BINDINGS, Key, action};
@@ -14,7 +15,7 @@ use super::theme::Theme;
 use super::view::{Ctx, draw, page, text_lines};
 use super::*;
 use crate::config::{BarStyle, Lines};
-use crate::model::Health;
+use crate::model::{Confidence, Health};
 use crate::query::fixture::{busy, degraded, process, snapshot};
 use crate::query::{SortKey, ViewKind, Window};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};

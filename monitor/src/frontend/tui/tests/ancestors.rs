@@ -279,7 +279,7 @@ fn an_alert_paints_the_rates_that_exceed_it_and_no_more() {
 #[test]
 fn hints_are_of_what_is_open() {
     let footer = |keys: &str, size| {
-        let mut screen = Screen::new(super::views::named(), size);
+        let mut screen = Screen::new(super::server::named(), size);
         for c in keys.chars() {
             screen.press(match c {
                 '\n' => KeyCode::Enter,

@@ -56,7 +56,7 @@ fn docs_screens_show_every_view() {
         "# Screens\nEvery view, as a made-up busy server fills it. Made by `MONITOR_WRITE_DOCS=1 cargo test -p monitor docs`.\n",
     );
     for view in ViewKind::ALL {
-        let mut screen = Screen::new(super::views::named(), (100, 20));
+        let mut screen = super::server::watched((100, 20));
         screen.press(KeyCode::Char('V'));
         for _ in 0..view as usize {
             screen.press(KeyCode::Down);
@@ -66,7 +66,7 @@ fn docs_screens_show_every_view() {
         picture(&mut page, view.title(), &screen);
     }
     for (title, keys, size) in PICTURES {
-        let mut screen = Screen::new(super::views::named(), *size);
+        let mut screen = super::server::watched(*size);
         for c in keys.chars() {
             screen.press(match c {
                 '\t' => KeyCode::Tab,

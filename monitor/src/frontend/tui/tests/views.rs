@@ -1,128 +1,17 @@
-//! Every view, and what there is of what was opened, on a server whose processes have names of every kind.
+//! Every view, and what there is of what was opened.
 
+use super::server::{lacking, named, watched};
 use super::*;
-use crate::model::{
-    Ancestor, Backend, Container, FlowRow, Identity, Inspected, Pod, ProcessId, ProcessRow, SocketState,
-    TcpHealth, TcpState,
-};
+use crate::model::{Backend, FlowRow, Inspected, ProcessRow, SocketState, TcpHealth, TcpState};
 use crate::query::{Row, RowId};
-
-/// The busy server, with everything that can be known of its processes.
-pub(super) fn named() -> Snapshot {
-    let busy = busy();
-    let identities: Vec<(Option<ProcessId>, Arc<Identity>)> =
-        busy.processes.iter().map(|row| (row.id, Arc::new(identity(row)))).collect();
-    let of = |id: Option<ProcessId>| {
-        let found = identities.iter().find(|(other, _)| id.is_some() && *other == id);
-        found.map(|(_, identity)| Arc::clone(identity)).unwrap_or_default()
-    };
-    let process = |row: &Arc<ProcessRow>| {
-        let exited = (&*row.process == "curl").then_some(crate::model::Mono(98_000_000_000));
-        Arc::new(ProcessRow { identity: of(row.id), exited, ..row.as_ref().clone() })
-    };
-    let flow = |row: &Arc<FlowRow>| {
-        let closed = (&*row.process == "curl").then_some(crate::model::Mono(99_000_000_000));
-        let tcp = (row.id.protocol == crate::model::Protocol::TCP).then_some(TcpHealth {
-            state: TcpState::Established,
-            srtt: Duration::from_micros(1200 * row.id.socket.0),
-            cwnd: 10,
-            retransmits: u32::from(row.id.socket.0 == 4) * 17,
-            acked_bytes: row.total.tx_bytes,
-            received_bytes: row.total.rx_bytes,
-        });
-        Arc::new(FlowRow { identity: of(row.attribution.owner), closed, tcp, ..row.as_ref().clone() })
-    };
-    Snapshot {
-        processes: busy.processes.iter().map(process).collect(),
-        flows: busy.flows.iter().map(flow).collect(),
-        ..busy
-    }
-}
-
-fn identity(row: &ProcessRow) -> Identity {
-    let parents = |names: &[(&str, u32)]| {
-        let one = |(comm, pid): &(&str, u32)| Ancestor {
-            id: ProcessId { pid: *pid, generation: 1 },
-            comm: (*comm).into(),
-        };
-        names.iter().map(one).collect()
-    };
-    let known = Identity { netns_inode: 4_026_531_840, ..Identity::default() };
-    match &*row.process {
-        "nginx" => Identity {
-            cmdline: Some("nginx: master process /usr/sbin/nginx -g daemon on; master_process on;".into()),
-            parents: parents(&[("systemd", 1)]),
-            user: Some("www-data".into()),
-            cgroup: Some("/system.slice/nginx.service".into()),
-            unit: Some("nginx.service".into()),
-            slice: Some("system.slice".into()),
-            package: Some("nginx-core".into()),
-            ..known
-        },
-        "postgres" => Identity {
-            cmdline: Some("postgres: checkpointer".into()),
-            parents: parents(&[("containerd-shim", 8800), ("systemd", 1)]),
-            user: Some("postgres".into()),
-            cgroup: Some("/system.slice/docker-4f1e.scope".into()),
-            unit: Some("docker-4f1e.scope".into()),
-            slice: Some("system.slice".into()),
-            container: Some(Arc::new(Container {
-                runtime: "docker",
-                id: "4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a".into(),
-                name: Some("shop-db-1".into()),
-            })),
-            ..known
-        },
-        "curl" => Identity {
-            cmdline: Some("curl -O https://example.org/large.iso".into()),
-            parents: parents(&[("bash", 30_100), ("sshd", 30_090), ("sshd", 812), ("systemd", 1)]),
-            user: Some("deploy".into()),
-            cgroup: Some("/user.slice/user-1000.slice/session-4.scope".into()),
-            unit: Some("session-4.scope".into()),
-            slice: Some("user-1000.slice".into()),
-            package: Some("curl".into()),
-            ..known
-        },
-        "データベース管理プロセス" => Identity {
-            user: Some("cart".into()),
-            pod: Some(Arc::new(Pod {
-                uid: "0f4b2c1e-6a1d-4b0e-9b1c-7f1f3f2d5a10".into(),
-                name: Some("cart-7d4b9c".into()),
-                namespace: Some("shop".into()),
-            })),
-            container: Some(Arc::new(Container {
-                runtime: "containerd",
-                id: "9a".repeat(32).into(),
-                name: None,
-            })),
-            ..known
-        },
-        "a\u{1b}[2J\u{202e}b" => Identity {
-            user: Some("mallory".into()),
-            unit: Some("evil\u{1b}[31m.service".into()),
-            cmdline: Some("a\u{1b}[2J\u{202e}b --now\nfake: line".into()),
-            ..known
-        },
-        name if name.starts_with("worker") => Identity {
-            parents: parents(&[("nginx", 2817), ("systemd", 1)]),
-            user: Some("www-data".into()),
-            unit: Some("nginx.service".into()),
-            slice: Some("system.slice".into()),
-            package: Some("nginx-core".into()),
-            ..known
-        },
-        _ => Identity::default(),
-    }
-}
-
-/// The same, with what is missing on a kernel that refuses something.
-fn lacking() -> Snapshot {
-    Snapshot { health: Arc::new(degraded(2)), ..named() }
-}
 
 /// A screen on which a view was chosen.
 fn chosen(snapshot: Snapshot, size: (u16, u16), view: ViewKind) -> Screen {
-    let mut screen = Screen::new(snapshot, size);
+    shows(Screen::new(snapshot, size), view)
+}
+
+/// Chooses a view.
+fn shows(mut screen: Screen, view: ViewKind) -> Screen {
     screen.press(KeyCode::Char('V'));
     screen.press(KeyCode::Home);
     for _ in 0..view as usize {
@@ -193,7 +82,7 @@ fn warnings_take_two_lines_of_every_screen_and_change_no_other() {
 
 /// A screen on which the flow of a process was opened, and what the kernel says of its socket has come.
 fn opened_flow(size: (u16, u16)) -> Screen {
-    let mut screen = typed(Screen::new(named(), size), "\n\n");
+    let mut screen = typed(watched(size), "\n\n");
     let Some(RowId::Flow(flow, ..)) = screen.state.path.last().map(|opened| opened.id.clone()) else {
         panic!("a flow is opened");
     };
@@ -215,13 +104,13 @@ fn what_was_opened() {
         let show = |name: &str, screen: &Screen| {
             insta::assert_snapshot!(format!("{name}_{width}x{height}"), screen.picture());
         };
-        show("process_busy", &typed(Screen::new(named(), size), "\n"));
-        show("user_busy", &typed(chosen(named(), size, ViewKind::Users), "\n"));
-        show("host_busy", &typed(chosen(named(), size, ViewKind::Hosts), "\n"));
+        show("process_busy", &typed(watched(size), "\n"));
+        show("user_busy", &typed(shows(watched(size), ViewKind::Users), "\n"));
+        show("host_busy", &typed(shows(watched(size), ViewKind::Hosts), "\n"));
         show("flow", &opened_flow(size));
-        show("process_zoomed", &typed(Screen::new(named(), size), "\nz"));
-        show("container", &typed(chosen(named(), size, ViewKind::Containers), "j\n"));
-        show("interface", &typed(chosen(named(), size, ViewKind::Interfaces), "\n"));
+        show("process_zoomed", &typed(watched(size), "\nz"));
+        show("container", &typed(shows(watched(size), ViewKind::Containers), "j\n"));
+        show("interface", &typed(shows(watched(size), ViewKind::Interfaces), "\n"));
     }
 }
 
@@ -236,7 +125,7 @@ fn processes_in_every_state() {
         show("paused", &typed(Screen::new(named(), size), "P"));
         show("filtered", &typed(Screen::new(named(), size), "/user:www-data\n"));
         show("typing", &typed(Screen::new(named(), size), "/us"));
-        show("popup", &typed(Screen::new(named(), size), "jd"));
+        show("popup", &typed(watched(size), "jd"));
         show("interface", &typed(Screen::new(named(), size), "ij\n"));
     }
 }
@@ -249,7 +138,7 @@ fn an_opened_process_says_who_it_is_and_how_that_is_known() {
         "curl, pid 31007",
         "/usr/sbin/curl",
         "bash[30100] ‹ sshd[30090] ‹ sshd[812] ‹ systemd[1]",
-        "deploy (7)",
+        "deploy (1000)",
         "session-4.scope in user-1000.slice",
         "package   curl",
         "curl -O https://example.org/large.iso",
@@ -331,7 +220,7 @@ fn what_is_added_up_says_since_when() {
     for (view, since) in [
         (ViewKind::Processes, "counting began (00:12:31)"),
         (ViewKind::Users, "counting began (00:12:31)"),
-        (ViewKind::Flows, "it was first seen (00:01:39)"),
+        (ViewKind::Flows, "it was first seen (00:12:20)"),
         (ViewKind::Hosts, "each flow was first seen (00:12:31 at most)"),
     ] {
         let text = typed(chosen(named(), (120, 40), view), "d").text();
@@ -461,10 +350,10 @@ fn a_list_without_rows_says_why() {
 fn the_selected_interface_shows_its_ledger() {
     let text = chosen(named(), (120, 40), ViewKind::Interfaces).text();
     // D8: without a name it read as if it were of everything above it.
-    assert!(text.contains(" eth0 rx   device 4,812,331,020 = attributed"), "{text}");
+    assert!(text.contains(" eth0 rx   device 13,554,679,184 = attributed"), "{text}");
     assert!(text.contains(" eth0 tx   device ") && text.contains("unexplained 0"), "{text}");
     let text = typed(chosen(named(), (120, 40), ViewKind::Interfaces), "\n").text();
-    assert!(text.contains(" eth0 rx   device 4,812,331,020 = attributed"), "{text}");
+    assert!(text.contains(" eth0 rx   device 13,554,679,184 = attributed"), "{text}");
 }
 
 #[test]

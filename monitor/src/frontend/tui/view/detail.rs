@@ -270,13 +270,6 @@ fn moved(text: &mut Text<'_>, detail: &Detail, width: u16, ctx: &Ctx<'_>) {
         let line = line.join(" ");
         text.entry(name, LABEL, &[(&line, style)]);
     }
-    let flow = match &detail.subject {
-        Subject::Flow(row) => Some(&**row),
-        Subject::Process(_) | Subject::Group(_) | Subject::Gone => None,
-    };
-    let since = since(flow, detail.by_processes, ctx.snapshot);
-    let [rx, tx] = [total.rx_packets, total.tx_packets].map(count);
-    text.entry("totals", LABEL, &[(&format!("since {since}, packets {rx} rx {tx} tx"), ctx.theme.plain)]);
     // Else the graph beside it says so.
     if width < BESIDE {
         let room = usize::from(width).saturating_sub(LABEL + 3);
@@ -285,6 +278,13 @@ fn moved(text: &mut Text<'_>, detail: &Detail, width: u16, ctx: &Ctx<'_>) {
             text.entry(name, LABEL, &[(&graph::sparkline(&rates, ctx).replace(' ', "\u{a0}"), style)]);
         }
     }
+    let flow = match &detail.subject {
+        Subject::Flow(row) => Some(&**row),
+        Subject::Process(_) | Subject::Group(_) | Subject::Gone => None,
+    };
+    let since = since(flow, detail.by_processes, ctx.snapshot);
+    let [rx, tx] = [total.rx_packets, total.tx_packets].map(count);
+    text.entry("totals", LABEL, &[(&format!("since {since}, packets {rx} rx {tx} tx"), ctx.theme.plain)]);
 }
 
 fn holds(text: &mut Text<'_>, detail: &Detail, ctx: &Ctx<'_>) {
