@@ -143,8 +143,10 @@ fn is_above(column: ColumnId, row: Row<'_>, state: &State) -> bool {
 
 /// Paints rates that are above what `alert` says, and the mark of their row, whatever is behind them.
 pub(super) fn alert(buffer: &mut Buffer, places: &[Rect], ctx: &Ctx<'_>) {
+    // A bar may end in the middle of a number.
+    let paper = ctx.theme.paper.bg.unwrap_or_default();
     for place in places {
-        buffer.set_style(*place, ctx.theme.warning.add_modifier(Modifier::REVERSED));
+        buffer.set_style(*place, ctx.theme.warning.bg(paper).add_modifier(Modifier::REVERSED));
     }
 }
 
