@@ -232,6 +232,7 @@ fn what_is_added_up_says_since_when() {
 fn an_opened_flow_says_what_the_kernel_says_of_its_socket() {
     let text = opened_flow((120, 40)).text();
     assert!(text.contains("0B not read, 4.10kB not acknowledged; window 10 segments"), "{text}");
+    assert!(text.contains("received since it was made"), "{text}");
     let mut screen = opened_flow((120, 40));
     let Some(inspected) = screen.snapshot.inspected else { panic!("asked above") };
     let inspected = Some(Inspected { socket: Err("the kernel lists no such socket"), ..inspected });

@@ -320,7 +320,7 @@ fn tcp(text: &mut Text<'_>, tcp: &Tcp, ctx: &Ctx<'_>) {
         )
         .collect();
     let [least, middle, most] = tcp.srtt.map(latency);
-    let times = if tcp.sampled == 1 {
+    let times = if least == most {
         format!("rtt {middle}")
     } else {
         format!("rtt {least} to {most}, mostly {middle}")
@@ -351,8 +351,8 @@ fn socket(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
     let [unread, unsent] = [state.receive_queue, state.send_queue].map(|bytes| units.bytes(bytes.into()));
     let mut words = format!("{unread} not read, {unsent} not acknowledged");
     if let Some(tcp) = state.tcp {
-        words =
-            format!("{words}; window {} segments, {} received", tcp.cwnd, units.bytes(tcp.received_bytes));
+        let received = units.bytes(tcp.received_bytes);
+        words = format!("{words}; window {} segments, {received} received since it was made", tcp.cwnd);
     }
     text.entry("socket", LABEL, &[(&words, theme.plain)]);
 }
