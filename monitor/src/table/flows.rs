@@ -203,7 +203,7 @@ impl Flows {
 
 impl Flow {
     fn row(&mut self, key: &FlowKey, cut: u64, view: &View, labels: Labels) -> FlowRow {
-        let windows = self.meter.rates(view);
+        let (windows, peak) = self.meter.rates(view);
         FlowRow {
             id: key.id,
             attribution: Attribution {
@@ -219,7 +219,7 @@ impl Flow {
             total: self.meter.total,
             interval: self.meter.interval(cut),
             windows,
-            peak: self.meter.peak,
+            peak,
             closed: labels.closed,
             predates: labels.predates,
             tcp: labels.tcp,

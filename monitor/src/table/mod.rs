@@ -212,16 +212,15 @@ impl FlowTable {
     pub fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
-        let (processes, interfaces) = (&self.processes, &self.interfaces);
         let (no_name, no_identity, sockets) = (&self.no_name, &self.no_identity, &self.sockets);
         let stale = |key: &FlowKey| {
             self.relabel
-                || key.owner.is_some_and(|id| processes.renamed.contains(&id))
+                || key.owner.is_some_and(|id| self.processes.renamed.contains(&id))
                 || self.closing.contains(&key.id.socket)
         };
         let labels = |key: &FlowKey| {
-            let facts = key.owner.and_then(|id| processes.facts(Slot::Process(id)));
-            let interface = interfaces.get(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
+            let facts = key.owner.and_then(|id| self.processes.facts(Slot::Process(id)));
+            let interface = self.interfaces.get(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
             let socket = sockets.get(key.id.socket);
             Labels {
                 process: Arc::clone(facts.map_or(no_name, |facts| &facts.comm)),
@@ -239,6 +238,7 @@ impl FlowTable {
         self.processes.renamed.clear();
         self.relabel = false;
         self.closing.clear();
+        let (windows, peak) = self.totals.rates(&view);
         let snapshot = Snapshot {
             sequence: cut + 1,
             at: now,
@@ -249,8 +249,8 @@ impl FlowTable {
             totals: TotalsRow {
                 total: self.totals.total,
                 interval: self.totals.interval(cut),
-                windows: self.totals.rates(&view),
-                peak: self.totals.peak,
+                windows,
+                peak,
             },
             ledger: self.ledger(),
             processes: rows,

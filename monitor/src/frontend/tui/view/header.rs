@@ -4,7 +4,7 @@ use super::super::state::Phase;
 use super::super::style::Glyphs;
 use super::health::hundredths;
 use super::{Ctx, Pen};
-use crate::model::{Ledger, LedgerSide};
+use crate::model::Ledger;
 use crate::query::{clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -22,7 +22,7 @@ const SCOPE_END: u16 = 10;
 const UP: &str = "  up ";
 const OWNER_KNOWN: &str = "  owner known ";
 
-/// ` monitor  ebpf·T4  all sockets  up 00:12:31  seen 100.00 %  owner known 99.98 %            ● live`
+/// ` monitor  ebpf·T4  all sockets  up 00:12:31  owner known 99.98 %            ● live`
 pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let (theme, snapshot) = (ctx.theme, ctx.snapshot);
     let (status, style) = status(ctx);
@@ -113,16 +113,9 @@ fn status(ctx: &Ctx<'_>) -> (String, Style) {
     }
 }
 
-/// How much of the traffic this is and how much of it has an owner.
+/// How much of the traffic has an owner.
 fn coverage(pen: &mut Pen<'_>, known: Option<&str>, ctx: &Ctx<'_>) -> bool {
     let theme = ctx.theme;
-    let Ledger { rx, tx, .. } = &ctx.snapshot.ledger;
-    if let Some(seen) = seen(rx, tx) {
-        let fits = pen.put_whole(&[("  seen ", theme.dim), (&seen, theme.plain)]);
-        if !fits {
-            return false;
-        }
-    }
     let Some(known) = known else { return true };
     let lost = ctx.snapshot.health.overflowed_packets;
     pen.put_whole(&[(OWNER_KNOWN, theme.dim), (known, theme.plain)])
@@ -140,13 +133,6 @@ fn own_cost(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let (Some(share), Some(memory)) = (own.cpu_share(), own.memory) else { return true };
     let cost = format!("{} cpu {}", hundredths(share), ctx.state.notation().units.bytes(memory));
     pen.put_whole(&[("  own cost ", theme.dim), (&cost, theme.plain)])
-}
-
-/// What the devices carried and we can name; nothing where the devices were not asked.
-fn seen(rx: &LedgerSide, tx: &LedgerSide) -> Option<String> {
-    let device = rx.device? + tx.device?;
-    let missed = rx.remainder?.unsigned_abs() + tx.remainder?.unsigned_abs();
-    percent(device.saturating_sub(missed), device)
 }
 
 /// Two decimals, rounded down: only all is `100.00 %`.
