@@ -7,6 +7,8 @@ mod clock;
 mod command;
 mod own;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod wake;
 
 pub use clock::now;
@@ -163,21 +165,24 @@ struct Loop {
 }
 
 impl Loop {
-    fn snapshot(&mut self, last: bool) -> Snapshot {
-        let mut snapshot = self.table.snapshot(clock::now(), self.boot.wall(), last);
+    /// A picture of what moved until `now`, when the source was asked: what it took to answer and to name belongs to the
+    /// next interval, as its bytes do.
+    fn snapshot(&mut self, now: Mono, last: bool) -> Snapshot {
+        let mut snapshot = self.table.snapshot(now, self.boot.wall(), last);
         if let Some(refused) = &self.refused {
             Arc::make_mut(&mut snapshot.health).degraded.push(refused.clone());
         }
         let inspected = self.inspect.map(|flow| Inspected { flow, socket: self.source.inspect(&flow) });
         let held = self.listed.map(|process| HeldSockets { process, sockets: self.source.sockets(process) });
         let (names, own) = (self.resolver.names(), self.own.read());
-        Snapshot { wall: clock::wall(), names, own, inspected, held, ..snapshot }
+        let wall = clock::wall().saturating_sub_unsigned(clock::now().0.saturating_sub(now.0));
+        Snapshot { wall, names, inspected, held, own, ..snapshot }
     }
 
     /// Drains the source into the table.
-    fn drain(&mut self) -> Result<(), SourceError> {
+    fn drain(&mut self, now: Mono) -> Result<(), SourceError> {
         let mut batch = Batch::default();
-        let result = self.source.poll(clock::now(), &mut batch);
+        let result = self.source.poll(now, &mut batch);
         self.take(batch, false);
         result
     }
@@ -202,9 +207,10 @@ impl Loop {
 
     /// Drains and shows, unless the last snapshot still waits: then the next one covers this interval, too.
     fn tick(&mut self) -> Result<(), SourceError> {
-        self.drain()?;
+        let now = clock::now();
+        self.drain(now)?;
         if self.snapshots.capacity() > 0 {
-            let snapshot = self.snapshot(false);
+            let snapshot = self.snapshot(now, false);
             // Fails only when the frontend is gone; its Stop is already on its way.
             let _ = self.snapshots.try_send(Arc::new(snapshot));
         } else {
@@ -240,7 +246,8 @@ impl Loop {
         let mut batch = Batch::default();
         let result = self.source.close(clock::now(), &mut batch);
         self.take(batch, true);
-        let snapshot = Arc::new(self.snapshot(true));
+        // It counted while it was detached.
+        let snapshot = Arc::new(self.snapshot(clock::now(), true));
         let _ = timeout(LAST_WITHIN, self.snapshots.send(snapshot)).await;
         result
     }
@@ -329,7 +336,7 @@ where
                     engine.attend();
                 }
                 if engine.source.urgent() {
-                    engine.drain()?;
+                    engine.drain(clock::now())?;
                 }
             },
         }

@@ -118,7 +118,7 @@ pub struct Health {
     /// How exact the owners are: "T0" to "T4" with the kernel, how they are found ("sock_diag", "procfs", "lsof") with
     /// captured packets; empty while loading, before the first sample, and of a file.
     pub tier: String,
-    /// What is covered: "all sockets", "cgroup /a/b", "this container".
+    /// Whose traffic is counted: "all sockets", "cgroup /a/b", "this container", a file; empty where that of `interfaces`.
     pub scope: String,
     /// The only interfaces that are counted; empty where all are.
     pub interfaces: Vec<String>,
@@ -136,4 +136,35 @@ pub struct Health {
     pub drain: Duration,
     /// Why the runs of programs cannot be counted, where somebody asked and the kernel refused.
     pub uncounted_runs: Option<String>,
+}
+
+impl Health {
+    /// What is covered, in words; of that only what passes one interface, where one is chosen.
+    pub fn covers(&self, chosen: Option<&str>) -> String {
+        let on = chosen.map_or_else(|| self.interfaces.join(", "), str::to_owned);
+        match (&*self.scope, on.is_empty()) {
+            (scope, true) => scope.to_owned(),
+            ("", false) => on,
+            (scope, false) => format!("{scope} on {on}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_covered_is_said_with_its_interfaces() {
+        let covers = |scope: &str, interfaces: &[&str], chosen| {
+            let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
+            Health { scope: scope.into(), interfaces, ..Health::default() }.covers(chosen)
+        };
+        assert_eq!(covers("all sockets", &[], None), "all sockets");
+        assert_eq!(covers("all sockets", &["eth0", "lo"], None), "all sockets on eth0, lo");
+        assert_eq!(covers("all sockets", &["eth0", "lo"], Some("lo")), "all sockets on lo");
+        assert_eq!(covers("cgroup /a", &[], Some("lo")), "cgroup /a on lo");
+        assert_eq!(covers("", &["eth0", "lo"], None), "eth0, lo");
+        assert_eq!(covers("any", &[], None), "any");
+    }
 }

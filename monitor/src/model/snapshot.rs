@@ -2,7 +2,7 @@
 
 use super::{
     Attribution, Confidence, Counters, FlowId, Health, HeldSockets, Identity, Inspected, InterfaceLedger,
-    Mono, Names, OwnCost, ProcessId, TcpHealth,
+    Mono, Names, OwnCost, ProcessId, TcpHealth, TcpState,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,14 +55,27 @@ pub struct FlowRow {
     pub windows: Windows,
     /// Highest rates.
     pub peak: Peak,
-    /// How its TCP connection fares, where it is one and was sampled.
+    /// How its TCP connection fares, where it is one and was sampled. Its state is that of the latest sample: see
+    /// [`FlowRow::state`].
     pub tcp: Option<TcpHealth>,
     /// When the last descriptor of its socket was seen to be closed.
     pub closed: Option<Mono>,
+    /// Its socket was open before counting began, and may have moved more than was counted.
+    pub predates: bool,
     /// First traffic.
     pub first: Mono,
     /// Latest traffic.
     pub last: Mono,
+}
+
+impl FlowRow {
+    /// Closed once its socket is, whatever it speaks; else the state of its TCP connection, where one was sampled.
+    pub fn state(&self) -> Option<TcpState> {
+        match self.closed {
+            Some(_) => Some(TcpState::Closed),
+            None => self.tcp.map(|tcp| tcp.state),
+        }
+    }
 }
 
 /// One process, or the bytes of no process: then `id` is `None` and `confidence` says why (pending, ambiguous, unknown).
@@ -86,7 +99,7 @@ pub struct ProcessRow {
     pub identity: Arc<Identity>,
     /// When it was found to have ended.
     pub exited: Option<Mono>,
-    /// Flows held now.
+    /// Flows held now whose socket was not seen to be closed.
     pub flows: usize,
     /// Since the monitor started; never falls, but for `Pending`.
     pub total: Counters,

@@ -6,7 +6,7 @@ use super::group::{GroupKey, GroupRow};
 use super::number::{count, latency};
 use super::view::{ViewKind, columns};
 use super::{Row, SortKey};
-use crate::model::{Confidence, Endpoint, FlowRow, Identity, ProcessId, ProcessRow};
+use crate::model::{Confidence, Endpoint, FlowRow, Identity, ProcessId, ProcessRow, TcpState};
 use std::borrow::Cow;
 
 /// What rows are compared by.
@@ -73,7 +73,7 @@ impl ColumnId {
             Self::Remote => end(flow.and_then(|flow| flow.id.remote_end())),
             Self::Interface => text(flow.map(|flow| &*flow.interface)),
             Self::Owner => Key::Text(row.confidence().name()),
-            Self::State => text(tcp(row).map(|tcp| tcp.state.name())),
+            Self::State => text(flow.and_then(FlowRow::state).map(TcpState::name)),
             Self::Rtt => number(tcp(row).map(|tcp| u64::try_from(tcp.srtt.as_nanos()).unwrap_or(u64::MAX))),
             Self::Retransmits => number(tcp(row).map(|tcp| tcp.retransmits.into())),
             Self::Window => number(tcp(row).map(|tcp| tcp.cwnd.into())),
@@ -164,7 +164,7 @@ impl Column {
             ColumnId::Remote => owned(row.flow().and_then(|flow| end(flow, flow.id.remote_end()))),
             ColumnId::Interface => borrowed(row.flow().map(|flow| &*flow.interface)),
             ColumnId::Owner => borrowed(Some(row.confidence().name())),
-            ColumnId::State => borrowed(tcp(row).map(|tcp| tcp.state.name())),
+            ColumnId::State => borrowed(row.flow().and_then(FlowRow::state).map(TcpState::name)),
             ColumnId::Rtt => owned(tcp(row).map(|tcp| latency(tcp.srtt))),
             ColumnId::Retransmits => owned(tcp(row).map(|tcp| count(tcp.retransmits.into()))),
             ColumnId::Window => owned(tcp(row).map(|tcp| count(tcp.cwnd.into()))),

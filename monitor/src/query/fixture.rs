@@ -102,6 +102,7 @@ pub(crate) fn flow(socket: u64, owner: &ProcessRow, local: Endpoint, remote: End
         peak: owner.peak.unwrap_or_default(),
         tcp: None,
         closed: None,
+        predates: false,
         first: Mono(50),
         last: Mono(100),
     }

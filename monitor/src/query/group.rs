@@ -140,7 +140,7 @@ pub struct GroupRow {
     pub depth: u16,
     /// How many processes are in it; bytes of no process count as none.
     pub members: usize,
-    /// How many flows its processes hold now, or how many it sums.
+    /// How many flows with an open socket its processes hold, or it sums.
     pub flows: usize,
     /// What moved.
     pub sums: Sums,
@@ -358,7 +358,7 @@ pub(super) fn by_flow(view: ViewKind, flows: &[Arc<FlowRow>], prefixes: Prefixes
         let group = &mut groups.rows[place];
         let is_new = row.attribution.owner.is_some_and(|owner| members.insert((place, owner)));
         group.members += usize::from(is_new);
-        group.flows += 1;
+        group.flows += usize::from(row.closed.is_none());
         group.sums.add(&Sums::of_flow(row));
         group.last = group.last.max(row.last);
     }

@@ -37,6 +37,8 @@ struct Judged<'s> {
     truth: Truth,
     part: Sums,
     flows: usize,
+    /// Those of them whose socket is open.
+    open: usize,
 }
 
 impl Matched {
@@ -54,7 +56,7 @@ impl Matched {
         for row in &snapshot.processes {
             let slot = (row.id, if row.id.is_some() { Confidence::Exact } else { row.confidence });
             places.insert(slot, judged.len());
-            judged.push(Judged { row, truth: judge_process(row), part: Sums::default(), flows: 0 });
+            judged.push(Judged { row, truth: judge_process(row), part: Sums::default(), flows: 0, open: 0 });
         }
         let mut flows = Vec::new();
         for flow in &snapshot.flows {
@@ -76,6 +78,7 @@ impl Matched {
             if let Some(owner) = &mut owner {
                 owner.part.add(&Sums::of_flow(flow));
                 owner.flows += 1;
+                owner.open += usize::from(flow.closed.is_none());
             }
             if !of_processes {
                 flows.push(Arc::clone(flow));
@@ -121,7 +124,7 @@ impl Judged<'_> {
                 let Sums { total, interval, windows } = self.part;
                 // The peak of a part was never measured.
                 let peak = None;
-                let flows = self.flows;
+                let flows = self.open;
                 Some(Arc::new(ProcessRow { flows, total, interval, windows, peak, ..(**self.row).clone() }))
             }
             Truth::Depends | Truth::No => None,

@@ -37,6 +37,8 @@ struct Flow {
     method: Method,
     reason: Option<Cow<'static, str>>,
     uid: Option<u32>,
+    /// Its process was told that its socket is closed.
+    is_closed: bool,
     /// As of the last snapshot; `None` where that is out of date.
     row: Option<Arc<FlowRow>>,
 }
@@ -50,6 +52,8 @@ pub(super) struct Labels {
     pub(super) interface: Arc<str>,
     /// When its socket was closed.
     pub(super) closed: Option<Mono>,
+    /// Its socket was open before counting began.
+    pub(super) predates: bool,
     pub(super) tcp: Option<TcpHealth>,
 }
 
@@ -98,9 +102,9 @@ impl Flows {
         flow.meter.total.is_zero()
     }
 
-    /// Lets a row go. False where there was none.
-    pub(super) fn remove(&mut self, key: &FlowKey) -> bool {
-        self.map.remove(key).is_some()
+    /// Lets a row go. Gives whether it was that of an open socket; `None` where there was none.
+    pub(super) fn remove(&mut self, key: &FlowKey) -> Option<bool> {
+        self.map.remove(key).map(|flow| !flow.is_closed)
     }
 
     /// Rows to let go: those that are idle, but for the latest of them. One that no snapshot has shown since its latest traffic stays, and so does
@@ -160,26 +164,30 @@ impl Flows {
     }
 
     /// All rows, in order of first appearance. Only those are rebuilt that changed, whose windows are decaying, or whose
-    /// labels are `stale`.
+    /// labels are `stale`. With them the keys of those whose socket was closed since the last time.
     pub(super) fn rows(
         &mut self,
         cut: u64,
         view: &View,
         stale: impl Fn(&FlowKey) -> bool,
         labels: impl Fn(&FlowKey) -> Labels,
-    ) -> Vec<Arc<FlowRow>> {
-        let mut rows = Vec::with_capacity(self.map.len());
+    ) -> (Vec<Arc<FlowRow>>, Vec<FlowKey>) {
+        let (mut rows, mut over) = (Vec::with_capacity(self.map.len()), Vec::new());
         for (key, flow) in self.map.iter_mut() {
             let settled = |row: &&Arc<FlowRow>| row.interval.is_zero() && !flow.meter.decays() && !stale(key);
             if let Some(row) = flow.row.as_ref().filter(settled) {
                 rows.push(Arc::clone(row));
                 continue;
             }
-            let row = Arc::new(flow.row(key, cut, view, labels(key)));
+            let labels = labels(key);
+            if labels.closed.is_some() && !std::mem::replace(&mut flow.is_closed, true) {
+                over.push(*key);
+            }
+            let row = Arc::new(flow.row(key, cut, view, labels));
             flow.row = Some(Arc::clone(&row));
             rows.push(row);
         }
-        rows
+        (rows, over)
     }
 
     /// Netns and index of every interface that a row names.
@@ -213,6 +221,7 @@ impl Flow {
             windows,
             peak,
             closed: labels.closed,
+            predates: labels.predates,
             tcp: labels.tcp,
             first: self.meter.first,
             last: self.meter.last,

@@ -212,28 +212,30 @@ impl FlowTable {
     pub fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
-        let (processes, interfaces) = (&mut self.processes, &self.interfaces);
         let (no_name, no_identity, sockets) = (&self.no_name, &self.no_identity, &self.sockets);
-        let rows = processes.rows(cut, &view);
         let stale = |key: &FlowKey| {
             self.relabel
-                || key.owner.is_some_and(|id| processes.renamed.contains(&id))
+                || key.owner.is_some_and(|id| self.processes.renamed.contains(&id))
                 || self.closing.contains(&key.id.socket)
         };
         let labels = |key: &FlowKey| {
-            let facts = key.owner.and_then(|id| processes.facts(Slot::Process(id)));
-            let interface = interfaces.get(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
+            let facts = key.owner.and_then(|id| self.processes.facts(Slot::Process(id)));
+            let interface = self.interfaces.get(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
+            let socket = sockets.get(key.id.socket);
             Labels {
                 process: Arc::clone(facts.map_or(no_name, |facts| &facts.comm)),
                 uid: facts.and_then(|facts| facts.uid),
                 identity: Arc::clone(facts.map_or(no_identity, |facts| &facts.identity)),
                 interface: Arc::clone(interface),
-                closed: sockets.get(key.id.socket).and_then(|socket| socket.closed_at),
-                tcp: sockets.tcp(key.id.socket),
+                closed: socket.and_then(|socket| socket.closed_at),
+                predates: socket.is_some_and(|socket| socket.claims.seeded()),
+                tcp: socket.and_then(|socket| socket.tcp),
             }
         };
-        let flows = self.flows.rows(cut, &view, stale, labels);
-        processes.renamed.clear();
+        let (flows, over) = self.flows.rows(cut, &view, stale, labels);
+        self.processes.close_flows(over.iter().map(|key| Slot::of(key.owner, key.confidence)));
+        let rows = self.processes.rows(cut, &view);
+        self.processes.renamed.clear();
         self.relabel = false;
         self.closing.clear();
         let (windows, peak) = self.totals.rates(&view);
@@ -490,8 +492,8 @@ impl FlowTable {
     }
 
     fn drop_flow(&mut self, key: &FlowKey) {
-        if self.flows.remove(key) {
-            self.processes.release_flow(Slot::of(key.owner, key.confidence));
+        if let Some(open) = self.flows.remove(key) {
+            self.processes.release_flow(Slot::of(key.owner, key.confidence), open);
             self.sockets.release(key.id.socket, self.clock.at);
         }
     }

@@ -95,7 +95,10 @@ impl Facts {
 #[derive(Debug, Default)]
 struct Process {
     facts: Facts,
+    /// Flow rows held.
     flows: usize,
+    /// Those of them whose socket is open.
+    open: usize,
     meter: Meter,
     /// As of the last snapshot; `None` where that is out of date.
     row: Option<Arc<ProcessRow>>,
@@ -164,6 +167,7 @@ impl Processes {
             self.map.entry(slot, || Process { facts: first_facts(slot, names), ..Process::default() });
         process.meter.add(amount, clock);
         process.flows += usize::from(flow);
+        process.open += usize::from(flow);
         process.row = None;
     }
 
@@ -175,10 +179,21 @@ impl Processes {
         }
     }
 
-    /// A flow row is gone.
-    pub(super) fn release_flow(&mut self, slot: Slot) {
+    /// The sockets of flow rows were closed.
+    pub(super) fn close_flows(&mut self, slots: impl Iterator<Item = Slot>) {
+        for slot in slots {
+            if let Some(process) = self.map.get_mut(&slot) {
+                process.open = process.open.saturating_sub(1);
+                process.row = None;
+            }
+        }
+    }
+
+    /// A flow row is gone, of a socket that was open or not.
+    pub(super) fn release_flow(&mut self, slot: Slot, open: bool) {
         if let Some(process) = self.map.get_mut(&slot) {
             process.flows = process.flows.saturating_sub(1);
+            process.open = process.open.saturating_sub(usize::from(open));
             process.row = None;
         }
     }
@@ -300,7 +315,7 @@ impl Process {
             cgroup: self.facts.cgroup,
             identity: Arc::clone(&self.facts.identity),
             exited: self.facts.exited,
-            flows: self.flows,
+            flows: self.open,
             total: self.meter.total,
             interval: self.meter.interval(cut),
             windows,

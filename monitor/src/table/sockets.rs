@@ -25,7 +25,7 @@ pub(super) struct Socket {
     pub(super) parked: Vec<ParkKey>,
     pub(super) deadline: Mono,
     /// The latest sample of its connection.
-    tcp: Option<TcpHealth>,
+    pub(super) tcp: Option<TcpHealth>,
     /// Flow rows held.
     flows: usize,
     touched: Mono,
@@ -95,11 +95,6 @@ impl Sockets {
         {
             socket.tcp = Some(tcp);
         }
-    }
-
-    /// The latest sample of a socket's connection.
-    pub(super) fn tcp(&self, id: SocketId) -> Option<TcpHealth> {
-        self.map.get(&id).and_then(|socket| socket.tcp)
     }
 
     /// A flow row of the socket was made.

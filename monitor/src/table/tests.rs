@@ -637,6 +637,48 @@ fn a_closed_socket_shows_on_its_idle_flows_until_they_are_cleared() {
     assert_eq!((&*snapshot.processes[0].process, snapshot.processes[0].total.rx_bytes), ("(retired)", 200));
 }
 
+/// D5: a connection of an hour was "first seen" when counting began.
+#[test]
+fn a_socket_that_was_found_open_is_older_than_its_flow() {
+    let mut lab = Lab::new();
+    let bytes = |socket| delta(flow(socket, 1), Standing::Firm, Some(WORKER), 100);
+    let claims = vec![claim(1, WORKER, Method::Seed, 0.0, 0.0), claim(2, WORKER, Method::Connect, 0.5, 0.5)];
+    lab.step(Batch { claims, deltas: vec![bytes(1), bytes(2)], ..Batch::default() });
+    lab.claims(vec![claim(1, WORKER, Method::Transfer, 1.5, 1.5)]);
+    lab.deltas(vec![bytes(1)]);
+    assert_eq!(lab.shot().flows.iter().map(|row| row.predates).collect::<Vec<_>>(), [true, false]);
+}
+
+/// D3: what a process holds were also its connections of the last minute that are over.
+#[test]
+fn a_process_holds_the_flows_of_open_sockets() {
+    let mut lab = Lab::new();
+    let bytes = |socket| delta(flow(socket, 1), Standing::Firm, Some(WORKER), 100);
+    let close = |socket| Claim { closed: true, ..claim(socket, WORKER, Method::Release, 1.0, 1.0) };
+    let count = |lab: &mut Lab| {
+        let snapshot = lab.shot();
+        (snapshot.processes[0].flows, snapshot.flows.len())
+    };
+    lab.deltas(vec![bytes(1), bytes(2), bytes(3)]);
+    assert_eq!(count(&mut lab), (3, 3));
+    // Closed before it was seen, with its bytes, and while it was idle.
+    lab.step(Batch {
+        deltas: vec![bytes(2), bytes(4)],
+        claims: vec![close(2), close(4)],
+        ..Batch::default()
+    });
+    assert_eq!(count(&mut lab), (2, 4));
+    lab.wait(45).claims(vec![close(3)]);
+    assert_eq!(count(&mut lab), (1, 4));
+    // The last words of a connection come after its close.
+    lab.deltas(vec![bytes(3), bytes(1)]);
+    assert_eq!(count(&mut lab), (1, 4));
+    lab.wait(59);
+    assert_eq!(count(&mut lab), (1, 2), "the others were idle for a minute");
+    lab.wait(2);
+    assert_eq!(count(&mut lab), (0, 0));
+}
+
 #[test]
 fn no_flow_leaves_before_a_snapshot_showed_it() {
     let mut lab = Lab::new();

@@ -85,6 +85,11 @@ impl Sockets {
             "fill" => self.fill(words),
             // buffers ID SEND RECEIVE: sizes of the socket's buffers; 0 leaves one alone
             "buffers" => self.buffers(words),
+            // shutdown ID: send the end, and keep the socket
+            "shutdown" => {
+                rustix::net::shutdown(self.get(words)?, rustix::net::Shutdown::Write)?;
+                Ok(json!({}))
+            }
             // close ID
             "close" => self.close(words),
             // reset ID: close with RST

@@ -4,7 +4,7 @@ use super::group::Group;
 use super::{identity, ledger};
 use crate::model::{
     Attribution, Confidence, Counters, Endpoint, FlowRow, Mono, Names, ProcessId, ProcessRow, Protocol,
-    Snapshot, TcpHealth,
+    Snapshot,
 };
 use crate::query::{Choice, Listing, Query, Row, ViewKind, default_reason};
 use jiff::Timestamp;
@@ -261,7 +261,7 @@ impl<'s> Flow<'s> {
             interface: Some(&*row.interface).filter(|name| !name.is_empty()),
             netns: Some(row.id.netns).filter(|cookie| *cookie != 0),
             socket: row.id.socket.cookie(),
-            tcp: row.tcp.as_ref().map(Tcp::new),
+            tcp: Tcp::new(row),
             counted: Counted::new(&row.total, &row.interval, interval),
             attribution: Evidence { method: Some(method.name()), confidence: confidence.name(), reason },
         }
@@ -269,15 +269,16 @@ impl<'s> Flow<'s> {
 }
 
 impl Tcp {
-    fn new(tcp: &TcpHealth) -> Self {
-        Self {
-            state: tcp.state.name(),
+    fn new(row: &FlowRow) -> Option<Self> {
+        let tcp = row.tcp?;
+        Some(Self {
+            state: row.state().unwrap_or(tcp.state).name(),
             srtt_us: u64::try_from(tcp.srtt.as_micros()).unwrap_or(u64::MAX),
             cwnd: tcp.cwnd,
             retransmits: tcp.retransmits,
             acked_bytes: tcp.acked_bytes,
             received_bytes: tcp.received_bytes,
-        }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use super::object::bits_per_second;
 use super::*;
 use crate::model::{
     Ancestor, Backend, Confidence, Container, Degradation, Endpoint, Health, Identity, Ledger, LedgerSide,
-    Names, Pod, ProcessId, Protocol, TcpHealth, TcpState,
+    Mono, Names, Pod, ProcessId, Protocol, TcpHealth, TcpState,
 };
 use crate::query::fixture::{busy, endpoint, flow, kernel, nobody, process, snapshot};
 use serde_json::{Value, json};
@@ -88,6 +88,8 @@ fn small() -> Snapshot {
         acked_bytes: 4,
         received_bytes: 5,
     });
+    // Its socket was closed; the sample before that says something else.
+    web.closed = Some(Mono(2_000_000_000));
     let flows = vec![web, ping, raw];
     let mut small = snapshot(vec![nginx, system, unknown], flows);
     let degraded = vec![Degradation { what: "a \"b\"".into(), why: "c\nd".into(), fix: "none".into() }];
@@ -200,7 +202,7 @@ fn golden_object() {
                 "pid": 2817, "process": "nginx", "uid": 817, "interface": "eth0",
                 "netns": 4_026_531_840_u64, "socket": 1,
                 "tcp": {
-                    "state": "close-wait", "srtt_us": 1500, "cwnd": 10, "retransmits": 3,
+                    "state": "closed", "srtt_us": 1500, "cwnd": 10, "retransmits": 3,
                     "acked_bytes": 4, "received_bytes": 5,
                 },
                 "attribution": {"method": "connect", "confidence": "exact"},

@@ -105,7 +105,8 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 fn header(out: &mut String, snapshot: &Snapshot, choice: &Choice) {
     let health = &snapshot.health;
     let time = Timestamp::from_nanosecond(i128::from(snapshot.wall)).unwrap_or_default();
-    let (backend, tier, scope) = (health.backend.name(), &health.tier, escape(&health.scope));
+    let (backend, tier, scope) = (health.backend.name(), &health.tier, health.covers(None));
+    let scope = escape(&scope);
     let elapsed = snapshot.elapsed.as_secs_f64();
     line(out, format_args!("# monitor {backend} {tier} {scope}, {time:.3}, {elapsed:.1} s"));
     if let Some(filter) = &choice.filter {

@@ -1,10 +1,14 @@
 //! What is told of the thing that was opened: gathered once for a snapshot, drawn by `view::detail`.
 
+use super::history::{History, Point};
 use super::path::{self, Limits, Opened};
-use super::trace::{Point, Trace, mark};
-use crate::model::{Confidence, FlowRow, Method, ProcessRow, Snapshot, TcpHealth};
+use super::popup::Popup;
+use super::state::State;
+use super::trace::mark;
+use crate::model::{Confidence, FlowRow, Method, Mono, ProcessRow, Snapshot, TcpHealth, TcpState};
+use crate::query::filter::Filter;
 use crate::query::{GroupRow, Listing, Row, RowId, Scope, Sums, ViewKind};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +27,13 @@ pub(super) enum Subject {
 pub(super) struct Tcp {
     /// Connections that were sampled.
     pub(super) sampled: usize,
-    /// The least, the middle and the greatest round-trip time.
+    /// The least, the middle and the greatest round-trip time of those that live; of all where none does.
     pub(super) srtt: [Duration; 3],
-    /// Segments sent again.
+    /// Segments sent again, those of closed connections included.
     pub(super) retransmits: u64,
-    /// Payload that the peers have acknowledged, bytes.
+    /// Payload that the peers have acknowledged, bytes, that of closed connections included.
     pub(super) acked: u64,
-    /// Connections by state.
+    /// Those that live by state; the closed ones where none does.
     pub(super) states: BTreeMap<&'static str, usize>,
 }
 
@@ -41,8 +45,12 @@ pub(super) struct Detail {
     pub(super) points: Vec<Point>,
     /// What moved.
     pub(super) sums: Sums,
+    /// That is of processes, and so since counting began; else of flows, since each was first seen.
+    pub(super) by_processes: bool,
     pub(super) processes: usize,
     pub(super) flows: usize,
+    /// Flows whose socket was closed; the others are in `flows`.
+    pub(super) closed: usize,
     /// Remote addresses.
     pub(super) peers: usize,
     /// This host's ports.
@@ -58,13 +66,10 @@ impl Detail {
         snapshot: &Arc<Snapshot>,
         path: &[Opened],
         limits: Limits<'_>,
-        trace: &Trace,
+        history: &History,
     ) -> Option<Self> {
         let (opened, above) = path.split_last()?;
-        let listing = |view, path: &[Opened]| {
-            let filter = path::filter(path, None, limits);
-            Listing::new(Arc::clone(snapshot), Scope { view, filter, prefixes: limits.prefixes })
-        };
+        let listing = |view, path| listing(snapshot, view, path, None, limits);
         let subject = match &opened.id {
             RowId::Process(..) => snapshot
                 .processes
@@ -81,22 +86,17 @@ impl Detail {
                 .and_then(Row::group)
                 .map_or(Subject::Gone, |row| Subject::Group(Box::new(row.clone()))),
         };
-        let flows = listing(ViewKind::Flows, path);
-        // Process rows remember what their ended flows moved, so the graph is theirs where it can be.
-        let by_processes = path.iter().all(|opened| match &opened.id {
-            RowId::Process(..) => true,
-            RowId::Flow(..) => false,
-            RowId::Group(view, _) => view.spec().of_processes,
-        });
-        let processes = listing(ViewKind::Processes, path);
+        let (flows, processes) = (listing(ViewKind::Flows, path), listing(ViewKind::Processes, path));
+        let by_processes = is_of_processes(path, None, limits);
         let traced = if by_processes { &processes } else { &flows };
-        let marks: HashSet<u64> = traced.all().map(|row| mark(&row.id())).collect();
         let mut detail = Self {
             subject,
-            points: trace.of(&marks, snapshot.at),
+            points: of_rows(traced, history),
+            by_processes,
             sums: *traced.sums(),
             processes: processes.all().filter(|row| row.owner().is_some()).count(),
-            flows: flows.len(),
+            flows: 0,
+            closed: 0,
             peers: 0,
             ports: 0,
             owners: BTreeMap::new(),
@@ -113,20 +113,84 @@ impl Detail {
             ports.extend(flow.id.local_end().and_then(|end| end.port).map(|port| (flow.id.protocol, port)));
             let attribution = &flow.attribution;
             *self.owners.entry((attribution.confidence, attribution.method)).or_default() += 1;
-            samples.extend(flow.tcp);
+            samples.extend(flow.tcp.map(|tcp| TcpHealth { state: flow.state().unwrap_or(tcp.state), ..tcp }));
+            *if flow.closed.is_some() { &mut self.closed } else { &mut self.flows } += 1;
         }
         (self.peers, self.ports) = (peers.len(), ports.len());
         self.tcp = Tcp::of(&samples);
     }
 }
 
+fn listing(
+    snapshot: &Arc<Snapshot>,
+    view: ViewKind,
+    path: &[Opened],
+    wanted: Option<&Filter>,
+    limits: Limits<'_>,
+) -> Listing {
+    let filter = path::filter(path, wanted, limits);
+    Listing::new(Arc::clone(snapshot), Scope { view, filter, prefixes: limits.prefixes })
+}
+
+/// Process rows remember what their ended flows moved, so sums and graphs are theirs where they can be.
+fn is_of_processes(path: &[Opened], wanted: Option<&Filter>, limits: Limits<'_>) -> bool {
+    let of_processes = |opened: &Opened| match &opened.id {
+        RowId::Process(..) => true,
+        RowId::Flow(..) => false,
+        RowId::Group(view, _) => view.spec().of_processes,
+    };
+    wanted.is_none() && limits.interface.is_none() && path.iter().all(of_processes)
+}
+
+fn of_rows(listing: &Listing, history: &History) -> Vec<Point> {
+    let marks: HashSet<u64> = listing.all().map(|row| mark(&row.id())).collect();
+    history.of(&marks, listing.snapshot().at)
+}
+
+/// What is told of a row in the tooltip beside its own numbers.
+#[derive(Clone, Debug)]
+pub(super) struct Tip {
+    row: RowId,
+    /// The time of the snapshot that it is of.
+    at: Mono,
+    /// It is of processes, as in [`Detail`].
+    pub(super) by_processes: bool,
+    /// Rates of the last two minutes, of what a filter lets through.
+    pub(super) points: Vec<Point>,
+}
+
+impl State {
+    /// Gathers what the tooltip tells, while there is one and unless that was done.
+    pub(super) fn look_closer(&mut self, snapshot: &Arc<Snapshot>) {
+        let Some(Popup::Tooltip(row, _)) = &self.popup else {
+            self.tip = None;
+            return;
+        };
+        if self.tip.as_ref().is_some_and(|tip| tip.row == *row && tip.at == snapshot.at) {
+            return;
+        }
+        let (row, view) = (row.clone(), self.view);
+        let opened = Opened { id: row.clone(), name: String::new(), view, cursors: HashMap::new() };
+        let path: Vec<Opened> = self.path.iter().cloned().chain([opened]).collect();
+        let limits = Limits { prefixes: self.prefixes, interface: self.interface.as_deref() };
+        let wanted = self.filter.as_deref();
+        let by_processes = is_of_processes(&path, wanted, limits);
+        let view = if by_processes { ViewKind::Processes } else { ViewKind::Flows };
+        let points = of_rows(&listing(snapshot, view, &path, wanted, limits), &self.history);
+        self.tip = Some(Tip { row, at: snapshot.at, by_processes, points });
+    }
+}
+
 impl Tcp {
     fn of(samples: &[TcpHealth]) -> Self {
-        let mut times: Vec<Duration> = samples.iter().map(|sample| sample.srtt).collect();
+        let lives = |sample: &&TcpHealth| sample.state != TcpState::Closed;
+        let any = samples.iter().any(|sample| lives(&sample));
+        let current = || samples.iter().filter(|sample| !any || lives(sample));
+        let mut times: Vec<Duration> = current().map(|sample| sample.srtt).collect();
         times.sort_unstable();
         let at = |place: usize| times.get(place).copied().unwrap_or_default();
         let mut states = BTreeMap::new();
-        for sample in samples {
+        for sample in current() {
             *states.entry(sample.state.name()).or_default() += 1;
         }
         Self {

@@ -1,86 +1,109 @@
-//! What was shown lately: the rates of everything, and of the rows that were on the screen, for graphs.
+//! What moved lately, for graphs: the rates of everything, here, and of each row, in `trace`; and from such rates, each
+//! over a time of its own, to columns that are all as wide as each other.
 //!
-//! Bounded: only rows that are looked at are followed, and those that are not any more are dropped.
+//! Bounded: so many snapshots are kept.
 
-use crate::model::Snapshot;
-use crate::query::{Row, RowId};
-use std::collections::{HashMap, VecDeque};
+use super::trace::{Mark, Trace};
+use crate::model::{Mono, Snapshot};
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-/// An interval shorter than this says nothing of a rate: the first is a few milliseconds long and holds all that moved
-/// while the kernel programs were being attached.
-pub(super) const SHORTEST: Duration = Duration::from_millis(50);
-/// Snapshots that are kept: four minutes at one a second.
+/// Snapshots that are kept of the totals: as many as the widest graph has columns, where a column is a snapshot.
 const KEPT: usize = 240;
-/// Snapshots that are kept of a row.
-const KEPT_OF_A_ROW: usize = 60;
-/// Rows that are followed.
-const ROWS: usize = 400;
 
-/// Rates of the latest snapshots, bits/s, the oldest first.
-#[derive(Clone, Debug, Default)]
-pub(super) struct History {
-    sequence: u64,
-    totals: VecDeque<(u64, u64)>,
-    rows: HashMap<RowId, Followed>,
+/// Rates, bits/s, over an interval and the time that it ends at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) at: Mono,
+    pub(super) interval: Duration,
+    pub(super) rx: u64,
+    pub(super) tx: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Followed {
-    seen: u64,
-    rates: VecDeque<u64>,
+impl Point {
+    /// Of bytes that moved in a snapshot's interval.
+    pub(super) fn new(rx_bytes: u64, tx_bytes: u64, at: Mono, interval: Duration) -> Self {
+        let nanoseconds = interval.as_nanos().max(1);
+        let rate = |bytes: u64| saturated(u128::from(bytes) * 8 * 1_000_000_000 / nanoseconds);
+        Self { at, interval, rx: rate(rx_bytes), tx: rate(tx_bytes) }
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    /// The number of the latest snapshot, and its time.
+    latest: Option<(u64, Mono)>,
+    totals: VecDeque<Point>,
+    rows: Trace,
 }
 
 impl History {
-    /// Takes a snapshot, once.
-    pub(super) fn take<'s>(&mut self, snapshot: &'s Snapshot, looked_at: impl Iterator<Item = Row<'s>>) {
-        if snapshot.sequence <= self.sequence {
-            return;
+    /// Takes a snapshot, once. Where the engine began to count anew, what was before is of something else.
+    pub(super) fn take(&mut self, snapshot: &Snapshot) {
+        if let Some((sequence, at)) = self.latest {
+            if snapshot.at <= at {
+                return;
+            }
+            if snapshot.sequence <= sequence {
+                *self = Self::default();
+            }
         }
-        self.sequence = snapshot.sequence;
-        if snapshot.interval < SHORTEST {
-            return;
+        self.latest = Some((snapshot.sequence, snapshot.at));
+        let moved = &snapshot.totals.interval;
+        if self.totals.len() == KEPT {
+            self.totals.pop_front();
         }
-        let interval = &snapshot.totals.interval;
-        push(
-            &mut self.totals,
-            (per_second(interval.rx_bytes, snapshot), per_second(interval.tx_bytes, snapshot)),
-            KEPT,
-        );
-        for row in looked_at.take(ROWS) {
-            let moved = row.interval();
-            let rate = per_second(moved.rx_bytes + moved.tx_bytes, snapshot);
-            let followed =
-                self.rows.entry(row.id()).or_insert_with(|| Followed { seen: 0, rates: VecDeque::new() });
-            followed.seen = self.sequence;
-            push(&mut followed.rates, rate, KEPT_OF_A_ROW);
-        }
-        let latest = self.sequence;
-        self.rows.retain(|_, followed| latest - followed.seen < KEPT_OF_A_ROW as u64);
+        self.totals.push_back(Point::new(moved.rx_bytes, moved.tx_bytes, snapshot.at, snapshot.interval));
+        self.rows.take(snapshot);
     }
 
-    /// Received and sent, the oldest first.
-    pub(super) fn totals(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> + ExactSizeIterator {
-        self.totals.iter().copied()
+    /// The rates of everything, the oldest first.
+    pub(super) fn totals(&self) -> impl Iterator<Item = &Point> {
+        self.totals.iter()
     }
 
-    /// Both directions of a row, the oldest first; nothing where it was not on the screen.
-    pub(super) fn row(&self, id: &RowId) -> Vec<u64> {
-        self.rows.get(id).map(|followed| followed.rates.iter().copied().collect()).unwrap_or_default()
+    /// The rates of these rows together up to an instant, the oldest first.
+    pub(super) fn of(&self, marks: &HashSet<Mark>, until: Mono) -> Vec<Point> {
+        self.rows.of(marks, until)
     }
 }
 
-/// Bits/s of what moved in the snapshot's interval.
-fn per_second(bytes: u64, snapshot: &Snapshot) -> u64 {
-    let nanoseconds = snapshot.interval.as_nanos().max(1);
-    u64::try_from(u128::from(bytes) * 8 * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX)
+/// Received and sent, the oldest first: as many columns as are asked for, each `step` long, the last of which ends at `until`.
+/// A column is the average of what lies in it, and nothing where most of its time was not watched. An interval of several
+/// steps fills several columns; one that is a little longer or shorter than a step fills one.
+pub(super) fn columns<'p>(
+    points: impl IntoIterator<Item = &'p Point>,
+    until: Mono,
+    step: Duration,
+    count: usize,
+) -> (Vec<u64>, Vec<u64>) {
+    let step = step.as_nanos().max(1);
+    let mut sums = vec![[0_u128; 3]; count];
+    for point in points.into_iter().filter(|point| point.at <= until) {
+        let (end, length) = (until.since(point.at).as_nanos(), point.interval.as_nanos().max(1));
+        let nearest = |age: u128| (age + step / 2) / step;
+        let (first, last) = match (nearest(end), nearest(end + length)) {
+            (first, past) if first < past => (first, past - 1),
+            _ => ((end + length / 2) / step, (end + length / 2) / step),
+        };
+        let each = length / (last - first + 1);
+        for place in (first..=last).map_while(|place| usize::try_from(place).ok()).take_while(|p| *p < count)
+        {
+            let sum = &mut sums[count - 1 - place];
+            sum[0] += u128::from(point.rx) * each;
+            sum[1] += u128::from(point.tx) * each;
+            sum[2] += each;
+        }
+    }
+    let rate = |bits: u128, watched: u128| {
+        if watched * 2 < step { 0 } else { bits.checked_div(watched).map_or(0, saturated) }
+    };
+    sums.into_iter().map(|[rx, tx, watched]| (rate(rx, watched), rate(tx, watched))).unzip()
 }
 
-fn push<T>(ring: &mut VecDeque<T>, value: T, kept: usize) {
-    if ring.len() == kept {
-        ring.pop_front();
-    }
-    ring.push_back(value);
+fn saturated(value: u128) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -88,29 +111,73 @@ mod tests {
     use super::*;
     use crate::query::fixture::busy;
 
+    fn seconds(seconds: f64) -> Mono {
+        Mono(100_000_000_000).plus(Duration::from_secs_f64(seconds))
+    }
+
+    /// Points after each other from the first time on, each of so many seconds and with that rate.
+    fn points(intervals: &[(f64, u64)]) -> (Vec<Point>, Mono) {
+        let mut at = 0.0;
+        let point = |&(length, rx): &(f64, u64)| {
+            at += length;
+            Point { at: seconds(at), interval: Duration::from_secs_f64(length), rx, tx: 2 * rx }
+        };
+        let points: Vec<_> = intervals.iter().map(point).collect();
+        let until = points.last().unwrap().at;
+        (points, until)
+    }
+
+    fn drawn(intervals: &[(f64, u64)], step: u64, count: usize) -> Vec<u64> {
+        let (points, until) = points(intervals);
+        let (rx, tx) = columns(&points, until, Duration::from_secs(step), count);
+        assert!(rx.iter().zip(&tx).all(|(rx, tx)| rx * 2 == *tx));
+        rx
+    }
+
     #[test]
-    fn each_snapshot_counts_once_and_little_is_kept() {
+    fn every_column_is_as_long_as_the_others() {
+        // D7: an interval of ten seconds was one column beside those of one.
+        assert_eq!(drawn(&[(1.0, 7), (3.0, 5), (1.0, 9)], 1, 6), [0, 7, 5, 5, 5, 9]);
+        assert_eq!(drawn(&[(1.0, 10), (1.0, 20), (2.0, 30), (2.0, 60)], 2, 3), [15, 30, 60]);
+        // Ticks are not exact, and one that came late is one with the next.
+        let late = [(1.02, 1), (0.97, 2), (1.01, 3), (2.0, 4), (0.99, 5), (1.04, 6)];
+        assert_eq!(drawn(&late, 1, 8), [0, 1, 2, 3, 4, 4, 5, 6]);
+        // D6: the newest are the ones that stay where there is little room.
+        assert_eq!(drawn(&late, 1, 2), [5, 6]);
+        assert_eq!(drawn(&late, 1, 0), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_glimpse_is_no_column() {
+        // D4: the first looks after the start are a few milliseconds apart.
+        assert_eq!(drawn(&[(0.03, 900), (0.08, 8), (0.92, 8), (1.0, 8)], 1, 3), [0, 8, 8]);
+        assert_eq!(drawn(&[(0.03, 900)], 1, 2), [0, 0]);
+        assert_eq!(drawn(&[(0.6, 9)], 1, 2), [0, 9], "most of a second is one");
+    }
+
+    #[test]
+    fn a_paused_graph_is_of_what_was_until_then() {
+        let (points, _) = points(&[(1.0, 1), (1.0, 2), (1.0, 3)]);
+        let (rx, _) = columns(&points, points[1].at, Duration::from_secs(1), 3);
+        assert_eq!(rx, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_snapshot_counts_once_and_little_is_kept() {
         let mut history = History::default();
-        let mut first = None;
         for sequence in 1..=500 {
-            let snapshot = Snapshot { sequence, ..busy() };
-            let rows = || snapshot.processes.iter().take(3).map(|row| Row::Process(row));
-            first = rows().next().map(Row::id);
-            history.take(&snapshot, rows());
-            history.take(&snapshot, rows());
+            let snapshot = Snapshot { sequence, at: Mono(sequence), ..busy() };
+            history.take(&snapshot);
+            history.take(&snapshot);
         }
-        assert_eq!(history.totals().len(), KEPT);
+        assert_eq!(history.totals.len(), KEPT);
         let busy = busy();
         let expected = busy.totals.interval.rx_bytes * 8;
-        assert_eq!(history.totals().next_back().map(|(rx, _)| rx), Some(expected));
-        assert_eq!(history.row(&first.unwrap()).len(), KEPT_OF_A_ROW);
-        for sequence in 501..=600 {
-            history.take(&Snapshot { sequence, ..busy.clone() }, std::iter::empty());
-        }
-        assert!(history.rows.is_empty(), "rows that are not looked at are dropped");
-        let before: Vec<_> = history.totals().collect();
-        let interval = Duration::from_millis(3);
-        history.take(&Snapshot { sequence: 601, interval, ..busy }, std::iter::empty());
-        assert_eq!(history.totals().collect::<Vec<_>>(), before, "no rate comes of so short a time");
+        assert_eq!(history.totals().last().map(|point| point.rx), Some(expected));
+        // Counting began anew, on another interface.
+        history.take(&Snapshot { sequence: 1, at: Mono(501), ..busy.clone() });
+        assert_eq!(history.totals.len(), 1, "what was before is of something else");
+        history.take(&Snapshot { sequence: 2, at: Mono(502), ..busy });
+        assert_eq!(history.totals.len(), 2);
     }
 }

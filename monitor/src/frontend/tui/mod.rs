@@ -300,8 +300,7 @@ where
     fn receive(&mut self, snapshot: Arc<Snapshot>) {
         #[cfg(debug_assertions)]
         test_panic();
-        self.state.trace.take(&snapshot);
-        self.state.remember(&snapshot);
+        self.state.history.take(&snapshot);
         self.latest = snapshot;
         self.follow();
     }

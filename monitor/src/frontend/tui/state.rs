@@ -2,7 +2,7 @@
 //!
 //! Pure: no terminal, no clock, no channel. What must happen outside comes back as an [`Effect`].
 
-use super::detail::Detail;
+use super::detail::{Detail, Tip};
 use super::find;
 use super::history::History;
 use super::keymap::Action;
@@ -10,7 +10,6 @@ use super::look;
 use super::path::{self, Limits, Opened};
 use super::pins::Pins;
 use super::popup::{self, Popup};
-use super::trace::Trace;
 use crate::config::{Catalog, Ground, Lines, Settings};
 use crate::model::Snapshot;
 use crate::query::filter::Filter;
@@ -98,7 +97,6 @@ pub(super) struct State {
     /// The terminal's background, once it is known.
     pub(super) ground: Option<Ground>,
     pub(super) history: History,
-    pub(super) trace: Trace,
     pub(super) pins: Pins,
     /// What was opened one after another, from a tab on.
     pub(super) path: Vec<Opened>,
@@ -115,6 +113,8 @@ pub(super) struct State {
     pub(super) prefixes: Prefixes,
     /// What is told of what was opened last.
     pub(super) detail: Option<Arc<Detail>>,
+    /// What the tooltip tells.
+    pub(super) tip: Option<Tip>,
     /// What was opened has the screen, and its table two rows.
     pub(super) zoomed: bool,
     /// The health page is open: how many of its lines are above the first that is shown.
@@ -150,7 +150,6 @@ impl State {
             catalog,
             ground: None,
             history: History::default(),
-            trace: Trace::default(),
             pins: Pins::default(),
             path: Vec::new(),
             filter: None,
@@ -160,6 +159,7 @@ impl State {
             filters: Vec::new(),
             prefixes: Prefixes::default(),
             detail: None,
+            tip: None,
             zoomed: false,
             health: None,
             frozen: None,
@@ -255,24 +255,11 @@ impl State {
         self.select(index.saturating_add(1)).rows.get(index).copied()
     }
 
-    /// The rows that are on the screen.
-    pub(super) fn looked_at(&self) -> Vec<Row<'_>> {
-        let offset = self.cursor().offset;
-        self.select(offset.saturating_add(self.page)).rows.into_iter().skip(offset).collect()
-    }
-
-    /// Takes a snapshot into the history.
-    pub(super) fn remember(&mut self, snapshot: &Arc<Snapshot>) {
-        self.look(snapshot);
-        let mut history = std::mem::take(&mut self.history);
-        history.take(snapshot, self.looked_at().into_iter());
-        self.history = history;
-    }
-
     /// Makes the cursor fit the rows that there are and the `page` of rows that the screen has room for. To be called
     /// before drawing whenever one of the three may have changed.
     pub(super) fn settle(&mut self, snapshot: &Arc<Snapshot>, page: usize) {
         self.look(snapshot);
+        self.look_closer(snapshot);
         self.page = page.max(1);
         let total = self.listing.len();
         let mut cursor = self.cursor();
@@ -294,7 +281,7 @@ impl State {
         if !self.listing.shows(snapshot, &scope) {
             self.listing = Arc::new(Listing::new(Arc::clone(snapshot), scope));
             self.alarming = look::alarming(&self.settings, &self.listing);
-            self.detail = Detail::new(snapshot, &self.path, limits, &self.trace).map(Arc::new);
+            self.detail = Detail::new(snapshot, &self.path, limits, &self.history).map(Arc::new);
         }
         // A view that is opened while the order is frozen freezes as it is then.
         if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&self.view)) {

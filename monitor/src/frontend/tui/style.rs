@@ -72,14 +72,20 @@ impl Glyphs {
 
     /// Like [`Glyphs::fit`], but the middle gives way, for text whose end tells the most: an address and its port.
     pub(super) fn fit_middle<'t>(&self, text: &'t str, width: u16) -> Cow<'t, str> {
+        self.fit_around(text, width, u16::MAX)
+    }
+
+    /// Like [`Glyphs::fit_middle`], with an end of at most so many columns.
+    pub(super) fn fit_around<'t>(&self, text: &'t str, width: u16, end: u16) -> Cow<'t, str> {
         let room = usize::from(width);
         if text.width() <= room {
             return Cow::Borrowed(text);
         }
         let Some(room) = room.checked_sub(self.more.width()) else { return Cow::Borrowed("") };
-        let tail: String = text.chars().rev().take(room / 2).collect();
+        let end = usize::from(end).min(room / 2);
+        let tail: String = text.chars().rev().take(end).collect();
         let tail: String = tail.chars().rev().collect();
-        let tail = if tail.width() > room / 2 { String::new() } else { tail };
+        let tail = if tail.width() > end { String::new() } else { tail };
         Cow::Owned(format!("{}{}{tail}", head(text, room - tail.width()), self.more))
     }
 }

@@ -3,6 +3,8 @@
 mod ancestors;
 mod comfort;
 mod docs;
+mod picture;
+mod server;
 mod views;
 
 use super::keymap::{Action, BINDINGS, Key, action};
@@ -13,7 +15,7 @@ use super::theme::Theme;
 use super::view::{Ctx, draw, page, text_lines};
 use super::*;
 use crate::config::{BarStyle, Lines};
-use crate::model::{self, Health, OwnCost};
+use crate::model::{self, Confidence, Health, OwnCost};
 use crate::query::fixture::{busy, degraded, process, snapshot};
 use crate::query::{SortKey, ViewKind, Window};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -85,6 +87,11 @@ impl Screen {
         terminal.backend().buffer().clone()
     }
 
+    /// What is drawn, with its styles, as snapshots keep it.
+    fn picture(&self) -> String {
+        picture::picture(&self.draw())
+    }
+
     fn lines(&self) -> Vec<String> {
         let buffer = self.draw();
         let width = usize::from(buffer.area.width).max(1);
@@ -114,11 +121,12 @@ fn with_health(health: Health) -> Snapshot {
 
 #[test]
 fn busy_screens() {
-    for size in [(80, 24), (120, 30), (200, 50), (40, 12)] {
+    // views.rs has the sizes between.
+    for size in [(40, 12), (200, 50)] {
         let (width, height) = size;
         for (name, keys) in [("processes", ""), ("flows", "\t"), ("flows_one_line", "\tt")] {
             let screen = Screen::new(busy(), size).type_in(keys);
-            insta::assert_debug_snapshot!(format!("busy_{name}_{width}x{height}"), screen.draw());
+            insta::assert_snapshot!(format!("busy_{name}_{width}x{height}"), screen.picture());
         }
     }
 }
@@ -128,7 +136,7 @@ fn health_screens() {
     for (name, missing) in [("busy", 0), ("degraded", 2)] {
         for (width, height) in [(80, 24), (120, 40)] {
             let screen = Screen::new(with_health(degraded_or_not(missing)), (width, height)).type_in("H");
-            insta::assert_debug_snapshot!(format!("health_{name}_{width}x{height}"), screen.draw());
+            insta::assert_snapshot!(format!("health_{name}_{width}x{height}"), screen.picture());
         }
     }
 }
@@ -196,7 +204,7 @@ fn the_health_page_scrolls_to_its_end_and_back() {
 #[test]
 fn special_screens() {
     let size = (80, 24);
-    let show = |name: &str, screen: &Screen| insta::assert_debug_snapshot!(name, screen.draw());
+    let show = |name: &str, screen: &Screen| insta::assert_snapshot!(name, screen.picture());
     show("first_frame", &Screen::new(Snapshot::default(), size));
     show("loading", &Screen::new(loading(), size));
     show("empty", &Screen::new(snapshot(vec![], vec![]), size));
@@ -264,6 +272,33 @@ fn the_first_line_says_what_the_numbers_are_worth() {
     let mut scoped = with_health(Health { scope: "cgroup /\u{1b}[2J".into(), ..degraded(0) });
     scoped.elapsed = Duration::from_secs(200_000);
     assert!(first(scoped).contains("ebpf·T2  cgroup /\\x1b[2J  up 2d 07:33:20"));
+}
+
+/// D2: the scope left the header where it was long, and the numbers of one container looked like those of the host.
+#[test]
+fn the_scope_is_shortened_in_the_middle_and_never_leaves_the_header() {
+    let id = "4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a";
+    let whole = format!("cgroup /tui.slice/docker-{id}.scope");
+    let first = |scope: &str, width| {
+        let health = Health { scope: scope.into(), ..busy().health.as_ref().clone() };
+        Screen::new(with_health(health), (width, 24)).lines().remove(0)
+    };
+    for width in 28..250 {
+        let line = first(&whole, width);
+        let is_whole = line.contains(&whole);
+        assert!(is_whole || line.contains("cgrou") && line.contains('…'), "{line}");
+        assert!(width < 40 || line.contains(".scope"), "{line}");
+        assert!(width < 60 || line.contains("cgroup …/docker-4f1e") || is_whole, "{line}");
+        assert!(width < 80 || line.contains("  up 00:12:31"), "{line}");
+        assert!(width < 120 || line.contains("owner known") || is_whole, "{line}");
+        assert!(line.contains("● live"), "{line}");
+        assert!(first("all sockets", width).contains("  all "), "{width}");
+    }
+    assert!(first(&whole, 250).contains(&whole));
+    let line = first(&format!("cgroup /a.slice/b/docker-{id}.scope/init"), 80);
+    assert!(line.contains("cgroup …/docker-4f1e") && line.contains("scope/init  up"), "{line}");
+    let line = first("cgroup /kubepods.slice/kubepods-burstable.slice/a-pod-of-some-length", 80);
+    assert!(line.contains("cgroup …/a-pod-of-some-length  up"), "{line}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! Bounded: of each snapshot the rows that moved the most are kept, as a hash of what they are and two rates.
 
-use super::history::SHORTEST;
+use super::history::Point;
 use crate::model::{Counters, Mono, Snapshot};
 use crate::query::{Row, RowId};
 use std::collections::{HashSet, VecDeque};
@@ -40,15 +40,6 @@ struct Tick {
     rows: Box<[Moved]>,
 }
 
-/// A rate, bits/s, and the time that it ends at.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Point {
-    pub(super) at: Mono,
-    pub(super) interval: Duration,
-    pub(super) rx: u64,
-    pub(super) tx: u64,
-}
-
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
@@ -56,11 +47,8 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Takes a snapshot, once.
+    /// Takes a snapshot.
     pub(super) fn take(&mut self, snapshot: &Snapshot) {
-        if snapshot.interval < SHORTEST || self.ticks.back().is_some_and(|latest| latest.at >= snapshot.at) {
-            return;
-        }
         let mut rows = most(snapshot.processes.iter().map(|row| Row::Process(row)));
         rows.append(&mut most(snapshot.flows.iter().map(|row| Row::Flow(row))));
         let interval = snapshot.interval;
@@ -121,7 +109,6 @@ mod tests {
         let mut trace = Trace::default();
         let busy = busy();
         trace.take(&at(1, busy.clone()));
-        trace.take(&at(1, busy.clone()));
         let marks = |names: &[&str]| {
             let rows = busy.processes.iter().filter(|row| names.contains(&&*row.process));
             rows.map(|row| mark(&Row::Process(row).id())).collect::<HashSet<_>>()
@@ -130,7 +117,7 @@ mod tests {
             let points = trace.of(&marks(names), Mono(u64::MAX));
             points.iter().map(|point| (point.rx, point.tx)).collect::<Vec<_>>()
         };
-        assert_eq!(rates(&["nginx"]), [(212_000_000, 8_100_000)], "a snapshot counts once");
+        assert_eq!(rates(&["nginx"]), [(212_000_000, 8_100_000)]);
         assert_eq!(rates(&["nginx", "curl"]), [(224_000_000, 8_300_000)]);
         assert_eq!(rates(&[]), [(0, 0)]);
         assert!(trace.of(&marks(&["nginx"]), Mono(0)).is_empty(), "what is shown may be older");

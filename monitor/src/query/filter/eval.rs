@@ -225,7 +225,7 @@ impl Subject<'_> {
             Field::Protocol => {
                 value.is_whole(&id.protocol.to_string()) || value.is_whole(&id.protocol.number().to_string())
             }
-            Field::State => flow.tcp.as_ref().is_some_and(|tcp| value.is_whole(tcp.state.name())),
+            Field::State => flow.state().is_some_and(|state| value.is_whole(state.name())),
             Field::Interface => value.is_whole(&flow.interface),
             Field::Netns => id.netns != 0 && value.holds(id.netns),
             // Fields of the process.

@@ -102,7 +102,13 @@ pub static FIELDS: [FieldSpec; 19] = [
     spec(Field::LocalPort, "lport", Takes::Port, "this host's port", "lport:22"),
     spec(Field::RemotePort, "rport", Takes::Port, "the other end's port", "rport:443"),
     spec(Field::Protocol, "proto", Takes::Whole, "protocol, by name or number", "proto:udp"),
-    spec(Field::State, "state", Takes::Whole, "state of the TCP connection", "state:established"),
+    spec(
+        Field::State,
+        "state",
+        Takes::Whole,
+        "state of the TCP connection; closed: any closed socket",
+        "state:established",
+    ),
     spec(Field::Interface, "iface", Takes::Whole, "interface", "iface:eth0"),
     spec(Field::Netns, "netns", Takes::Number, "cookie of the network namespace", "netns:1"),
 ];

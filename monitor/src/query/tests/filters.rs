@@ -1,11 +1,11 @@
 //! The filter language: what parses, what is said of what does not, and what filters leave.
 
 use crate::model::{
-    Confidence, Container, FlowRow, Identity, Names, Pod, ProcessRow, Protocol, TcpHealth, TcpState,
+    Confidence, Container, FlowRow, Identity, Mono, Names, Pod, ProcessRow, Protocol, TcpHealth, TcpState,
 };
-use crate::query::Sums;
 use crate::query::filter::{Comparison, Expr, FIELDS, Field, Filter, Quantity, Subject, Takes, Truth, Value};
 use crate::query::fixture::{endpoint, flow, kernel, nobody, process};
+use crate::query::{ColumnId, Format, Key, Notation, Row, SortKey, Sums, ViewKind, columns};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use std::net::IpAddr;
@@ -341,6 +341,26 @@ fn verdict(text: &str, process: &ProcessRow, flow: &FlowRow, names: &Names) -> (
         })
     };
     (of(None), of(Some(flow)))
+}
+
+/// E6: the list said closed, and the filter found none.
+#[test]
+fn a_flow_of_a_closed_socket_is_closed_whatever_was_sampled_last() {
+    let (process, open, names) = known();
+    let closed = FlowRow { closed: Some(Mono(1)), ..open.clone() };
+    let mut datagrams = FlowRow { tcp: None, ..closed.clone() };
+    datagrams.id.protocol = Protocol::UDP;
+    let columns = columns(ViewKind::Flows);
+    let column = columns.iter().find(|column| column.id == ColumnId::State).unwrap();
+    let none = Names::default();
+    let format = Format::new(Notation::default(), &none);
+    for (row, is_closed) in [(&open, false), (&closed, true), (&datagrams, true)] {
+        let state = if is_closed { "closed" } else { "close-wait" };
+        assert_eq!(column.cell(Row::Flow(row), &format), state);
+        assert_eq!(SortKey::Column(ColumnId::State).key(Row::Flow(row)), Key::Text(state));
+        let says = |text| verdict(text, &process, row, &names).1 == Truth::Yes;
+        assert_eq!((says("state:closed"), says("state:close-wait")), (is_closed, !is_closed));
+    }
 }
 
 #[test]

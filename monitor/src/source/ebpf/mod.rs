@@ -122,7 +122,7 @@ impl EbpfSource {
         let mut health = Health {
             backend: Backend::Ebpf,
             tier: programs::tier(runs).to_owned(),
-            scope: scope(&target.scope, &options.interfaces),
+            scope: target.scope.clone(),
             interfaces: options.interfaces.clone(),
             degraded: loaded.degraded,
             programs: loaded.programs,
@@ -457,9 +457,4 @@ impl Source for EbpfSource {
         self.finish(now, started, out);
         Ok(())
     }
-}
-
-/// What is covered, for the header.
-fn scope(sockets: &str, interfaces: &[String]) -> String {
-    if interfaces.is_empty() { sockets.to_owned() } else { format!("{sockets} on {}", interfaces.join(", ")) }
 }

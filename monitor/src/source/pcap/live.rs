@@ -118,10 +118,11 @@ impl PcapSource {
             running.push(Running { device, excluded: 0 });
         }
         let names: Vec<&str> = running.iter().map(|running| running.device.name.as_str()).collect();
-        let counted = if names.contains(&ANY) { &[] } else { names.as_slice() };
+        // Of all devices none is named.
+        let (scope, counted) = if names.contains(&ANY) { (ANY, &[][..]) } else { ("", names.as_slice()) };
         let health = Health {
             backend: Backend::Pcap,
-            scope: names.join(" "),
+            scope: scope.to_owned(),
             interfaces: counted.iter().map(|name| (*name).to_owned()).collect(),
             ..Health::default()
         };

@@ -122,7 +122,8 @@ impl History {
         for row in &snapshot.processes {
             let flows = snapshot.flows.iter().filter(|flow| {
                 let attribution = &flow.attribution;
-                attribution.owner == row.id && (row.id.is_some() || attribution.confidence == row.confidence)
+                let is_its = row.id.is_some() || attribution.confidence == row.confidence;
+                attribution.owner == row.id && is_its && flow.closed.is_none()
             });
             let of_retired = row.id.is_none() && row.confidence == Confidence::Exact;
             assert!(of_retired || flows.count() == row.flows, "{row:?}");

@@ -216,20 +216,11 @@ fn a_row_that_moves_more_than_the_alert_is_marked_and_counted() {
     };
     let line =
         |screen: &Screen, name: &str| screen.lines().into_iter().find(|line| line.contains(name)).unwrap();
-    let off = alerted("");
-    assert!(!off.text().contains('!'), "{}", off.text());
+    assert!(!alerted("").text().contains('!'), "{}", alerted("").text());
     let mut screen = alerted("alert = '100Mb/s'");
     assert!(screen.lines()[0].contains("! 2 above 100Mb/s  ● live"), "{}", screen.text());
     assert!(line(&screen, "most").starts_with("▸!"), "the selected one, too: {}", screen.text());
     assert!(line(&screen, "busy").starts_with(" !") && line(&screen, "calm").starts_with("  "));
-    let colour = |screen: &Screen| {
-        let buffer = screen.draw();
-        let (mut cells, name) = (buffer.content.windows(4), ["b", "u", "s", "y"]);
-        let is_name =
-            |cells: &&[ratatui::buffer::Cell]| cells.iter().map(ratatui::buffer::Cell::symbol).eq(name);
-        cells.find(is_name).unwrap()[0].fg
-    };
-    assert_ne!(colour(&screen), colour(&off), "its words have the colour of warnings");
     // At the limit is not above it, and who no longer is above it is not marked.
     screen.show(snapshot(vec![process(20, "busy", 100_000_000, 0)], vec![]));
     assert!(!screen.text().contains('!'), "{}", screen.text());
@@ -248,10 +239,47 @@ fn a_row_that_moves_more_than_the_alert_is_marked_and_counted() {
     assert!(Screen::new(busy(), (120, 60)).type_in("?").text().contains("! before a row"));
 }
 
+/// D23: the other direction and the bar of the whole row were painted, too, so that a little looked as bad as a lot.
+#[test]
+fn an_alert_paints_the_rates_that_exceed_it_and_no_more() {
+    let mut busy_one = process(20, "busy", 8_700, 300_000_000);
+    busy_one.windows.tx = [300_000_000, 150_000_000, 50_000_000];
+    let mut flow = crate::query::fixture::flow(
+        1,
+        &busy_one,
+        crate::query::fixture::endpoint("10.0.0.5", 443),
+        crate::query::fixture::endpoint("10.0.0.6", 50_000),
+    );
+    flow.windows = busy_one.windows;
+    let theme = Theme::new(Catalog::built_in().find("terminal").unwrap(), Depth::Sixteen, None);
+    let warning = theme.warning.fg.unwrap();
+    for (keys, bars) in
+        [("", BarStyle::Solid), ("", BarStyle::Off), ("\t", BarStyle::Solid), ("\tt", BarStyle::Off)]
+    {
+        let mut screen =
+            Screen::new(snapshot(vec![busy_one.clone()], vec![flow.clone()]), (120, 24)).type_in(keys);
+        screen.state.settings.alert = crate::config::Alert(Some(100_000_000));
+        screen.state.settings.bars = bars;
+        screen.settle();
+        let buffer = screen.draw();
+        // What is painted in the table, without what is said above it.
+        let painted = |y: u16| {
+            (0..120)
+                .map(|x| &buffer[(x, y)])
+                .filter(|cell| cell.fg == warning)
+                .map(ratatui::buffer::Cell::symbol)
+                .collect()
+        };
+        let painted: Vec<String> = (4..23).map(painted).collect();
+        let painted = painted.concat().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(painted, "! 300Mb/s 150Mb/s", "{keys:?} {bars:?}: {}", screen.text());
+    }
+}
+
 #[test]
 fn hints_are_of_what_is_open() {
     let footer = |keys: &str, size| {
-        let mut screen = Screen::new(super::views::named(), size);
+        let mut screen = Screen::new(super::server::named(), size);
         for c in keys.chars() {
             screen.press(match c {
                 '\n' => KeyCode::Enter,

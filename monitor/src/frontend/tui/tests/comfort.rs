@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Scale;
-use crate::model::{HeldSocket, HeldSockets, ProcessId, Protocol, SocketId, SocketState, TcpState};
+use crate::model::{HeldSocket, HeldSockets, Mono, ProcessId, Protocol, SocketId, SocketState, TcpState};
 use crate::query::fixture::endpoint;
 use crate::query::{ColumnId, Row};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
@@ -174,7 +174,7 @@ fn a_theme_and_every_popup_look_as_they_did() {
                 c => KeyCode::Char(c),
             });
         }
-        insta::assert_debug_snapshot!(name, screen.draw());
+        insta::assert_snapshot!(name, screen.picture());
     }
 }
 
@@ -184,16 +184,71 @@ fn the_graph_and_sparklines_show_what_was() {
     for sequence in 10..40 {
         let mut snapshot = Snapshot { sequence, ..busy() };
         snapshot.totals.interval.rx_bytes = sequence * 1000;
-        screen.state.remember(&Arc::new(snapshot.clone()));
+        snapshot.at = Mono(sequence * 1_000_000_000);
+        screen.state.history.take(&snapshot);
         screen.show(snapshot);
     }
-    insta::assert_debug_snapshot!("graph_120x30", screen.draw());
-    screen.press(KeyCode::Char('d'));
-    assert!(screen.text().contains("last 30    ██████████"), "{}", screen.text());
-    screen.press(KeyCode::Esc);
-    let with = screen.state.looked_at().len();
+    insta::assert_snapshot!("graph_120x30", screen.picture());
+    let rows = |screen: &Screen| page(screen.area(), &screen.state, &screen.snapshot);
+    let with = rows(&screen);
     screen.press(KeyCode::Char('v'));
-    assert_eq!(screen.state.looked_at().len(), with + 4, "without the graph there is more room");
+    assert_eq!(rows(&screen), with + 4, "without the graph there is more room");
+}
+
+/// A server on which a process sends for a minute, in which it is far down the list, and receives for ten seconds.
+fn after_a_while(size: (u16, u16)) -> Screen {
+    let mut screen = Screen::new(busy(), size);
+    let mut shown = busy();
+    for second in 1..=70 {
+        let mut rows = busy().processes;
+        let sshd = rows.iter_mut().find(|row| &*row.process == "sshd").unwrap();
+        let sshd = Arc::make_mut(sshd);
+        let (rx, tx) = if second <= 60 { (0, 1000) } else { (8_000_000_000, 0) };
+        sshd.windows = crate::query::fixture::windows(rx, tx);
+        sshd.interval = crate::query::fixture::counters(rx / 8, tx / 8);
+        let at = Mono(second * 1_000_000_000);
+        shown =
+            Snapshot { sequence: second, at, interval: Duration::from_secs(1), processes: rows, ..busy() };
+        screen.state.history.take(&shown);
+    }
+    screen.show(shown);
+    screen
+}
+
+/// D6: the tooltip counted samples and called them seconds, had none from when the row was not on the screen, lost the newest
+/// at its edge, and did not say that it was both directions.
+#[test]
+fn a_tooltip_shows_two_minutes_in_each_direction_and_the_newest_last() {
+    for width in [80, 50, 40] {
+        let mut screen = after_a_while((width, 24));
+        screen.press(KeyCode::Char('d'));
+        assert!(screen.text().contains("process    sshd"), "{}", screen.text());
+        let line = |name: &str| {
+            let lines = screen.lines();
+            let line = lines.iter().find(|line| line.contains(name)).expect(name);
+            let inner = line.split('│').nth(1).unwrap().chars().skip(12).collect::<Vec<_>>();
+            // One column is free before the edge.
+            inner[..inner.len() - 1].to_vec()
+        };
+        let (rx, tx) = (line("2 min rx"), line("2 min tx"));
+        let of = |seconds: usize| (rx.len() * seconds).div_ceil(120);
+        let filled = |line: &[char]| line.iter().filter(|c| **c == '█').count();
+        assert!(rx.ends_with(&['█']) && tx.ends_with(&[' ']), "{}", screen.text());
+        assert!(filled(&rx).abs_diff(of(10)) <= 1 && filled(&tx).abs_diff(of(60)) <= 1, "{}", screen.text());
+        let last = tx.iter().rposition(|c| *c == '█').unwrap();
+        assert!(tx[..=last].iter().rev().take(filled(&tx)).all(|c| *c == '█'), "no gap: {}", screen.text());
+    }
+}
+
+/// D7: from 100 to 159 columns the same two minutes were drawn twice.
+#[test]
+fn a_page_draws_two_minutes_once() {
+    for width in 60..=200 {
+        let mut screen = after_a_while((width, 40));
+        screen.press(KeyCode::Enter);
+        let (line, graph) = (screen.text().contains("2 min rx"), screen.text().contains(" rx <"));
+        assert!(line != graph, "{width}: {}", screen.text());
+    }
 }
 
 #[test]

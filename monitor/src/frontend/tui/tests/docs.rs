@@ -5,7 +5,6 @@ use crate::query::fixture::process;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant as Clock;
-use unicode_width::UnicodeWidthStr;
 
 fn check(page: &str, name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
@@ -44,17 +43,8 @@ const PICTURES: &[(&str, &str, (u16, u16))] = &[
 fn picture(page: &mut String, title: &str, screen: &Screen) {
     // Writing to a String cannot fail.
     let _ = write!(page, "\n## {title}\n```text\n");
-    let buffer = screen.draw();
-    for y in 0..buffer.area.height {
-        let mut line = String::new();
-        let mut x = 0;
-        while x < buffer.area.width {
-            let symbol = buffer[(x, y)].symbol();
-            line.push_str(symbol);
-            // A wide character takes the cell behind it, too.
-            x += u16::try_from(symbol.width().max(1)).unwrap();
-        }
-        page.push_str(line.trim_end());
+    for line in super::picture::symbols(&screen.draw()) {
+        page.push_str(&line);
         page.push('\n');
     }
     page.push_str("```\n");
@@ -66,7 +56,7 @@ fn docs_screens_show_every_view() {
         "# Screens\nEvery view, as a made-up busy server fills it. Made by `MONITOR_WRITE_DOCS=1 cargo test -p monitor docs`.\n",
     );
     for view in ViewKind::ALL {
-        let mut screen = Screen::new(super::views::named(), (100, 20));
+        let mut screen = super::server::watched((100, 20));
         screen.press(KeyCode::Char('V'));
         for _ in 0..view as usize {
             screen.press(KeyCode::Down);
@@ -76,7 +66,7 @@ fn docs_screens_show_every_view() {
         picture(&mut page, view.title(), &screen);
     }
     for (title, keys, size) in PICTURES {
-        let mut screen = Screen::new(super::views::named(), *size);
+        let mut screen = super::server::watched(*size);
         for c in keys.chars() {
             screen.press(match c {
                 '\t' => KeyCode::Tab,

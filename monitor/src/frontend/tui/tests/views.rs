@@ -1,128 +1,17 @@
-//! Every view, and what there is of what was opened, on a server whose processes have names of every kind.
+//! Every view, and what there is of what was opened.
 
+use super::server::{lacking, named, watched};
 use super::*;
-use crate::model::{
-    Ancestor, Backend, Container, FlowRow, Identity, Inspected, Pod, ProcessId, ProcessRow, SocketState,
-    TcpHealth, TcpState,
-};
+use crate::model::{Backend, FlowRow, Inspected, ProcessRow, SocketState, TcpHealth, TcpState};
 use crate::query::{Row, RowId};
-
-/// The busy server, with everything that can be known of its processes.
-pub(super) fn named() -> Snapshot {
-    let busy = busy();
-    let identities: Vec<(Option<ProcessId>, Arc<Identity>)> =
-        busy.processes.iter().map(|row| (row.id, Arc::new(identity(row)))).collect();
-    let of = |id: Option<ProcessId>| {
-        let found = identities.iter().find(|(other, _)| id.is_some() && *other == id);
-        found.map(|(_, identity)| Arc::clone(identity)).unwrap_or_default()
-    };
-    let process = |row: &Arc<ProcessRow>| {
-        let exited = (&*row.process == "curl").then_some(crate::model::Mono(98_000_000_000));
-        Arc::new(ProcessRow { identity: of(row.id), exited, ..row.as_ref().clone() })
-    };
-    let flow = |row: &Arc<FlowRow>| {
-        let closed = (&*row.process == "curl").then_some(crate::model::Mono(99_000_000_000));
-        let tcp = (row.id.protocol == crate::model::Protocol::TCP).then_some(TcpHealth {
-            state: TcpState::Established,
-            srtt: Duration::from_micros(1200 * row.id.socket.0),
-            cwnd: 10,
-            retransmits: u32::from(row.id.socket.0 == 4) * 17,
-            acked_bytes: row.total.tx_bytes,
-            received_bytes: row.total.rx_bytes,
-        });
-        Arc::new(FlowRow { identity: of(row.attribution.owner), closed, tcp, ..row.as_ref().clone() })
-    };
-    Snapshot {
-        processes: busy.processes.iter().map(process).collect(),
-        flows: busy.flows.iter().map(flow).collect(),
-        ..busy
-    }
-}
-
-fn identity(row: &ProcessRow) -> Identity {
-    let parents = |names: &[(&str, u32)]| {
-        let one = |(comm, pid): &(&str, u32)| Ancestor {
-            id: ProcessId { pid: *pid, generation: 1 },
-            comm: (*comm).into(),
-        };
-        names.iter().map(one).collect()
-    };
-    let known = Identity { netns_inode: 4_026_531_840, ..Identity::default() };
-    match &*row.process {
-        "nginx" => Identity {
-            cmdline: Some("nginx: master process /usr/sbin/nginx -g daemon on; master_process on;".into()),
-            parents: parents(&[("systemd", 1)]),
-            user: Some("www-data".into()),
-            cgroup: Some("/system.slice/nginx.service".into()),
-            unit: Some("nginx.service".into()),
-            slice: Some("system.slice".into()),
-            package: Some("nginx-core".into()),
-            ..known
-        },
-        "postgres" => Identity {
-            cmdline: Some("postgres: checkpointer".into()),
-            parents: parents(&[("containerd-shim", 8800), ("systemd", 1)]),
-            user: Some("postgres".into()),
-            cgroup: Some("/system.slice/docker-4f1e.scope".into()),
-            unit: Some("docker-4f1e.scope".into()),
-            slice: Some("system.slice".into()),
-            container: Some(Arc::new(Container {
-                runtime: "docker",
-                id: "4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a".into(),
-                name: Some("shop-db-1".into()),
-            })),
-            ..known
-        },
-        "curl" => Identity {
-            cmdline: Some("curl -O https://example.org/large.iso".into()),
-            parents: parents(&[("bash", 30_100), ("sshd", 30_090), ("sshd", 812), ("systemd", 1)]),
-            user: Some("deploy".into()),
-            cgroup: Some("/user.slice/user-1000.slice/session-4.scope".into()),
-            unit: Some("session-4.scope".into()),
-            slice: Some("user-1000.slice".into()),
-            package: Some("curl".into()),
-            ..known
-        },
-        "データベース管理プロセス" => Identity {
-            user: Some("cart".into()),
-            pod: Some(Arc::new(Pod {
-                uid: "0f4b2c1e-6a1d-4b0e-9b1c-7f1f3f2d5a10".into(),
-                name: Some("cart-7d4b9c".into()),
-                namespace: Some("shop".into()),
-            })),
-            container: Some(Arc::new(Container {
-                runtime: "containerd",
-                id: "9a".repeat(32).into(),
-                name: None,
-            })),
-            ..known
-        },
-        "a\u{1b}[2J\u{202e}b" => Identity {
-            user: Some("mallory".into()),
-            unit: Some("evil\u{1b}[31m.service".into()),
-            cmdline: Some("a\u{1b}[2J\u{202e}b --now\nfake: line".into()),
-            ..known
-        },
-        name if name.starts_with("worker") => Identity {
-            parents: parents(&[("nginx", 2817), ("systemd", 1)]),
-            user: Some("www-data".into()),
-            unit: Some("nginx.service".into()),
-            slice: Some("system.slice".into()),
-            package: Some("nginx-core".into()),
-            ..known
-        },
-        _ => Identity::default(),
-    }
-}
-
-/// The same, with what is missing on a kernel that refuses something.
-fn lacking() -> Snapshot {
-    Snapshot { health: Arc::new(degraded(2)), ..named() }
-}
 
 /// A screen on which a view was chosen.
 fn chosen(snapshot: Snapshot, size: (u16, u16), view: ViewKind) -> Screen {
-    let mut screen = Screen::new(snapshot, size);
+    shows(Screen::new(snapshot, size), view)
+}
+
+/// Chooses a view.
+fn shows(mut screen: Screen, view: ViewKind) -> Screen {
     screen.press(KeyCode::Char('V'));
     screen.press(KeyCode::Home);
     for _ in 0..view as usize {
@@ -147,22 +36,53 @@ fn typed(mut screen: Screen, keys: &str) -> Screen {
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
 
+/// Views that are drawn in ways of their own. The others are tables as the first; docs/screens.md has a picture of each.
 #[test]
-fn every_view_busy_and_degraded() {
-    for view in ViewKind::ALL {
-        for (width, height) in SIZES {
-            for (name, snapshot) in [("busy", named()), ("degraded", lacking())] {
-                let screen = chosen(snapshot, (width, height), view);
-                let name = format!("{}_{name}_{width}x{height}", view.spec().name);
-                insta::assert_debug_snapshot!(name, screen.draw());
+fn views_of_every_kind() {
+    for (width, height) in SIZES {
+        let show = |name: &str, screen: &Screen| {
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), screen.picture());
+        };
+        for view in
+            [ViewKind::Processes, ViewKind::Flows, ViewKind::Tree, ViewKind::Containers, ViewKind::Interfaces]
+        {
+            let screen = chosen(named(), (width, height), view);
+            show(&format!("{}_busy", view.spec().name), &screen);
+        }
+        show("processes_degraded", &chosen(lacking(), (width, height), ViewKind::Processes));
+    }
+}
+
+#[test]
+fn warnings_take_two_lines_of_every_screen_and_change_no_other() {
+    for size in SIZES {
+        for view in ViewKind::ALL {
+            let [whole, lacks] = [named(), lacking()].map(|snapshot| chosen(snapshot, size, view));
+            let (before, after) = (whole.lines(), lacks.lines());
+            let (last, panel) = (before.len() - 1, view == ViewKind::Interfaces);
+            assert_eq!(after[0], before[0].replace("T4", "T2"));
+            assert!(after[1..3].iter().all(|line| line.starts_with(" ! ")), "{}", lacks.text());
+            // The panel may have to give up lines as well as the table.
+            if !panel {
+                assert_eq!(after[3..last], before[1..last - 2], "{}", lacks.text());
             }
+            assert_eq!(after[last], before[last]);
+        }
+        for (view, keys) in [(ViewKind::Processes, "\n"), (ViewKind::Users, "\n"), (ViewKind::Hosts, "\n\n")]
+        {
+            let [whole, lacks] =
+                [named(), lacking()].map(|snapshot| typed(chosen(snapshot, size, view), keys));
+            let (before, after) = (whole.lines(), lacks.lines());
+            let warned: Vec<usize> =
+                (0..after.len()).filter(|line| after[*line].starts_with(" ! ")).collect();
+            assert_eq!((warned, &after[3]), (vec![1, 2], &before[1]), "{}", lacks.text());
         }
     }
 }
 
 /// A screen on which the flow of a process was opened, and what the kernel says of its socket has come.
 fn opened_flow(size: (u16, u16)) -> Screen {
-    let mut screen = typed(Screen::new(named(), size), "\n\n");
+    let mut screen = typed(watched(size), "\n\n");
     let Some(RowId::Flow(flow, ..)) = screen.state.path.last().map(|opened| opened.id.clone()) else {
         panic!("a flow is opened");
     };
@@ -178,36 +98,34 @@ fn opened_flow(size: (u16, u16)) -> Screen {
 }
 
 #[test]
-fn what_was_opened_busy_and_degraded() {
+fn what_was_opened() {
     for (width, height) in SIZES {
         let size = (width, height);
         let show = |name: &str, screen: &Screen| {
-            insta::assert_debug_snapshot!(format!("{name}_{width}x{height}"), screen.draw());
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), screen.picture());
         };
-        for (kind, snapshot) in [("busy", named()), ("degraded", lacking())] {
-            show(&format!("process_{kind}"), &typed(Screen::new(snapshot.clone(), size), "\n"));
-            show(&format!("user_{kind}"), &typed(chosen(snapshot.clone(), size, ViewKind::Users), "\n"));
-            show(&format!("host_{kind}"), &typed(chosen(snapshot, size, ViewKind::Hosts), "\n"));
-        }
+        show("process_busy", &typed(watched(size), "\n"));
+        show("user_busy", &typed(shows(watched(size), ViewKind::Users), "\n"));
+        show("host_busy", &typed(shows(watched(size), ViewKind::Hosts), "\n"));
         show("flow", &opened_flow(size));
-        show("process_zoomed", &typed(Screen::new(named(), size), "\nz"));
-        show("container", &typed(chosen(named(), size, ViewKind::Containers), "j\n"));
-        show("interface", &typed(chosen(named(), size, ViewKind::Interfaces), "\n"));
+        show("process_zoomed", &typed(watched(size), "\nz"));
+        show("container", &typed(shows(watched(size), ViewKind::Containers), "j\n"));
+        show("interface", &typed(shows(watched(size), ViewKind::Interfaces), "\n"));
     }
 }
 
 #[test]
 fn processes_in_every_state() {
-    for (width, height) in [(40, 12), (80, 24), (120, 40), (200, 50)] {
+    for (width, height) in [(80, 24), (200, 50)] {
         let size = (width, height);
         let show = |name: &str, screen: &Screen| {
-            insta::assert_debug_snapshot!(format!("state_{name}_{width}x{height}"), screen.draw());
+            insta::assert_snapshot!(format!("state_{name}_{width}x{height}"), screen.picture());
         };
         show("empty", &Screen::new(snapshot(vec![], vec![]), size));
         show("paused", &typed(Screen::new(named(), size), "P"));
         show("filtered", &typed(Screen::new(named(), size), "/user:www-data\n"));
         show("typing", &typed(Screen::new(named(), size), "/us"));
-        show("popup", &typed(Screen::new(named(), size), "jd"));
+        show("popup", &typed(watched(size), "jd"));
         show("interface", &typed(Screen::new(named(), size), "ij\n"));
     }
 }
@@ -220,14 +138,14 @@ fn an_opened_process_says_who_it_is_and_how_that_is_known() {
         "curl, pid 31007",
         "/usr/sbin/curl",
         "bash[30100] ‹ sshd[30090] ‹ sshd[812] ‹ systemd[1]",
-        "deploy (7)",
+        "deploy (1000)",
         "session-4.scope in user-1000.slice",
         "package   curl",
         "curl -O https://example.org/large.iso",
         "exact by connect: 1",
         "ended",
-        "1 flows, 1 remote hosts, 1 local ports",
-        "established; rtt 3",
+        "0 flows, 1 closed, 1 remote hosts, 1 local ports",
+        "tcp       closed; rtt 3",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
@@ -236,10 +154,85 @@ fn an_opened_process_says_who_it_is_and_how_that_is_known() {
     assert!(text.contains("4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a"), "{text}");
 }
 
+/// A server with four connections, one in close-wait, of which the last `closed` are over; opened.
+fn server(closed: usize) -> Screen {
+    let nginx = process(2817, "nginx", 8000, 8000);
+    let end = |port| crate::query::fixture::endpoint("10.0.0.5", port);
+    let connection = |n: usize| {
+        let socket = u64::try_from(n).unwrap();
+        let state = if n == 0 { TcpState::CloseWait } else { TcpState::Established };
+        let tcp = TcpHealth {
+            state,
+            srtt: Duration::from_millis(socket + 1),
+            cwnd: 10,
+            retransmits: 1,
+            acked_bytes: 1000,
+            received_bytes: 0,
+        };
+        let row = crate::query::fixture::flow(socket + 1, &nginx, end(443), end(50_000));
+        FlowRow { tcp: Some(tcp), closed: (n >= 4 - closed).then_some(crate::model::Mono(60)), ..row }
+    };
+    let flows = (0..4).map(connection).collect();
+    typed(Screen::new(snapshot(vec![nginx], flows), (200, 40)), "\n")
+}
+
+/// D3: connections that were over were counted with the state that was seen last.
+#[test]
+fn states_are_those_of_connections_that_live() {
+    let text = server(0).text();
+    assert!(text.contains("tcp       1 close-wait, 3 established; rtt 1.00ms to 4.00ms"), "{text}");
+    assert!(text.contains("holds     4 flows, 1 remote hosts"), "{text}");
+    let text = server(2).text();
+    assert!(text.contains("tcp       1 close-wait, 1 established; rtt 1.00ms to 2.00ms"), "{text}");
+    // Of what the kernel adds up nothing is lost.
+    assert!(text.contains("4 segments sent again, 4.00kB"), "{text}");
+    assert!(text.contains("holds     2 flows, 2 closed, 1 remote hosts"), "{text}");
+    let text = server(4).text();
+    assert!(text.contains("tcp       4 closed; rtt 1.00ms to 4.00ms"), "{text}");
+    assert!(text.contains("holds     0 flows, 4 closed, 1 remote hosts"), "{text}");
+    let mut one = server(4);
+    one.press(KeyCode::Enter);
+    assert!(one.text().contains("tcp       closed; rtt 1.00ms"), "{}", one.text());
+}
+
+/// D5: "total" was since counting began, beside what was acknowledged since the connection was made.
+#[test]
+fn what_is_added_up_says_since_when() {
+    let text = server(2).text();
+    assert!(text.contains("totals    since counting began (00:12:31), packets"), "{text}");
+    assert!(text.contains("since they were made"), "{text}");
+    let mut screen = server(0);
+    screen.press(KeyCode::Enter);
+    let text = screen.text();
+    assert!(text.contains("totals    since it was first seen (00:01:39), packets"), "{text}");
+    assert!(text.contains("since it was made") && !text.contains("is older than"), "{text}");
+    let mut older = screen.snapshot.as_ref().clone();
+    older.flows.iter_mut().for_each(|row| Arc::make_mut(row).predates = true);
+    screen.show(older);
+    let text = screen.text();
+    assert!(
+        text.contains("seen      first 00:01:39 ago, last 00:01:39 ago; its socket is older than"),
+        "{text}"
+    );
+    assert!(text.contains("which began 00:12:31 ago"), "{text}");
+    let text = typed(chosen(named(), (120, 40), ViewKind::Hosts), "\n").text();
+    assert!(text.contains("totals    since each flow was first seen (00:12:31 at most), packets"), "{text}");
+    for (view, since) in [
+        (ViewKind::Processes, "counting began (00:12:31)"),
+        (ViewKind::Users, "counting began (00:12:31)"),
+        (ViewKind::Flows, "it was first seen (00:12:20)"),
+        (ViewKind::Hosts, "each flow was first seen (00:12:31 at most)"),
+    ] {
+        let text = typed(chosen(named(), (120, 40), view), "d").text();
+        assert!(text.contains(&format!("since      {since}")), "{text}");
+    }
+}
+
 #[test]
 fn an_opened_flow_says_what_the_kernel_says_of_its_socket() {
     let text = opened_flow((120, 40)).text();
     assert!(text.contains("0B not read, 4.10kB not acknowledged; window 10 segments"), "{text}");
+    assert!(text.contains("received since it was made"), "{text}");
     let mut screen = opened_flow((120, 40));
     let Some(inspected) = screen.snapshot.inspected else { panic!("asked above") };
     let inspected = Some(Inspected { socket: Err("the kernel lists no such socket"), ..inspected });
@@ -288,9 +281,12 @@ fn a_chosen_interface_limits_lists_and_totals_at_once() {
     assert!(text.contains("[Processes 1]") && text.contains("postgres") && !text.contains("nginx"), "{text}");
     assert!(text.contains(" on lo ") && text.contains("filtered"), "{text}");
     assert!(screen.lines()[1].contains("84.3Mb/s"), "the totals are those of the interface");
+    // D2: beside it the header said "all sockets".
+    assert!(screen.lines()[0].contains("  all sockets on lo  up"), "{text}");
     screen.press(KeyCode::Tab);
     assert!(screen.text().contains("[Flows 1]"));
     let screen = typed(screen, "ikk\n");
+    assert!(screen.lines()[0].contains("  all sockets  up"), "{}", screen.text());
     assert!(!screen.text().contains("filtered") && screen.text().contains("[Flows 9]"), "{}", screen.text());
 }
 
@@ -362,8 +358,11 @@ fn a_list_without_rows_says_why() {
 #[test]
 fn the_selected_interface_shows_its_ledger() {
     let text = chosen(named(), (120, 40), ViewKind::Interfaces).text();
-    assert!(text.contains("ledger rx device 4,812,331,020 = attributed"), "{text}");
-    assert!(text.contains("unexplained 0"), "{text}");
+    // D8: without a name it read as if it were of everything above it.
+    assert!(text.contains(" eth0 rx   device 13,554,679,184 = attributed"), "{text}");
+    assert!(text.contains(" eth0 tx   device ") && text.contains("unexplained 0"), "{text}");
+    let text = typed(chosen(named(), (120, 40), ViewKind::Interfaces), "\n").text();
+    assert!(text.contains(" eth0 rx   device 13,554,679,184 = attributed"), "{text}");
 }
 
 #[test]

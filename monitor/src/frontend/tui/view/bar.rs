@@ -10,8 +10,8 @@ use ratatui::style::Modifier;
 const LOG_FROM: f64 = 10.0;
 const LOG_TO: f64 = 1e9;
 
-/// Paints a rate, bits/s, behind a line; of a row that moves more than `alert` says in the colour of warnings.
-pub(super) fn bar(buffer: &mut Buffer, line: Rect, rate: u64, alarms: bool, ctx: &Ctx<'_>) {
+/// Paints a rate, bits/s, behind a line.
+pub(super) fn bar(buffer: &mut Buffer, line: Rect, rate: u64, ctx: &Ctx<'_>) {
     let settings = &ctx.state.settings;
     let line = line.intersection(buffer.area);
     let peak = ctx.snapshot.totals.peak.total;
@@ -20,9 +20,6 @@ pub(super) fn bar(buffer: &mut Buffer, line: Rect, rate: u64, alarms: bool, ctx:
     let theme = ctx.theme;
     match settings.bars {
         BarStyle::Off => {}
-        BarStyle::Solid | BarStyle::Gradient if alarms => {
-            buffer.set_style(part, theme.warning.add_modifier(Modifier::REVERSED));
-        }
         BarStyle::Solid => buffer.set_style(part, theme.bar),
         BarStyle::Thin => {
             for place in part.positions() {

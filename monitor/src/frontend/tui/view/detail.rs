@@ -4,7 +4,6 @@ use super::super::detail::{Detail, Subject, Tcp};
 use super::super::state::State;
 use super::super::style::Glyphs;
 use super::super::theme::Theme;
-use super::super::trace::SPAN;
 use super::page::{Line, Text, draw as draw_lines};
 use super::{Ctx, graph, ledger, sockets};
 use crate::model::{Attribution, FlowRow, Identity, Mono, ProcessRow, Snapshot};
@@ -13,7 +12,6 @@ use crate::query::{
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use std::time::Duration;
 
 /// Room for the words before a value.
 const LABEL: usize = 9;
@@ -28,7 +26,7 @@ pub(super) fn height(width: u16, state: &State, snapshot: &Snapshot) -> u16 {
     let (theme, glyphs) = (&Theme::without_colour(), &Glyphs::new(true));
     let ctx = Ctx { state, snapshot, theme, glyphs };
     let lines = match state.detail() {
-        Some(detail) => lines(detail, words(width), &ctx),
+        Some(detail) => lines(detail, width, &ctx),
         None => selected_interface(width, &ctx),
     };
     u16::try_from(lines.len()).unwrap_or(u16::MAX)
@@ -45,10 +43,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
         return draw_lines(buffer, area, &selected_interface(area.width, ctx), 0, ctx);
     };
     let left = Rect { width: words(area.width), ..area };
-    draw_lines(buffer, left, &lines(detail, left.width, ctx), 0, ctx);
+    draw_lines(buffer, left, &lines(detail, area.width, ctx), 0, ctx);
     if left.width < area.width {
         let right = Rect { x: left.right(), width: area.width - left.width, ..area };
-        let (rx, tx) = series(detail, ctx.snapshot.at, usize::from(graph::room(right)));
+        let (rx, tx) = graph::two_minutes(&detail.points, ctx.snapshot.at, usize::from(graph::room(right)));
         graph::plot(buffer, right, &rx, &tx, ctx);
     }
 }
@@ -69,12 +67,13 @@ fn of_interface(text: &mut Text<'_>, row: &GroupRow, ctx: &Ctx<'_>) {
     let GroupKey::Interface(netns, ifindex) = row.key else { return };
     let mut all = ctx.snapshot.ledger.interfaces.iter();
     if let Some(ledger) = all.find(|ledger| (ledger.netns, ledger.ifindex) == (netns, ifindex)) {
-        ledger::one(text, ["ledger rx", "ledger tx"], ledger, LABEL, ctx);
+        ledger::one(text, ledger, LABEL, ctx);
     }
 }
 
+/// What is said on a page of that width.
 fn lines(detail: &Detail, width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
-    let mut text = Text::new(ctx, width);
+    let mut text = Text::new(ctx, words(width));
     match &detail.subject {
         Subject::Process(row) => process(&mut text, row, ctx),
         Subject::Flow(row) => flow(&mut text, row, ctx),
@@ -195,6 +194,10 @@ fn flow(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
     text.entry("on", LABEL, &[(&place, theme.plain)]);
     let mut times =
         format!("first {} ago, last {} ago", ago(row.first, ctx.snapshot), ago(row.last, ctx.snapshot));
+    if row.predates {
+        let elapsed = clock(ctx.snapshot.elapsed);
+        times = format!("{times}; its socket is older than the counting, which began {elapsed} ago");
+    }
     if let Some(closed) = row.closed {
         times = format!("{times}, closed {} ago", ago(closed, ctx.snapshot));
     }
@@ -267,51 +270,39 @@ fn moved(text: &mut Text<'_>, detail: &Detail, width: u16, ctx: &Ctx<'_>) {
         let line = line.join(" ");
         text.entry(name, LABEL, &[(&line, style)]);
     }
+    // Else the graph beside it says so.
     if width < BESIDE {
         let room = usize::from(width).saturating_sub(LABEL + 3);
-        let (rx, tx) = series(detail, ctx.snapshot.at, room);
+        let (rx, tx) = graph::two_minutes(&detail.points, ctx.snapshot.at, room);
         for (name, rates, style) in [("2 min rx", rx, ctx.theme.rx), ("2 min tx", tx, ctx.theme.tx)] {
             text.entry(name, LABEL, &[(&graph::sparkline(&rates, ctx).replace(' ', "\u{a0}"), style)]);
         }
     }
-}
-
-/// The rates of the last two minutes in that many steps, the oldest first; what was not watched yet is nothing.
-fn series(detail: &Detail, until: Mono, steps: usize) -> (Vec<u64>, Vec<u64>) {
-    let (mut rx, mut tx) = (vec![0_u64; steps], vec![0_u64; steps]);
-    let span = SPAN.as_nanos();
-    let place = |ago: Duration| {
-        let from_the_right = usize::try_from(ago.as_nanos() * steps as u128 / span).unwrap_or(usize::MAX);
-        steps.checked_sub(from_the_right.saturating_add(1))
+    let flow = match &detail.subject {
+        Subject::Flow(row) => Some(&**row),
+        Subject::Process(_) | Subject::Group(_) | Subject::Gone => None,
     };
-    for point in &detail.points {
-        let age = until.since(point.at);
-        let first = place(age + point.interval).map_or(0, |place| place + 1);
-        let Some(last) = place(age) else { continue };
-        for step in first.min(last)..=last {
-            rx[step] = rx[step].max(point.rx);
-            tx[step] = tx[step].max(point.tx);
-        }
-    }
-    (rx, tx)
+    let since = since(flow, detail.by_processes, ctx.snapshot);
+    let [rx, tx] = [total.rx_packets, total.tx_packets].map(count);
+    text.entry("totals", LABEL, &[(&format!("since {since}, packets {rx} rx {tx} tx"), ctx.theme.plain)]);
 }
 
 fn holds(text: &mut Text<'_>, detail: &Detail, ctx: &Ctx<'_>) {
     let parts = [
         (detail.processes, "processes"),
         (detail.flows, "flows"),
+        (detail.closed, "closed"),
         (detail.peers, "remote hosts"),
         (detail.ports, "local ports"),
     ];
-    let total = &detail.sums.total;
-    let packets = format!("packets {} rx {} tx", count(total.rx_packets), count(total.tx_packets));
     let from = match detail.subject {
-        Subject::Flow(_) => parts.len(),
+        Subject::Flow(_) => return,
         Subject::Process(_) => 1,
-        _ => 0,
+        Subject::Group(_) | Subject::Gone => 0,
     };
-    let words = parts[from..].iter().map(|(number, what)| format!("{} {what}", count(*number as u64)));
-    let words: Vec<String> = words.chain([packets]).collect();
+    let parts = parts[from..].iter().filter(|(number, what)| *what != "closed" || *number > 0);
+    let words = parts.map(|(number, what)| format!("{} {what}", count(*number as u64)));
+    let words: Vec<String> = words.collect();
     text.entry("holds", LABEL, &[(&words.join(", "), ctx.theme.plain)]);
 }
 
@@ -329,18 +320,20 @@ fn tcp(text: &mut Text<'_>, tcp: &Tcp, ctx: &Ctx<'_>) {
         )
         .collect();
     let [least, middle, most] = tcp.srtt.map(latency);
-    let times = if tcp.sampled == 1 {
+    let times = if least == most {
         format!("rtt {middle}")
     } else {
         format!("rtt {least} to {most}, mostly {middle}")
     };
     let again = format!("{} segments sent again", count(tcp.retransmits));
-    let acked = format!("{} acknowledged", ctx.state.format().units().bytes(tcp.acked));
+    // Both are the kernel's, which counts for as long as there is a socket.
+    let made = if tcp.sampled == 1 { "it was" } else { "they were" };
+    let acked = format!("{} acknowledged since {made} made", ctx.state.format().units().bytes(tcp.acked));
     let style = if tcp.retransmits > 0 { ctx.theme.warning } else { ctx.theme.plain };
     let words = [
         (format!("{}; {times}; ", states.join(", ")), ctx.theme.plain),
         (again, style),
-        (format!("; {acked}"), ctx.theme.plain),
+        (format!(", {acked}"), ctx.theme.plain),
     ];
     let words: Vec<(&str, _)> = words.iter().map(|(text, style)| (&**text, *style)).collect();
     text.entry("tcp", LABEL, &words);
@@ -358,10 +351,19 @@ fn socket(text: &mut Text<'_>, row: &FlowRow, ctx: &Ctx<'_>) {
     let [unread, unsent] = [state.receive_queue, state.send_queue].map(|bytes| units.bytes(bytes.into()));
     let mut words = format!("{unread} not read, {unsent} not acknowledged");
     if let Some(tcp) = state.tcp {
-        words =
-            format!("{words}; window {} segments, {} received", tcp.cwnd, units.bytes(tcp.received_bytes));
+        let received = units.bytes(tcp.received_bytes);
+        words = format!("{words}; window {} segments, {received} received since it was made", tcp.cwnd);
     }
     text.entry("socket", LABEL, &[(&words, theme.plain)]);
+}
+
+/// Since when something was added up: of a flow, of processes, or of flows.
+pub(super) fn since(flow: Option<&FlowRow>, by_processes: bool, snapshot: &Snapshot) -> String {
+    match flow {
+        Some(flow) => format!("it was first seen ({})", ago(flow.first, snapshot)),
+        None if by_processes => format!("counting began ({})", clock(snapshot.elapsed)),
+        None => format!("each flow was first seen ({} at most)", clock(snapshot.elapsed)),
+    }
 }
 
 fn ago(then: Mono, snapshot: &Snapshot) -> String {

@@ -1,6 +1,9 @@
 //! The graph of all traffic: received upwards, sent below it, the latest at the right; and sparklines of rows.
 
+use super::super::history::{Point, columns};
+use super::super::trace::SPAN;
 use super::{Ctx, Pen};
+use crate::model::Mono;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -18,15 +21,19 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     if area.height < 2 {
         return;
     }
-    let room = usize::from(room(area));
-    let shown: Vec<(u64, u64)> = ctx.state.history.totals().rev().take(room).collect();
-    let (rx, tx): (Vec<u64>, Vec<u64>) = shown.into_iter().rev().unzip();
+    let (points, step) = (ctx.state.history.totals(), ctx.state.settings.interval);
+    let (rx, tx) = columns(points, ctx.snapshot.at, step, usize::from(room(area)));
     plot(buffer, area, &rx, &tx, ctx);
 }
 
 /// Columns of time that there is room for.
 pub(super) fn room(area: Rect) -> u16 {
     area.width.saturating_sub(LABEL + 2)
+}
+
+/// Rates of the last two minutes in that many columns, received and sent, the oldest first.
+pub(super) fn two_minutes(points: &[Point], until: Mono, count: usize) -> (Vec<u64>, Vec<u64>) {
+    columns(points, until, SPAN / u32::try_from(count.max(1)).unwrap_or(u32::MAX), count)
 }
 
 /// Draws rates, the oldest first, so that the latest is at the right.
@@ -44,12 +51,19 @@ pub(super) fn plot(buffer: &mut Buffer, area: Rect, rx: &[u64], tx: &[u64], ctx:
         pen.put(&format!(" {name} "), style);
         pen.put_left(&format!("<{}", units.rate(most)), LABEL - 4, ctx.theme.dim);
         let plot = Rect { x: part.x + LABEL, width: part.width.saturating_sub(LABEL + 1), ..part };
-        columns(buffer, plot, &latest_first, most, style, ctx);
+        draw_columns(buffer, plot, &latest_first, most, style, ctx);
     }
 }
 
 /// Columns from the right, the latest first.
-fn columns(buffer: &mut Buffer, plot: Rect, latest_first: &[u64], most: u64, style: Style, ctx: &Ctx<'_>) {
+fn draw_columns(
+    buffer: &mut Buffer,
+    plot: Rect,
+    latest_first: &[u64],
+    most: u64,
+    style: Style,
+    ctx: &Ctx<'_>,
+) {
     let steps = if ctx.glyphs.ascii { ASCII } else { STEPS };
     let plot = plot.intersection(buffer.area);
     for (x, value) in plot.columns().rev().zip(latest_first) {

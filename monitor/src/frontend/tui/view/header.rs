@@ -1,6 +1,7 @@
 //! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
 
 use super::super::state::Phase;
+use super::super::style::Glyphs;
 use super::health::hundredths;
 use super::{Ctx, Pen};
 use crate::model::Ledger;
@@ -12,6 +13,14 @@ use unicode_width::UnicodeWidthStr;
 
 /// Less of what is missing than this tells nothing.
 const LEAST_WHAT: u16 = 12;
+/// The scope is not made shorter than this for what stands behind it, and not shorter than the other for the source.
+const SCOPE: u16 = 32;
+const LEAST_SCOPE: u16 = 16;
+/// What stays of the end of a scope that is made shorter.
+const SCOPE_END: u16 = 10;
+
+const UP: &str = "  up ";
+const OWNER_KNOWN: &str = "  owner known ";
 
 /// ` monitor  ebpf·T4  all sockets  up 00:12:31  owner known 99.98 %            ● live`
 pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
@@ -33,16 +42,54 @@ pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
             "" => health.backend.name().to_owned(),
             tier => format!("{}{}{}", health.backend.name(), ctx.glyphs.dot, ctx.glyphs.escape(tier)),
         };
-        let _ = pen.put_whole(&[("  ", theme.plain), (&source, theme.key)])
-            && pen.put_whole(&[("  ", theme.plain), (&ctx.glyphs.escape(&health.scope), theme.plain)])
-            && pen.put_whole(&[("  up ", theme.dim), (&clock(snapshot.elapsed), theme.plain)])
-            && coverage(&mut pen, ctx)
+        let covers = health.covers(ctx.state.interface.as_deref());
+        let covers = ctx.glyphs.escape(&covers);
+        let (source_width, covers_width) = (columns(&source) + 2, columns(&covers) + 2);
+        if source_width + covers_width.min(LEAST_SCOPE + 2) <= pen.room() {
+            pen.put_whole(&[("  ", theme.plain), (&source, theme.key)]);
+        }
+        let (up, known) = (clock(snapshot.elapsed), owner_known(&snapshot.ledger));
+        let covers = scope(&covers, &up, known.as_deref(), pen.room(), ctx.glyphs);
+        let _ = pen.put_whole(&[("  ", theme.plain), (&covers, theme.plain)])
+            && pen.put_whole(&[(UP, theme.dim), (&up, theme.plain)])
+            && coverage(&mut pen, known.as_deref(), ctx)
             && own_cost(&mut pen, ctx);
     }
     let mut pen = Pen::new(buffer, corner, 0);
     pen.skip(1);
     pen.put(&alarms, theme.warning);
     pen.put(&status, style);
+}
+
+/// What is covered, in a room with what stands behind it. It is never left out: without it the numbers of one container look
+/// like those of the host. Where it must be made shorter it leaves room for the others as long as it says enough itself.
+fn scope(covers: &str, up: &str, known: Option<&str>, room: u16, glyphs: &Glyphs) -> String {
+    let room = room.saturating_sub(2);
+    let up = columns(UP) + columns(up);
+    if columns(covers) + up <= room {
+        return covers.to_owned();
+    }
+    let known = known.map_or(0, |known| columns(OWNER_KNOWN) + columns(known));
+    shortened(covers, room.saturating_sub(up + known).max(SCOPE).min(room), glyphs)
+}
+
+/// A scope in fewer columns: of a path its beginning gives way first, because its end says which.
+fn shortened(covers: &str, room: u16, glyphs: &Glyphs) -> String {
+    let mut shorter = covers.to_owned();
+    let (kind, path) = covers.split_at(covers.find('/').unwrap_or(covers.len()));
+    for (at, _) in path.match_indices('/').skip(1) {
+        let next = format!("{kind}{}{}", glyphs.more, &path[at..]);
+        // A name that ends a long path may say nothing by itself.
+        if columns(&shorter) <= room || columns(&next) < room / 2 {
+            break;
+        }
+        shorter = next;
+    }
+    glyphs.fit_around(&shorter, room, SCOPE_END).into_owned()
+}
+
+fn columns(text: &str) -> u16 {
+    u16::try_from(text.width()).unwrap_or(u16::MAX)
 }
 
 /// `! 2 above 100Mb/s  `, where there are such.
@@ -67,14 +114,17 @@ fn status(ctx: &Ctx<'_>) -> (String, Style) {
 }
 
 /// How much of the traffic has an owner.
-fn coverage(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
+fn coverage(pen: &mut Pen<'_>, known: Option<&str>, ctx: &Ctx<'_>) -> bool {
     let theme = ctx.theme;
-    let Ledger { rx, tx, .. } = &ctx.snapshot.ledger;
-    let owned = rx.attributed + rx.kernel + tx.attributed + tx.kernel;
-    let Some(known) = percent(owned, rx.counted + tx.counted) else { return true };
+    let Some(known) = known else { return true };
     let lost = ctx.snapshot.health.overflowed_packets;
-    pen.put_whole(&[("  owner known ", theme.dim), (&known, theme.plain)])
+    pen.put_whole(&[(OWNER_KNOWN, theme.dim), (known, theme.plain)])
         && (lost == 0 || pen.put_whole(&[(&format!("  {} without detail", count(lost)), theme.warning)]))
+}
+
+/// How much of what was counted is a process's or the kernel's.
+fn owner_known(Ledger { rx, tx, .. }: &Ledger) -> Option<String> {
+    percent(rx.attributed + rx.kernel + tx.attributed + tx.kernel, rx.counted + tx.counted)
 }
 
 /// `own cost 0.31 % cpu 14.2MB`, where there is room.

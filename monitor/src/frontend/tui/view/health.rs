@@ -42,9 +42,13 @@ fn lines(width: u16, ctx: &Ctx<'_>) -> Vec<Line> {
 fn backend(text: &mut Text<'_>, ctx: &Ctx<'_>) {
     let (theme, health) = (ctx.theme, &ctx.snapshot.health);
     text.heading("Where the numbers come from");
-    let scope = ctx.glyphs.escape(&health.scope);
+    let scope = health.covers(None);
     let source = if ctx.is_loading() { "loading" } else { health.backend.name() };
-    text.entry("backend", LABEL, &[(source, theme.key), (", ", theme.plain), (&scope, theme.plain)]);
+    text.entry(
+        "backend",
+        LABEL,
+        &[(source, theme.key), (", ", theme.plain), (&ctx.glyphs.escape(&scope), theme.plain)],
+    );
     let Some(reached) = TIERS.iter().position(|tier| tier.name == health.tier) else { return };
     for (place, tier) in TIERS.iter().enumerate() {
         let has = place <= reached;

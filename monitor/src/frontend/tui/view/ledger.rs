@@ -12,28 +12,23 @@ pub(super) fn all(text: &mut Text<'_>, room: usize, ctx: &Ctx<'_>) {
         sum(text, (name, room), ("counted", side.counted.into()), &parts(side), ctx);
     }
     for interface in &ledger.interfaces {
-        let name = match &*interface.name {
-            "" => format!("if{}", interface.ifindex),
-            name => ctx.glyphs.escape(name).into_owned(),
-        };
-        one(text, [&format!("{name} rx"), &format!("{name} tx")], interface, room, ctx);
+        one(text, interface, room, ctx);
     }
 }
 
-/// The lines of one interface, received and sent.
-pub(super) fn one(
-    text: &mut Text<'_>,
-    labels: [&str; 2],
-    interface: &InterfaceLedger,
-    room: usize,
-    ctx: &Ctx<'_>,
-) {
-    for (label, side) in labels.into_iter().zip([&interface.rx, &interface.tx]) {
+/// The lines of one interface, received and sent; they begin with its name.
+pub(super) fn one(text: &mut Text<'_>, interface: &InterfaceLedger, room: usize, ctx: &Ctx<'_>) {
+    let name = match &*interface.name {
+        "" => format!("if{}", interface.ifindex),
+        name => ctx.glyphs.escape(name).into_owned(),
+    };
+    for (direction, side) in [("rx", &interface.rx), ("tx", &interface.tx)] {
+        let label = format!("{name} {direction}");
         let (whole, value) = match side.device {
             Some(device) => ("device", device.into()),
             None => ("at sockets", total(&terms(side))),
         };
-        sum(text, (label, room), (whole, value), &terms(side), ctx);
+        sum(text, (&label, room), (whole, value), &terms(side), ctx);
     }
 }
 

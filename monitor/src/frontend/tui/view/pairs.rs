@@ -1,7 +1,7 @@
 //! Flows as iftop shows them: sent on the first line, received on the second, the owner under this host's end.
 
 use super::bar::bar;
-use super::table::{MARK, Mark, line_of, mark, nothing, select_line};
+use super::table::{MARK, Mark, alert, line_of, mark, nothing, select_line};
 use super::{Ctx, Pen};
 use crate::config::Lines;
 use crate::model::{Confidence, Endpoint, FlowRow, ProcessId};
@@ -66,10 +66,11 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
             if lines == Lines::Two || lines == direction.alone() {
                 if next < rows.height {
                     let first = next == line;
-                    one(buffer, rows, next, flow, direction, first, mark, &room, ctx);
+                    let above = one(buffer, rows, next, flow, direction, first, mark, &room, ctx);
                     let rates = if direction == Direction::Sent { flow.windows.tx } else { flow.windows.rx };
-                    bar(buffer, line_of(rows, next), rates[window], mark.alarms, ctx);
+                    bar(buffer, line_of(rows, next), rates[window], ctx);
                     select_line(buffer, line_of(rows, next), mark.selected, ctx);
+                    alert(buffer, &above, ctx);
                 }
                 next += 1;
             }
@@ -111,6 +112,7 @@ fn title(pen: &mut Pen<'_>, room: &Room, ctx: &Ctx<'_>) {
     }
 }
 
+/// Draws a line. Gives the rates on it that are above what `alert` says.
 #[expect(clippy::too_many_arguments, reason = "one call, and a struct of them would be read nowhere else")]
 fn one(
     buffer: &mut Buffer,
@@ -122,7 +124,7 @@ fn one(
     marked: Mark,
     room: &Room,
     ctx: &Ctx<'_>,
-) {
+) -> Vec<Rect> {
     let (theme, glyphs) = (ctx.theme, ctx.glyphs);
     let idle = Row::Flow(flow).is_idle() || flow.closed.is_some();
     let accent = |style: Style| marked.over(if idle { theme.dim } else { style }, ctx);
@@ -136,8 +138,9 @@ fn one(
     };
     let end = |end: String| glyphs.fit_middle(&end, room.end).into_owned();
     let mut pen = Pen::new(buffer, rows, line);
+    let mut above = Vec::new();
     if first {
-        mark(&mut pen, marked, ctx);
+        above.extend(mark(&mut pen, marked, ctx));
         pen.put_left(&end(end_text(flow, flow.id.local_end(), ctx)), room.end, plain);
         pen.put(arrow, way);
         pen.put_left(&end(end_text(flow, flow.id.remote_end(), ctx)), room.end, plain);
@@ -150,7 +153,8 @@ fn one(
         pen.put_left(&glyphs.fit(&how, room.end), room.end, accent(theme.dim));
     }
     pen.skip(1);
-    numbers(&mut pen, rates, total, room, way);
+    above.extend(numbers(&mut pen, rates, total, room, way, ctx.state.settings.alert.0));
+    above
 }
 
 /// `-` where the protocol has no addresses.
@@ -159,13 +163,26 @@ fn end_text(flow: &FlowRow, end: Option<Endpoint>, ctx: &Ctx<'_>) -> String {
     text.map_or_else(|| "-".to_owned(), |text| ctx.glyphs.escape(&text).into_owned())
 }
 
-fn numbers(pen: &mut Pen<'_>, rates: [u64; 3], total: u64, room: &Room, style: Style) {
+fn numbers(
+    pen: &mut Pen<'_>,
+    rates: [u64; 3],
+    total: u64,
+    room: &Room,
+    style: Style,
+    limit: Option<u64>,
+) -> Vec<Rect> {
+    let mut above = Vec::new();
     for value in &rates[..room.windows] {
+        if limit.is_some_and(|limit| *value > limit) {
+            let Rect { x, width, .. } = pen.ahead(room.units.rate_width() + 1);
+            above.push(Rect { x: x + 1, width: width.saturating_sub(1), ..pen.ahead(0) });
+        }
         pen.put_right(&room.units.rate(*value), room.units.rate_width() + 1, style);
     }
     if room.total {
         pen.put_right(&room.units.bytes(total), room.units.total_width() + 1, style);
     }
+    above
 }
 
 /// `nginx[2817]`, or why nobody is named; the name gives way before the pid does.

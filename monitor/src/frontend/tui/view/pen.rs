@@ -46,6 +46,11 @@ impl<'b> Pen<'b> {
         fits
     }
 
+    /// The next columns, where something is going to be written.
+    pub(super) fn ahead(&self, columns: u16) -> Rect {
+        Rect { x: self.x, y: self.y, width: columns.min(self.room()), height: 1 }
+    }
+
     /// Goes right.
     pub(super) fn skip(&mut self, columns: u16) {
         self.x += columns.min(self.room());

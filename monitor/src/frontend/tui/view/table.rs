@@ -7,7 +7,7 @@ use super::{Ctx, Pen};
 use crate::query::{Align, Column, ColumnId, Placed, Role, Row, ViewKind, columns, place};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 /// Room for the mark of the selected row.
 pub(super) const MARK: u16 = 1;
@@ -30,7 +30,6 @@ impl Mark {
 
     /// The style that a row's own gives way to.
     pub(super) fn over(self, style: Style, ctx: &Ctx<'_>) -> Style {
-        let style = if self.alarms { ctx.theme.warning } else { style };
         if self.selected { style.patch(ctx.theme.selected) } else { style }
     }
 }
@@ -58,15 +57,19 @@ pub(super) fn draw(buffer: &mut Buffer, titles: Rect, rows: Rect, ctx: &Ctx<'_>)
         let selected = index == cursor.index;
         let mut pen = Pen::new(buffer, rows, line);
         let marked = Mark::new(*row, selected, ctx);
-        mark(&mut pen, marked, ctx);
+        let mut above: Vec<Rect> = mark(&mut pen, marked, ctx).into_iter().collect();
         for (place, placed) in placed.iter().enumerate() {
             pen.skip(u16::from(place > 0));
+            if is_above(placed.column.id, *row, ctx.state) {
+                above.push(pen.ahead(placed.width));
+            }
             cell(&mut pen, *placed, *row, marked, ctx);
         }
         let [rx, tx] =
             [row.windows().rx, row.windows().tx].map(|rates| rates[ctx.state.settings.bar_window.index()]);
-        bar(buffer, line_of(rows, line), rx.saturating_add(tx), marked.alarms, ctx);
+        bar(buffer, line_of(rows, line), rx.saturating_add(tx), ctx);
         select_line(buffer, line_of(rows, line), selected, ctx);
+        alert(buffer, &above, ctx);
     }
 }
 
@@ -101,15 +104,18 @@ pub(super) fn title_at(titles: Rect, state: &State, x: u16) -> Option<ColumnId> 
     found.filter(|_| x >= titles.x).map(|placed| placed.column.id)
 }
 
-/// Marks the selected row, else a pinned one, and behind that one that moves too much: colour alone would not do.
-pub(super) fn mark(pen: &mut Pen<'_>, marked: Mark, ctx: &Ctx<'_>) {
+/// Marks the selected row, else a pinned one, and behind that one that moves too much: colour alone would not do. Gives
+/// where the latter is.
+pub(super) fn mark(pen: &mut Pen<'_>, marked: Mark, ctx: &Ctx<'_>) -> Option<Rect> {
     let (mark, style) = match (marked.selected, marked.pinned) {
         (true, _) => (ctx.glyphs.selected, ctx.theme.selected),
         (false, true) => (ctx.glyphs.pinned, ctx.theme.pinned),
         (false, false) => ("", ctx.theme.plain),
     };
     pen.put_left(mark, MARK, style);
+    let place = marked.alarms.then(|| pen.ahead(1));
     pen.put_left(if marked.alarms { ctx.glyphs.alarm } else { "" }, 1, ctx.theme.warning);
+    place
 }
 
 /// Paints the line of the selected row where its bar is not.
@@ -120,6 +126,27 @@ pub(super) fn select_line(buffer: &mut Buffer, line: Rect, selected: bool, ctx: 
         if cell.bg == ctx.theme.paper.bg.unwrap_or_default() {
             cell.bg = colour;
         }
+    }
+}
+
+/// Whether a cell is a rate above what `alert` says.
+fn is_above(column: ColumnId, row: Row<'_>, state: &State) -> bool {
+    let rate = if let ColumnId::Rx(window) = column {
+        row.windows().rx[window.index()]
+    } else if let ColumnId::Tx(window) = column {
+        row.windows().tx[window.index()]
+    } else {
+        return false;
+    };
+    state.settings.alert.0.is_some_and(|limit| rate > limit)
+}
+
+/// Paints rates that are above what `alert` says, and the mark of their row, whatever is behind them.
+pub(super) fn alert(buffer: &mut Buffer, places: &[Rect], ctx: &Ctx<'_>) {
+    // A bar may end in the middle of a number.
+    let paper = ctx.theme.paper.bg.unwrap_or_default();
+    for place in places {
+        buffer.set_style(*place, ctx.theme.warning.bg(paper).add_modifier(Modifier::REVERSED));
     }
 }
 

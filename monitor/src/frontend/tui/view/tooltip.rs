@@ -1,13 +1,13 @@
 //! More about one row: the columns that there is no room for, rates, totals and a sparkline.
 
-use super::graph::sparkline;
+use super::detail::since;
+use super::graph::{sparkline, two_minutes};
 use super::popup::open;
 use super::{Ctx, Pen};
 use crate::query::{Row, RowId, columns};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use unicode_width::UnicodeWidthStr;
 
 /// The most room that it takes, inside.
 const WIDTH: u16 = 66;
@@ -16,13 +16,13 @@ const NAMES: u16 = 11;
 
 /// Draws it beside a place, or in the middle.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, row: &RowId, at: Option<(u16, u16)>, ctx: &Ctx<'_>) {
+    let width = WIDTH.min(area.width.saturating_sub(2));
     let view = ctx.state.select(usize::MAX);
     let found = view.rows.into_iter().find(|other| other.is(row));
     let lines = found.map_or_else(
         || vec![("gone".to_owned(), "the row is not there any more".to_owned(), ctx.theme.dim)],
-        |row| lines(row, ctx),
+        |row| lines(row, usize::from(width.saturating_sub(NAMES + 2)), ctx),
     );
-    let width = WIDTH.min(area.width.saturating_sub(2));
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.height.saturating_sub(2));
     let (x, y) = at.map_or(
         (
@@ -46,7 +46,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, row: &RowId, at: Option<(u16
     }
 }
 
-fn lines(row: Row<'_>, ctx: &Ctx<'_>) -> Vec<(String, String, Style)> {
+/// What is said of a row, with room for so many columns of what was.
+fn lines(row: Row<'_>, room: usize, ctx: &Ctx<'_>) -> Vec<(String, String, Style)> {
     let theme = ctx.theme;
     let mut lines = Vec::new();
     for column in columns(ctx.state.view).iter().filter(|column| column.role == crate::query::Role::Plain) {
@@ -72,10 +73,12 @@ fn lines(row: Row<'_>, ctx: &Ctx<'_>) -> Vec<(String, String, Style)> {
         let total = format!("{peak}total {} in {packets} packets", units.bytes(moved));
         lines.push((String::new(), total, style));
     }
-    let history = ctx.state.history.row(&row.id());
-    if history.len() > 1 {
-        let line = sparkline(&history, ctx);
-        lines.push((format!("last {}", line.width()), line, theme.key));
+    let by_processes = ctx.state.tip.as_ref().is_some_and(|tip| tip.by_processes);
+    lines.push(("since".to_owned(), since(row.flow(), by_processes, ctx.snapshot), theme.plain));
+    if let Some(tip) = ctx.state.tip.as_ref().filter(|tip| !tip.points.is_empty()) {
+        let (rx, tx) = two_minutes(&tip.points, ctx.snapshot.at, room);
+        lines.push(("2 min rx".to_owned(), sparkline(&rx, ctx), theme.rx));
+        lines.push(("2 min tx".to_owned(), sparkline(&tx, ctx), theme.tx));
     }
     lines
 }
