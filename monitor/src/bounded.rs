@@ -23,6 +23,15 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > most { Err(large()) } else { Ok(bytes) }
 }
 
+/// The same as text.
+///
+/// # Errors
+/// As [`read`], and where it is not UTF-8.
+pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    let text = String::from_utf8(read(path, most)?);
+    text.map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
 /// A regular file, open for reading.
 ///
 /// # Errors
@@ -54,5 +63,7 @@ mod tests {
         let fifo = dir.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert_eq!(refused(&fifo, 5), ErrorKind::InvalidInput, "and it did not wait for a writer");
+        std::fs::write(&path, b"\xff").unwrap();
+        assert_eq!(read_text(&path, 5).unwrap_err().kind(), ErrorKind::InvalidData);
     }
 }

@@ -261,6 +261,7 @@ fn an_export_is_the_callers_and_never_written_over() {
     use std::os::unix::fs::MetadataExt;
     let mut scene = Scene::new();
     let directory = tempfile::tempdir().expect("a directory for the export");
+    std::os::unix::fs::chown(directory.path(), Some(65534), Some(65534)).expect("give the directory away");
     let inside = directory.path().to_str().expect("a path in UTF-8");
     let cgroup = scene.cgroup.path().to_str().expect("a path in UTF-8");
     let monitor = program::monitor();

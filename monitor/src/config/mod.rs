@@ -9,6 +9,7 @@ mod capture;
 mod field;
 mod file;
 mod reading;
+mod rights;
 mod settings;
 mod themes;
 

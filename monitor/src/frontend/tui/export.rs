@@ -7,8 +7,9 @@ use crate::config::Caller;
 use crate::frontend::escape;
 use crate::model::Snapshot;
 use crate::query::{Row, ViewKind, columns};
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 /// Files of one second that are told apart.
@@ -33,29 +34,41 @@ pub(super) fn page(state: &State) -> String {
     page
 }
 
-/// Writes a page to a new file of the caller's in this directory, named after the view and the time of the snapshot;
+/// Writes a page to a new file in this directory with the caller's rights, named after the view and the time of the snapshot;
 /// never over one that is there. Gives its name.
 ///
 /// # Errors
-/// The directory cannot be written to.
+/// The directory cannot be written to. Then there is no file.
 pub(super) fn write(view: ViewKind, snapshot: &Snapshot, page: &str, caller: &Caller) -> io::Result<PathBuf> {
     let stamp = jiff::Timestamp::from_nanosecond(snapshot.wall.into())
         .map_or_else(|_| String::from("unknown"), |at| at.strftime("%Y%m%dT%H%M%SZ").to_string());
     let base = format!("monitor-{}-{stamp}", view.title().to_lowercase());
-    for number in 1..MOST {
-        let path =
-            PathBuf::from(if number == 1 { format!("{base}.tsv") } else { format!("{base}-{number}.tsv") });
-        match File::create_new(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-            Ok(mut file) => {
-                caller.give(&file)?;
-                file.write_all(page.as_bytes())?;
-                return Ok(path);
+    caller.act(|| {
+        for number in 1..MOST {
+            let path = PathBuf::from(if number == 1 {
+                format!("{base}.tsv")
+            } else {
+                format!("{base}-{number}.tsv")
+            });
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    return fill(file, page).map(|()| path.clone()).inspect_err(|_| {
+                        // It was made above, and half a table is worse than none.
+                        let _ = fs::remove_file(&path);
+                    });
+                }
             }
         }
-    }
-    Err(io::Error::from(ErrorKind::AlreadyExists))
+        Err(io::Error::from(ErrorKind::AlreadyExists))
+    })
+}
+
+/// A full disk may say so only at the end.
+fn fill(mut file: File, page: &str) -> io::Result<()> {
+    file.write_all(page.as_bytes())?;
+    file.sync_all()
 }
 
 /// The sequence that puts text on the terminal's clipboard, also through ssh (OSC 52).

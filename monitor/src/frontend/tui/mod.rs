@@ -29,7 +29,7 @@ mod trace;
 mod view;
 
 pub use keys_page::keys_page;
-pub use terminal::{discard, restore};
+pub use terminal::{complain, complain_later, discard, restore};
 pub use theme::Depth;
 
 use super::Frontend;
