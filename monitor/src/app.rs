@@ -7,6 +7,7 @@
 mod listing;
 mod log_file;
 mod origin;
+mod search_path;
 
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
 use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions, Running};
@@ -36,6 +37,11 @@ const ENDED_FLOWS: usize = 4096;
 
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
+    #[expect(unsafe_code, reason = "changing the environment is unsafe once there is a second thread")]
+    // SAFETY: this is the first thing that the program does; it has one thread.
+    unsafe {
+        search_path::trust_the_system_only();
+    }
     #[cfg(target_os = "linux")]
     crate::source::ebpf::share_heap();
     let cli = Cli::parse();
