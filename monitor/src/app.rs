@@ -17,6 +17,8 @@ use crate::source::SourceError;
 use anyhow::{Context, Result, anyhow};
 use clap::{CommandFactory, Parser};
 use origin::Start;
+use rustix::io::Errno;
+use rustix::process::Signal;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -76,7 +78,8 @@ fn run(cli: &Cli) -> Result<Ending> {
     log_file::start(cli, &caller)?;
     let catalog = catalog(&caller)?;
     settings.theme = theme(cli, &settings, &catalog, &file)?;
-    let output = cli.output(std::io::stdout().is_terminal());
+    let is_terminal = std::io::stdout().is_terminal();
+    let output = cli.output(is_terminal);
     let start = origin::preflight(cli, &caller, &settings, output)?;
     restore_on_panic();
     let (stop_after, choice) = (cli.stop_after(settings.interval), cli.choice(&settings));
@@ -119,8 +122,17 @@ fn run(cli: &Cli) -> Result<Ending> {
     let _ = control.send(Command::Stop);
     drop(control);
     let ending = ended.recv().context("the thread that waits for the end is gone")??;
-    shown?;
-    Ok(ending)
+    match shown {
+        Err(error) if is_terminal && is_gone(&error) => Ok(Ending::Signal(Signal::HUP.as_raw())),
+        shown => shown.map(|()| ending),
+    }
+}
+
+/// Whether a write failed because the terminal is not there any more. Its end is a signal, also where none came.
+fn is_gone(error: &anyhow::Error) -> bool {
+    let gone = [Errno::IO, Errno::NXIO].map(|errno| Some(errno.raw_os_error()));
+    let errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    errors.map(io::Error::raw_os_error).any(|number| gone.contains(&number))
 }
 
 /// How the engine ends. A signal ends the program also where nobody takes what it writes: a connection that hangs, a pager

@@ -49,6 +49,7 @@ use ratatui::layout::Rect;
 use reply::{Heard, Replies};
 use state::{Effect, Phase, State};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -153,7 +154,7 @@ impl Frontend for Tui {
             session.run(feed, listen).await
         });
         drop(taken);
-        result
+        result.and_then(|()| hangup::check().context("the terminal is gone"))
     }
 }
 
@@ -184,7 +185,8 @@ fn continued() -> io::Result<impl Stream<Item = io::Result<Event>> + Unpin> {
 
 /// The screen while it runs.
 struct Session<B: Backend> {
-    terminal: Terminal<B>,
+    /// Never dropped: it would show the cursor, which is for `terminal` to do, and panic where the terminal is gone.
+    terminal: ManuallyDrop<Terminal<B>>,
     control: Control,
     state: State,
     abilities: Abilities,
@@ -232,7 +234,7 @@ where
         };
         let (theme, themed) = themed(&state, abilities.depth);
         Self {
-            terminal,
+            terminal: ManuallyDrop::new(terminal),
             control,
             state,
             abilities,
@@ -335,7 +337,10 @@ where
             }
             Some(Ok(_)) => None,
             // The terminal is gone, and with it every other way to end.
-            Some(Err(_)) | None => Some(Effect::Quit),
+            Some(Err(_)) | None => {
+                hangup::note();
+                Some(Effect::Quit)
+            }
         };
         self.follow();
         effect.is_some_and(|effect| self.cause(effect))
