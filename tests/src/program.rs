@@ -6,7 +6,7 @@ use std::{
     ffi::OsStr,
     fs,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
 /// The `monitor` binary: `MONITOR_BIN`, else the one that cargo put beside the test's directory.
@@ -71,19 +71,36 @@ pub fn ended(command: &mut Command) -> (Option<i32>, String) {
     // Appended, so that neither stream writes over the other.
     let file = fs::OpenOptions::new().append(true).open(said.path()).expect("open what is said");
     command.stdin(Stdio::null()).stdout(file.try_clone().expect("a descriptor")).stderr(file);
-    let child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
-    let mut child = Killed(child);
+    let mut running = Running::start(command);
     let tell =
         || format!("{command:?} ends; it said: {}", fs::read_to_string(said.path()).unwrap_or_default());
-    let status = wait::or_tell(wait::STEP, || child.0.try_wait().expect("wait for it"), tell);
+    let status = wait::or_tell(wait::STEP, || running.0.try_wait().expect("wait for it"), tell);
     (status.code(), fs::read_to_string(said.path()).expect("output in UTF-8"))
 }
 
-/// Killed on drop, where it has not ended.
+/// A program that runs; killed on drop, where it has not ended.
 #[derive(Debug)]
-struct Killed(Child);
+pub struct Running(pub Child);
 
-impl Drop for Killed {
+impl Running {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}")))
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ended(&mut self) -> ExitStatus {
+        wait::until("it ends", || self.0.try_wait().expect("wait for it"))
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         // Both fail only when it has ended already.
         self.0.kill().ok();

@@ -1,28 +1,21 @@
 //! What `monitor` writes to goes away: its terminal, standard error. It ends with the status of that, and without a panic.
 
-use monitor_tests::{program, pty::Pty, scene::Scene, wait};
+use monitor_tests::{
+    program::{self, Running},
+    pty::Pty,
+    scene::Scene,
+};
 use std::{
     fs::{self, OpenOptions, Permissions},
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
-
-/// A running `monitor`; killed on drop.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
 
 /// Runs a command on a terminal that is closed once the command has written that; gives how it ended.
 fn closed_under(mut command: Command, text: &'static str) -> ExitStatus {
     let pty = Pty::open();
     pty.give_to(&mut command);
-    let mut running = Running(command.spawn().expect("run monitor"));
+    let mut running = Running::start(&mut command);
     // It holds the other side of the terminal, too.
     drop(command);
     let mut written = String::new();
@@ -31,7 +24,7 @@ fn closed_under(mut command: Command, text: &'static str) -> ExitStatus {
         !written.contains(text)
     });
     closing.join().expect("watch the terminal");
-    wait::until("it ends with its terminal", || running.0.try_wait().expect("wait for it"))
+    running.ended()
 }
 
 /// `monitor` in a session whose terminal sends SIGHUP, or in one that nobody tells.
@@ -111,7 +104,7 @@ fn a_panic_that_nobody_can_be_told_of_ends_as_any_other() {
     let mut command = Command::new(program::monitor());
     command.args(["--json", "--cgroup"]).arg(scene.cgroup.path()).env("MONITOR_TEST_PANIC", "engine");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(full);
-    let mut running = Running(command.spawn().expect("run monitor"));
-    let status = wait::until("it ends", || running.0.try_wait().expect("wait for it"));
+    let mut running = Running::start(&mut command);
+    let status = running.ended();
     assert_eq!((status.code(), status.signal()), (Some(101), None));
 }

@@ -59,8 +59,6 @@ use view::Ctx;
 
 /// How long the engine may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long keys are held that may be the beginning of an answer of the terminal.
-const HOLD: Duration = Duration::from_millis(100);
 
 /// What the terminal can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,9 +139,12 @@ impl Frontend for Tui {
         let taken = terminal::Taken::take().context("cannot take the terminal")?;
         let screen = Terminal::new(CrosstermBackend::new(io::BufWriter::new(io::stdout())))
             .context("cannot read the size of the terminal")?;
-        let session = Session::new(screen, self.options, abilities, control, terminal::is_taken);
+        let mut session = Session::new(screen, self.options, abilities, control, terminal::is_taken);
         let result = runtime.block_on(async {
             let continued = continued().context("cannot listen for SIGCONT")?;
+            if asks {
+                session.replies.ask(session.started.elapsed());
+            }
             let listen = || {
                 terminal::mouse(mouse);
                 if asks {
@@ -263,6 +264,7 @@ where
         let mut events = listen();
         let mut deadline = None;
         loop {
+            let kept_until = self.replies.kept_until().map(|after| (self.started + after).into());
             tokio::select! {
                 snapshot = feed.recv() => match snapshot {
                     Some(snapshot) if !snapshot.last => self.receive(snapshot),
@@ -287,11 +289,9 @@ where
                     }
                 }
                 () = sleep_until(deadline) => return Ok(()),
-                () = tokio::time::sleep(HOLD), if self.replies.holds() => {
-                    for key in self.replies.give_up() {
-                        if self.press(&key) {
-                            deadline = Some(tokio::time::Instant::now() + self.patience);
-                        }
+                () = sleep_until(kept_until) => {
+                    if self.replies.give_up().is_some_and(|key| self.press(&key)) {
+                        deadline = Some(tokio::time::Instant::now() + self.patience);
                     }
                 }
             }
@@ -318,9 +318,8 @@ where
     /// Handles an event; `true` when it is time to go.
     fn take(&mut self, event: Option<&io::Result<Event>>) -> bool {
         let effect = match event {
-            Some(Ok(Event::Key(key))) => match self.replies.take(*key) {
+            Some(Ok(Event::Key(key))) => match self.replies.take(*key, self.started.elapsed()) {
                 Heard::Keys(keys) => return keys.iter().any(|key| self.press(key)),
-                Heard::Nothing => None,
                 Heard::Background(ground) => {
                     self.state.ground = Some(ground);
                     None
@@ -329,6 +328,10 @@ where
             Some(Ok(Event::Mouse(event))) => {
                 let area = self.area();
                 self.mouse.take(&mut self.state, *event, self.started.elapsed(), area, &self.shown)
+            }
+            Some(Ok(Event::Paste(text))) => {
+                popup::paste(&mut self.state, text);
+                None
             }
             // We were stopped and go on.
             Some(Ok(Event::FocusGained)) if (self.is_ours)() => {

@@ -3,6 +3,7 @@
 //! The only module that changes the terminal's modes. It draws nothing.
 
 use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{Command, execute};
@@ -20,7 +21,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// What is to be said once the terminal is given back.
 static WAITING: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// The terminal, taken: raw, on the alternate screen, without a cursor. Dropping it gives the terminal back.
+/// The terminal, taken: raw, on the alternate screen, without a cursor, telling pasted text from keys. Dropping it gives the terminal back.
 pub(super) struct Taken(());
 
 impl Taken {
@@ -30,7 +31,7 @@ impl Taken {
         TAKEN.store(true, Ordering::SeqCst);
         // From here on an early return drops the guard.
         let taken = Self(());
-        execute!(io::stdout(), EnterAlternateScreen, Hide)?;
+        execute!(io::stdout(), EnterAlternateScreen, Hide, EnableBracketedPaste)?;
         Ok(taken)
     }
 }
@@ -80,7 +81,7 @@ pub(super) fn retake(mouse_is_ours: bool) {
     // Where this fails the terminal is gone, and the next read or draw says so.
     if enable_raw_mode().is_ok() {
         TAKEN.store(true, Ordering::SeqCst);
-        let _ = execute!(io::stdout(), EnterAlternateScreen, Hide);
+        let _ = execute!(io::stdout(), EnterAlternateScreen, Hide, EnableBracketedPaste);
         mouse(mouse_is_ours);
     }
 }
@@ -93,6 +94,7 @@ pub fn restore() {
     }
     let mut end = String::from(MOUSE_OFF);
     // Writing to a String cannot fail.
+    let _ = DisableBracketedPaste.write_ansi(&mut end);
     let _ = ResetColor.write_ansi(&mut end);
     // A terminal without an alternate screen (GNU screen by default, the console) keeps the last frame: what comes next
     // belongs below it.
