@@ -1,6 +1,7 @@
 //! Rows as text that leaves the screen: for the clipboard and for a file.
 //!
-//! Tab-separated, names escaped, so that each row is one line and each column one field.
+//! Tab-separated, names escaped, so that each row is one line and each column one field. A spreadsheet runs a field that begins
+//! like a formula, and processes choose their names, so such a field begins with `'`.
 
 use super::state::State;
 use crate::config::Caller;
@@ -19,8 +20,17 @@ const MOST: u32 = 1000;
 pub(super) fn line(state: &State, row: Row<'_>) -> String {
     let format = state.format();
     let fields: Vec<String> =
-        columns(state.view).iter().map(|column| escape(&column.field(row, &format)).into_owned()).collect();
+        columns(state.view).iter().map(|column| harmless(&column.field(row, &format))).collect();
     fields.join("\t")
+}
+
+/// A field that no spreadsheet takes for a formula. Numbers stay, and the `-` of a field with nothing in it.
+fn harmless(field: &str) -> String {
+    // The wide ones are signs, too, for a spreadsheet of East Asia.
+    const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    let field = escape(field);
+    let is_formula = field.starts_with(SIGNS) && field != "-" && field.parse::<f64>().is_err();
+    if is_formula { format!("'{field}") } else { field.into_owned() }
 }
 
 /// All rows of the view that is shown, in its order, with the names of the columns.
@@ -104,6 +114,29 @@ mod tests {
             assert_eq!(base64(text.as_bytes()), encoded);
         }
         assert_eq!(clipboard("foo"), "\x1b]52;c;Zm9v\x07");
+    }
+
+    #[test]
+    fn no_field_begins_like_a_formula() {
+        for (field, written) in [
+            ("=cmd|'/c x'!A0", "'=cmd|'/c x'!A0"),
+            ("+1+1", "'+1+1"),
+            ("-1+1", "'-1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("＝1", "'＝1"),
+            ("-", "-"),
+            ("-5", "-5"),
+            ("+0.25", "+0.25"),
+            ("nginx", "nginx"),
+            ("\t=1", "\\x09=1"),
+            ("", ""),
+        ] {
+            assert_eq!(harmless(field), written, "{field:?}");
+        }
+        let (mut state, mut snapshot) = (State::default(), busy());
+        Arc::make_mut(&mut snapshot.processes[0]).process = "=1+1".into();
+        state.settle(&Arc::new(snapshot), 10);
+        assert!(page(&state).contains("\t'=1+1\t"), "{}", page(&state));
     }
 
     #[test]
