@@ -8,10 +8,10 @@ use monitor_tests::{
     terminal::Terminal,
 };
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::Write,
-    os::unix::fs::{MetadataExt, chown, symlink},
-    path::Path,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -289,4 +289,75 @@ fn a_log_that_cannot_be_written_is_told_once_and_not_in_the_middle_of_the_screen
     terminal.press("q");
     let (code, said) = terminal.ended_sane();
     assert_eq!((code, lines(&said)), (0, 1), "{said}");
+}
+
+/// The capabilities that README.md has people give to the program's file.
+fn capabilities_of_the_readme() -> &'static str {
+    let readme = include_str!("../../README.md");
+    let (_, line) = readme.split_once("sudo setcap ").expect("README has a line with setcap");
+    line.split_whitespace().next().expect("the line names capabilities")
+}
+
+/// A copy with them, in a directory that everybody can enter.
+fn with_capabilities() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("let others in");
+    let copy = directory.path().join("monitor");
+    fs::copy(program::monitor(), &copy).expect("copy monitor");
+    let mut setcap = Command::new("setcap");
+    setcap.arg(capabilities_of_the_readme()).arg(&copy);
+    program::output(setcap);
+    (directory, copy)
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn capabilities_of_the_program_open_no_file_for_who_started_it() {
+    let (scene, disk) = (Scene::new(), Disk::new(ROOM));
+    let (_directory, monitor) = with_capabilities();
+    let run = |arguments: &[&str], config: &Path| {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", NOBODYS_NAME, "--regid", "65534", "--clear-groups"])
+            .arg(&monitor)
+            .args(arguments);
+        program::ended(command.current_dir("/").env("XDG_CONFIG_HOME", config))
+    };
+    // It has them: this is what they are for.
+    let counts = ["--once", "--json", "--no-dns", "--cgroup", text(scene.cgroup.path())];
+    let (code, said) = run(&counts, &disk.home());
+    assert_eq!(code, Some(0), "{said}");
+    let object: serde_json::Value = serde_json::from_str(&said).expect("an object and nothing else");
+    assert!(
+        object["tier"].as_str().is_some_and(|tier| tier != "T0"),
+        "owners take capabilities, too: {said}"
+    );
+
+    let secret = disk.of_root("secret", SECRET, 0o600);
+    let closed = disk.roots().join("closed");
+    fs::create_dir_all(closed.join("monitor/themes")).expect("make a directory");
+    fs::write(closed.join("monitor/themes/secret-word.toml"), "[roles]\n").expect("write a theme");
+    fs::write(closed.join("monitor/config.toml"), SECRET).expect("write settings");
+    fs::set_permissions(&closed, Permissions::from_mode(0o700)).expect("close it");
+    let (hidden, missing) = (closed.join("monitor/config.toml"), closed.join("nothing"));
+    for arguments in [
+        &["--read", text(&secret)][..],
+        &["config", "check", "-c", text(&secret)],
+        &["config", "check", "-c", text(&hidden)],
+        // Not even whether it is there.
+        &["config", "check", "-c", text(&missing)],
+        &["--log-file", text(&secret), "--read", "x"],
+        &["--log-file", text(&disk.roots().join("new")), "--read", "x"],
+    ] {
+        let (code, said) = run(arguments, &disk.home());
+        assert_eq!(code, Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("ermission denied") && !said.contains("secret-word"), "{arguments:?}: {said}");
+    }
+    assert!(!disk.roots().join("new").exists());
+    for arguments in [&["--list-colors"][..], &["config", "print"]] {
+        let (code, said) = run(arguments, &closed);
+        assert!(code == Some(0) && !said.contains("secret-word"), "{arguments:?}: {said}");
+    }
+    let (code, said) = run(&["--once", "--json", "--state-root", text(&closed)], &disk.home());
+    assert!(code == Some(2) && said.contains("--state-root"), "{said}");
 }

@@ -61,6 +61,7 @@ fn system_packages() -> Vec<Package> {
         package("nftables", "nft", "NAT and dropped packets in the integration tests"),
         package("tmux", "tmux", "a terminal for the integration tests"),
         package("lsof", "lsof", "owners of captured packets, as on macOS, in the integration tests"),
+        package("libcap2-bin", "setcap", "gives a program capabilities in the integration tests"),
         packages::libpcap(),
     ]
 }
