@@ -8,6 +8,7 @@ use rustix::{
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 use std::{
+    collections::BTreeSet,
     fs::{self, Permissions},
     os::{
         fd::AsRawFd,
@@ -183,6 +184,42 @@ impl Drop for Opens {
     fn drop(&mut self) {
         // A test that failed: nobody may wait for an answer for ever.
         self.over.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The files that a program writes to, in a mount namespace of its own: the changes of others are not in the list.
+#[derive(Debug)]
+pub struct Writes(Fanotify);
+
+impl Writes {
+    /// Watches the root mount of the namespace that a process is in.
+    ///
+    /// # Panics
+    /// Where this kernel has no fanotify(7).
+    pub fn of(process: u32) -> Self {
+        let flags = InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC | InitFlags::FAN_NONBLOCK;
+        let fanotify = Fanotify::init(flags, EventFFlags::O_RDONLY).expect("fanotify");
+        let mask = MaskFlags::FAN_MODIFY | MaskFlags::FAN_CLOSE_WRITE;
+        let root = format!("/proc/{process}/root");
+        let add = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_MOUNT;
+        fanotify.mark(add, mask, rustix::fs::CWD, Some(root.as_str())).expect("mark the root mount");
+        Self(fanotify)
+    }
+
+    /// Everything that was written to.
+    ///
+    /// # Panics
+    /// Where the list is not whole.
+    pub fn end(self) -> BTreeSet<PathBuf> {
+        let mut written = BTreeSet::new();
+        while let Ok(events) = self.0.read_events() {
+            for event in events {
+                let fd = event.fd().expect("not more than the kernel remembers");
+                let path = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+                written.insert(path.expect("the path of what was written to"));
+            }
+        }
+        written
     }
 }
 

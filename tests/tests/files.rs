@@ -2,17 +2,19 @@
 //! with capabilities of the program's file.
 
 use monitor_tests::{
-    disk::{Disk, NOBODY, NOBODYS_NAME, identity},
-    program,
+    disk::{Disk, NOBODY, NOBODYS_NAME, Writes, identity},
+    program::{self, Running},
     scene::Scene,
     terminal::Terminal,
+    veth::Version,
+    wait,
 };
 use std::{
     fs::{self, Permissions},
     io::Write,
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// Room for everything that these tests write.
@@ -360,4 +362,36 @@ fn capabilities_of_the_program_open_no_file_for_who_started_it() {
     }
     let (code, said) = run(&["--once", "--json", "--state-root", text(&closed)], &disk.home());
     assert!(code == Some(2) && said.contains("--state-root"), "{said}");
+}
+
+/// In a mount namespace of its own, so that nobody else's files are seen, and with everything on that it can look up.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_run_writes_no_file_that_nobody_asked_for() {
+    let mut scene = Scene::new();
+    let directory = tempfile::tempdir().expect("a directory");
+    let control = directory.path().join("control");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "read go && echo seen >\"$0\" && exec \"$@\""]).arg(&control);
+    command.arg(program::monitor()).args([
+        "--json",
+        "--no-dns",
+        "--sha256",
+        "--interval",
+        "0.2",
+        "-s",
+        "2",
+        "--cgroup",
+    ]);
+    command.arg(scene.cgroup.path()).current_dir(directory.path()).env("HOME", directory.path());
+    let mut running = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::null()));
+    let of = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let is_apart = || (of(running.0.id()) != of(std::process::id())).then_some(());
+    wait::until("it has a mount namespace of its own", is_apart);
+    let writes = Writes::of(running.0.id());
+    running.0.stdin.take().expect("a pipe").write_all(b"go\n").expect("let it go on");
+    let connection = scene.connect(Version::V4);
+    scene.upload(connection, 100_000);
+    assert_eq!(running.ended().code(), Some(0));
+    assert_eq!(writes.end().into_iter().collect::<Vec<_>>(), [control], "the first is the test's own");
 }
