@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Ending> {
     let caller = Caller::find()?;
-    if cli.state_root != Path::new("/") && caller.is_trusted_less() {
+    if cli.state_root != Path::new("/") && caller.lacks_our_rights() {
         let sentence = "--state-root has other people's files read, so it is for root and for a program without capabilities\n";
         Cli::command().error(clap::error::ErrorKind::ArgumentConflict, sentence).exit();
     }

@@ -90,8 +90,8 @@ impl Caller {
         }
     }
 
-    /// Whether the program has rights that its caller has not: under sudo, or by capabilities of its file.
-    pub fn is_trusted_less(&self) -> bool {
+    /// Whether the program has rights that its caller lacks: under sudo, or by capabilities of its file.
+    pub fn lacks_our_rights(&self) -> bool {
         self.user.is_some() || rights::has_capabilities_of_its_file()
     }
 
