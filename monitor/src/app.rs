@@ -193,7 +193,8 @@ fn page(cli: &Cli, caller: &Caller) -> Result<Option<String>> {
         return Ok(Some(String::from_utf8_lossy(&page).into_owned()));
     }
     if cli.list_colors {
-        return Ok(Some(frontend::swatches(&catalog(caller)?, !cli.no_color)));
+        let colour = !cli.no_color && io::stdout().is_terminal();
+        return Ok(Some(frontend::swatches(&catalog(caller)?, colour)));
     }
     let Some(Task::Config { action }) = &cli.task else { return Ok(None) };
     let file = SettingsFile::find(cli.config.as_deref(), caller.clone())?;

@@ -21,6 +21,7 @@ pub mod monitor;
 pub mod netns;
 pub mod program;
 pub mod pty;
+pub mod recording;
 pub mod scene;
 pub mod stage;
 pub mod steps;

@@ -11,6 +11,7 @@ use monitor_tests::{
     monitor::{Monitor, Report, command_on},
     netns::Netns,
     program,
+    recording::recorded,
     scene::Scene,
     stage::confidence,
     veth::{End, Pair, Version},
@@ -339,23 +340,6 @@ fn an_lsof_that_hangs_or_lies_is_named_and_costs_no_byte() {
         balance(&report);
         assert!(report.last().totals().tx_bytes > 10_000);
     }
-}
-
-/// A file of `count` datagrams of 128 bytes of IP, one every 100 ms, from 10.0.0.1 to 192.0.2.1.
-fn recorded(count: u32) -> Vec<u8> {
-    let mut file = Vec::new();
-    for word in [0xa1b2_c3d4_u32, 2 | 4 << 16, 0, 0, 65_535, 101] {
-        file.extend(word.to_le_bytes());
-    }
-    let packet = udp_packet(([10, 0, 0, 1].into(), 5000), ([192, 0, 2, 1].into(), 53), 100);
-    let length = u32::try_from(packet.len()).expect("a short packet");
-    for number in 0..count {
-        for word in [1_700_000_000 + number / 10, number % 10 * 100_000, length, length] {
-            file.extend(word.to_le_bytes());
-        }
-        file.extend(&packet);
-    }
-    file
 }
 
 fn read(file: &[u8], more: &[&str]) -> (Option<i32>, String, Vec<Object>) {

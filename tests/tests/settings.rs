@@ -1,10 +1,11 @@
 //! The settings file, the themes and the completions as a script sees them. None of it needs privileges.
 
-use monitor_tests::program;
+use monitor_tests::{program, pty::Pty};
 use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// Runs `monitor` with its settings in a directory.
@@ -65,17 +66,40 @@ fn mistakes_in_the_settings_name_line_and_way_out_and_the_file_stays() {
     assert!(said.contains("there is no such file"), "{said}");
 }
 
+/// What it draws on a terminal.
+fn on_a_terminal(config: &Path, arguments: &[&str]) -> String {
+    let pty = Pty::open();
+    let mut command = Command::new(program::monitor());
+    command.args(arguments).env("XDG_CONFIG_HOME", config).env_remove("COLORTERM");
+    pty.give_to(&mut command);
+    let drawn: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let seen = Arc::clone(&drawn);
+    let mut child = command.spawn().expect("run monitor");
+    let reader = pty.watch(move |piece| {
+        seen.lock().unwrap_or_else(PoisonError::into_inner).extend(piece);
+        true
+    });
+    // It keeps the terminal open for the child, too.
+    drop(command);
+    assert!(child.wait().expect("wait for monitor").success(), "{arguments:?}");
+    reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
+    String::from_utf8_lossy(&drawn).into_owned()
+}
+
 #[test]
 fn themes_are_listed_one_a_line_and_a_wrong_name_gets_the_nearest() {
     let config = directory();
-    let (code, page, _) = run(config.path(), &["--list-colors"]);
-    assert_eq!(code, Some(0));
+    let page = on_a_terminal(config.path(), &["--list-colors"]);
     assert!(page.lines().count() >= 32, "{page}");
     for name in ["NeonSprawl", "Zaibatsu", "iftopcolor", "colour-blind-safe"] {
         assert!(page.lines().any(|line| line.starts_with(name) && line.contains("\x1b[48;5;")), "{name}");
     }
-    let (_, plain, _) = run(config.path(), &["--list-colors", "--no-color"]);
+    let plain = on_a_terminal(config.path(), &["--list-colors", "--no-color"]);
     assert!(!plain.contains('\x1b') && plain.lines().count() == page.lines().count());
+    let (code, piped, _) = run(config.path(), &["--list-colors"]);
+    assert_eq!(code, Some(0));
+    assert!(!piped.contains('\x1b') && piped.lines().count() == page.lines().count(), "into a pipe: {piped}");
 
     let (code, _, said) = run(config.path(), &["--theme", "voidwalkr", "--once"]);
     assert_eq!(code, Some(2));

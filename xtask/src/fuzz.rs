@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 
 /// The targets.
 const TARGETS: [&str; 2] = ["dissect", "file"];
-/// Runs of each in `verify`: some ten seconds.
+/// Runs of each in `verify`: ten seconds of packets, half a minute of files.
 const RUNS: u64 = 3_000_000;
 /// The longest input; longer ones find nothing that shorter ones do not.
 const LONGEST: u32 = 1_024;

@@ -24,7 +24,8 @@ pub(crate) struct Args {
 /// The command.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     println!(
-        "The object byte for byte, lints of the kernel programs, macOS, fuzzing, documentation, licences, other kernels."
+        "The object byte for byte, lints of the kernel programs, macOS, fuzzing, documentation, licences and known \
+         vulnerabilities of dependencies, other kernels."
     );
     let project = Project::find()?;
     let mut steps = Steps::default();
@@ -34,6 +35,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     steps.step("hostile packets and files", || fuzz::check(&project).map(|()| Verdict::Passed));
     steps.step("documentation", || documentation(&project));
     steps.step("licences, bans and sources of dependencies", || dependencies(&project));
+    steps.step("known vulnerabilities of dependencies", || advisories(&project));
     steps.step("other kernels are as docs/kernels.md says", || vm::check(&project).map(|()| Verdict::Passed));
     Ok(steps.finish(args.require_all))
 }
@@ -62,14 +64,29 @@ fn documentation(project: &Project) -> Result<Verdict> {
 }
 
 fn dependencies(project: &Project) -> Result<Verdict> {
-    let deny = match shell::find("cargo-deny") {
-        Some(deny) => deny,
+    shell::run(deny(project)?.args(["--locked", "check", "licenses", "bans", "sources"]))?;
+    Ok(Verdict::Passed)
+}
+
+/// The advisories of RustSec are in a repository of their own and in no registry: a machine that reaches registries only
+/// cannot ask them, and says so.
+fn advisories(project: &Project) -> Result<Verdict> {
+    if shell::run(deny(project)?.args(["--locked", "fetch", "db"])).is_err() {
+        let why = "RustSec's advisories cannot be fetched from here; run `cargo deny check advisories` where they can";
+        return Ok(Verdict::NotAvailable(why.to_owned()));
+    }
+    shell::run(deny(project)?.args(["--locked", "check", "advisories"]))?;
+    Ok(Verdict::Passed)
+}
+
+fn deny(project: &Project) -> Result<Command> {
+    let program = match shell::find("cargo-deny") {
+        Some(program) => program,
         None => install_deny()?,
     };
-    let mut command = Command::new(deny);
-    command.args(["--locked", "check", "licenses", "bans", "sources"]).current_dir(&project.root);
-    shell::run(&mut command)?;
-    Ok(Verdict::Passed)
+    let mut command = Command::new(program);
+    command.current_dir(&project.root);
+    Ok(command)
 }
 
 fn install_deny() -> Result<std::path::PathBuf> {

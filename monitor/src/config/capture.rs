@@ -13,34 +13,71 @@ pub const DEFAULT_BUFFER: u32 = 64 << 20;
 /// The longest `-f`, bytes: half a second of libpcap's at worst (`port 1 or 2 or 3 ...`), and 20 MB.
 const LONGEST_FILTER: usize = 1024;
 
+/// The help of an option that needs libpcap, or of which `$what` does.
+#[cfg(any(feature = "pcap", not(target_os = "linux")))]
+macro_rules! with_libpcap {
+    ($help:literal $(, $what:literal)?) => {
+        $help
+    };
+}
+
+/// The help of an option that needs libpcap, in a build without it.
+#[cfg(not(any(feature = "pcap", not(target_os = "linux"))))]
+macro_rules! with_libpcap {
+    ($help:literal) => {
+        with_libpcap!($help, "it")
+    };
+    ($help:literal, $what:literal) => {
+        concat!($help, " [", $what, " needs libpcap, which is not built in]")
+    };
+}
+
 /// Where the traffic is observed, and how where that is in packets.
 #[derive(Clone, Debug, Args)]
 pub struct CaptureOptions {
-    /// Where to count: in the kernel (ebpf), or packets that are captured (pcap); auto takes the kernel where it can
+    /// Where to count.
+    #[arg(help = with_libpcap!(
+        "Where to count: in the kernel (ebpf), or packets that are captured (pcap); auto takes the kernel where it can",
+        "pcap"
+    ))]
     #[arg(long, value_name = "WHERE", value_enum, default_value = "auto")]
     pub backend: BackendChoice,
 
-    /// Whose captured packets are: by the kernel's lists and /proc (procfs), or by lsof; auto is procfs on Linux
+    /// How owners of captured packets are found.
+    #[arg(help = with_libpcap!(
+        "Whose captured packets are: by the kernel's lists and /proc (procfs), or by lsof; auto is procfs on Linux"
+    ))]
     #[arg(long, value_name = "HOW", value_enum)]
     pub attribution: Option<AttributionChoice>,
 
-    /// Count only what this filter of libpcap lets through (pcap-filter(7)); with captured packets and files
+    /// pcap-filter(7).
+    #[arg(help = with_libpcap!(
+        "Count only what this filter of libpcap lets through (pcap-filter(7)); with captured packets and files"
+    ))]
     #[arg(short = 'f', long, value_name = "EXPR", value_parser = capture_filter)]
     pub capture_filter: Option<String>,
 
-    /// Count what crosses the border of this IPv4 network (10.0.0.0/8 or 10.0.0.0/255.0.0.0), which is the local side
+    /// The IPv4 network that is the local side.
+    #[arg(help = with_libpcap!(
+        "Count what crosses the border of this IPv4 network (10.0.0.0/8 or 10.0.0.0/255.0.0.0), which is the local \
+         side; with captured packets and files",
+        "without --read it"
+    ))]
     #[arg(short = 'F', long, value_name = "NET", value_parser = net_v4)]
     pub net_filter: Option<Net>,
 
-    /// The same for IPv6 (fd00::/8 or fd00::/ff00::)
+    /// The IPv6 network that is the local side.
+    #[arg(help = with_libpcap!("The same for IPv6 (fd00::/8 or fd00::/ff00::)", "without --read it"))]
     #[arg(short = 'G', long, value_name = "NET6", value_parser = net_v6)]
     pub net_filter6: Option<Net>,
 
-    /// Hand packets over one by one and not in blocks: sooner, and dearer
+    /// Packets one by one.
+    #[arg(help = with_libpcap!("Hand packets over one by one and not in blocks: sooner, and dearer"))]
     #[arg(long)]
     pub immediate: bool,
 
-    /// Bytes that packets can wait in before they are dropped, such as 64M
+    /// The buffer of a capture.
+    #[arg(help = with_libpcap!("Bytes that packets can wait in before they are dropped, such as 64M"))]
     #[arg(long, value_name = "BYTES", value_parser = buffer_size)]
     pub buffer_size: Option<u32>,
 
@@ -206,7 +243,7 @@ fn speed(text: &str) -> Result<Speed, String> {
 mod tests {
     use super::super::Cli;
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     fn parse(line: &str) -> Result<CaptureOptions, String> {
         let cli = Cli::try_parse_from(std::iter::once("monitor").chain(line.split_whitespace()));
@@ -227,6 +264,15 @@ mod tests {
             let said = parse(line).unwrap_err();
             assert!(said.contains("give a network such as"), "{line}: {said}");
         }
+    }
+
+    #[test]
+    fn the_help_says_what_needs_a_library_that_is_not_built_in() {
+        let lacks = cfg!(not(any(feature = "pcap", not(target_os = "linux"))));
+        let mut command = Cli::command();
+        let help = command.render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let mentions = help.matches("needs libpcap, which is not built in").count();
+        assert_eq!(mentions, if lacks { 7 } else { 0 }, "{help}");
     }
 
     #[test]

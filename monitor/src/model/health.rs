@@ -115,7 +115,8 @@ pub struct MapHealth {
 pub struct Health {
     /// Where the numbers come from.
     pub backend: Backend,
-    /// How exact the owners are: "T0" to "T4", empty while loading.
+    /// How exact the owners are: "T0" to "T4" with the kernel, how they are found ("sock_diag", "procfs", "lsof") with
+    /// captured packets; empty while loading, before the first sample, and of a file.
     pub tier: String,
     /// What is covered: "all sockets", "cgroup /a/b", "this container".
     pub scope: String,

@@ -21,7 +21,7 @@ pub struct Windows {
     pub tx: [u64; WINDOWS],
 }
 
-/// Highest 2 s rates since start, bits/s.
+/// Highest 2 s rates since start, bits/s; in the first two seconds, the rate since start where that is higher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peak {
     /// Received.
@@ -94,8 +94,8 @@ pub struct ProcessRow {
     pub interval: Counters,
     /// Average rates.
     pub windows: Windows,
-    /// Highest rates.
-    pub peak: Peak,
+    /// Highest rates; `None` of a part of a process, which nobody has measured.
+    pub peak: Option<Peak>,
     /// Latest traffic.
     pub last: Mono,
 }
@@ -132,12 +132,8 @@ pub struct LedgerSide {
     pub overflow: u64,
     /// Of all the above, what packet sockets sent: it passes no socket hook, so devices count it beside what they saw.
     pub injected: u64,
-    /// What the devices counted is never summed: [`Ledger::interfaces`] has it per device.
-    pub device: Option<u64>,
     /// What tapped interfaces carried and no socket saw, whatever the reason.
     pub forwarded: Option<u64>,
-    /// As `device`.
-    pub remainder: Option<i64>,
 }
 
 /// The ledger.

@@ -96,6 +96,42 @@ impl ColumnId {
     }
 }
 
+impl ColumnId {
+    /// The unit of the number that a cell of this column rounds for people; `None` where it rounds none.
+    pub fn unit(self) -> Option<&'static str> {
+        match self {
+            Self::Rx(_) | Self::Tx(_) => Some("bps"),
+            Self::RxTotal | Self::TxTotal | Self::RxPayload | Self::TxPayload => Some("bytes"),
+            Self::Rtt => Some("ns"),
+            Self::Flows | Self::Retransmits | Self::Window | Self::Members => Some("count"),
+            Self::Pid
+            | Self::Process
+            | Self::User
+            | Self::Unit
+            | Self::Package
+            | Self::Exe
+            | Self::Command
+            | Self::Protocol
+            | Self::Local
+            | Self::Remote
+            | Self::Interface
+            | Self::Owner
+            | Self::State
+            | Self::Group
+            | Self::Key => None,
+        }
+    }
+
+    /// That number as it is, in that unit; `None` where the row has none.
+    pub fn exact(self, row: Row<'_>) -> Option<u64> {
+        self.unit()?;
+        match self.key(row) {
+            Key::Number(number) => Some(number),
+            Key::Nothing | Key::Text(_) | Key::Endpoint(_) | Key::Group(_) => None,
+        }
+    }
+}
+
 impl Column {
     /// The cell as the screen shows it: unescaped, unpadded, `-` where there is nothing to say.
     pub fn cell<'s>(&self, row: Row<'s>, format: &Format<'s>) -> Cow<'s, str> {

@@ -47,7 +47,7 @@ pub(crate) fn process(pid: u32, name: &str, rx: u64, tx: u64) -> ProcessRow {
         total: counters(rx * 60, tx * 60),
         interval: counters(rx / 8, tx / 8),
         windows: windows(rx, tx),
-        peak: Peak { rx, tx, total: rx + tx },
+        peak: Some(Peak { rx, tx, total: rx + tx }),
         last: Mono(100),
     }
 }
@@ -99,7 +99,7 @@ pub(crate) fn flow(socket: u64, owner: &ProcessRow, local: Endpoint, remote: End
         total: owner.total,
         interval: owner.interval,
         windows: owner.windows,
-        peak: owner.peak,
+        peak: owner.peak.unwrap_or_default(),
         tcp: None,
         closed: None,
         first: Mono(50),

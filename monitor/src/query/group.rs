@@ -53,6 +53,28 @@ pub enum GroupKey {
     Ended,
 }
 
+impl GroupKey {
+    /// Whether it is a thing of its view's kind, and not what has none or is not known.
+    pub(super) fn is_thing(&self) -> bool {
+        match self {
+            Self::Process(_)
+            | Self::User(_)
+            | Self::Name(_)
+            | Self::Container(_)
+            | Self::Pod(_)
+            | Self::Host(_)
+            | Self::Net(_)
+            | Self::Port(..)
+            | Self::Protocol(_) => true,
+            Self::Interface(_, index) => *index != 0,
+            Self::Netns(cookie) => *cookie != 0,
+            Self::Without | Self::Unread | Self::Kernel | Self::Retired | Self::Nobody(_) | Self::Ended => {
+                false
+            }
+        }
+    }
+}
+
 /// What moved, and how fast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {

@@ -143,6 +143,12 @@ impl Listing {
         }
     }
 
+    /// How many rows are of a thing of the view's kind: the bytes of no process, of no container and the like have a row
+    /// and are none.
+    pub fn things(&self) -> usize {
+        self.all().filter(|row| row.is_thing()).count()
+    }
+
     /// There is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

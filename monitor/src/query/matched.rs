@@ -6,7 +6,7 @@
 use super::filter::{Filter, Subject, Truth};
 use super::group::Sums;
 use super::view::ViewKind;
-use crate::model::{Confidence, FlowRow, Peak, ProcessId, ProcessRow, Snapshot};
+use crate::model::{Confidence, FlowRow, ProcessId, ProcessRow, Snapshot};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ impl Judged<'_> {
             Truth::Depends if self.flows > 0 => {
                 let Sums { total, interval, windows } = self.part;
                 // The peak of a part was never measured.
-                let peak = Peak::default();
+                let peak = None;
                 let flows = self.flows;
                 Some(Arc::new(ProcessRow { flows, total, interval, windows, peak, ..(**self.row).clone() }))
             }

@@ -228,10 +228,19 @@ impl<'s> Row<'s> {
         }
     }
 
-    /// Highest rates since start; nobody measures those of a group.
+    /// Whether it is a thing of its view's kind: the bytes of no process are a row and no process.
+    pub(super) fn is_thing(self) -> bool {
+        match self {
+            Self::Process(row) => row.id.is_some(),
+            Self::Flow(_) => true,
+            Self::Group(row) => row.key.is_thing(),
+        }
+    }
+
+    /// Highest rates since start; nobody measures those of a group, or of a part of a process.
     pub fn peak(self) -> Option<&'s Peak> {
         match self {
-            Self::Process(row) => Some(&row.peak),
+            Self::Process(row) => row.peak.as_ref(),
             Self::Flow(row) => Some(&row.peak),
             Self::Group(_) => None,
         }

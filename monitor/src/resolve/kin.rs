@@ -40,7 +40,7 @@ pub(super) struct Kin {
 }
 
 impl Kin {
-    /// Takes in an event. True where it changes what a process is called, or that it lives.
+    /// Takes in an event. Gives the process of which it changes what that is called, or that it lives.
     pub(super) fn note(&mut self, life: Life) -> Option<ProcessId> {
         match life {
             Life::Born(born) => {

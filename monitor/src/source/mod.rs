@@ -73,8 +73,12 @@ pub trait Recording: Send {
     /// When it begins, as ns since the Unix epoch; `None` where there is nothing in it.
     fn start(&self) -> Option<Mono>;
 
+    /// A descriptor that ends a `step` which waits for more, from another thread, once it is closed: the step fails then,
+    /// with what it has appended. `None` where no step waits for long, and once it was given.
+    fn cancel(&mut self) -> Option<OwnedFd>;
+
     /// Appends what happened in the next interval of its own time, and sets `out.from` and `out.to` (ns since the Unix
-    /// epoch). An interval in which nothing happened may be longer.
+    /// epoch). An interval in which nothing happened may be longer. May wait for what is not there yet.
     ///
     /// # Errors
     /// Where nothing more can be read; what was appended before is valid.

@@ -195,7 +195,7 @@ impl Flows {
 
 impl Flow {
     fn row(&mut self, key: &FlowKey, cut: u64, view: &View, labels: Labels) -> FlowRow {
-        let windows = self.meter.rates(view);
+        let (windows, peak) = self.meter.rates(view);
         FlowRow {
             id: key.id,
             attribution: Attribution {
@@ -211,7 +211,7 @@ impl Flow {
             total: self.meter.total,
             interval: self.meter.interval(cut),
             windows,
-            peak: self.meter.peak,
+            peak,
             closed: labels.closed,
             tcp: labels.tcp,
             first: self.meter.first,

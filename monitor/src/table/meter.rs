@@ -36,7 +36,8 @@ pub(super) struct Meter {
     interval: Counters,
     cut: u64,
     series: Series,
-    pub(super) peak: Peak,
+    /// Of whole windows.
+    peak: Peak,
     pub(super) first: Mono,
     pub(super) last: Mono,
 }
@@ -82,18 +83,25 @@ impl Meter {
         if self.cut == cut { self.interval } else { Counters::default() }
     }
 
-    /// Rates at the instant of `view`; the peak follows.
-    pub(super) fn rates(&mut self, view: &View) -> Windows {
+    /// Rates at the instant of `view` and the highest so far, which no rate beside it exceeds: while counting is younger
+    /// than the window, the rate of that time is the highest, and is not remembered as such.
+    pub(super) fn rates(&mut self, view: &View) -> (Windows, Peak) {
         let windows = view.rates(&mut self.series);
-        let (rx, tx) = (view.over_whole_window(windows.rx[0]), view.over_whole_window(windows.tx[0]));
-        self.peak.rx = self.peak.rx.max(rx);
-        self.peak.tx = self.peak.tx.max(tx);
-        self.peak.total = self.peak.total.max(rx.saturating_add(tx));
-        windows
+        let (rx, tx) = (windows.rx[0], windows.tx[0]);
+        raise(&mut self.peak, view.over_whole_window(rx), view.over_whole_window(tx));
+        let mut peak = self.peak;
+        raise(&mut peak, rx, tx);
+        (windows, peak)
     }
 
     /// Whether windows will change without traffic, because they have not decayed to zero.
     pub(super) fn decays(&self) -> bool {
         !self.series.is_empty()
     }
+}
+
+fn raise(peak: &mut Peak, rx: u64, tx: u64) {
+    peak.rx = peak.rx.max(rx);
+    peak.tx = peak.tx.max(tx);
+    peak.total = peak.total.max(rx.saturating_add(tx));
 }

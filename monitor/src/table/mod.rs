@@ -236,7 +236,7 @@ impl FlowTable {
         processes.renamed.clear();
         self.relabel = false;
         self.closing.clear();
-        let windows = self.totals.rates(&view);
+        let (windows, peak) = self.totals.rates(&view);
         let snapshot = Snapshot {
             sequence: cut + 1,
             at: now,
@@ -248,7 +248,7 @@ impl FlowTable {
                 total: self.totals.total,
                 interval: self.totals.interval(cut),
                 windows,
-                peak: self.totals.peak,
+                peak,
             },
             ledger: self.ledger(),
             processes: rows,

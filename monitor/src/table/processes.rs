@@ -289,7 +289,7 @@ fn first_facts(slot: Slot, names: &mut Names) -> Facts {
 
 impl Process {
     fn row(&mut self, slot: Slot, cut: u64, view: &View) -> ProcessRow {
-        let windows = self.meter.rates(view);
+        let (windows, peak) = self.meter.rates(view);
         ProcessRow {
             id: if let Slot::Process(id) = slot { Some(id) } else { None },
             confidence: slot.confidence(),
@@ -304,7 +304,7 @@ impl Process {
             total: self.meter.total,
             interval: self.meter.interval(cut),
             windows,
-            peak: self.meter.peak,
+            peak: Some(peak),
             last: self.meter.last,
         }
     }

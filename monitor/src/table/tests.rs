@@ -4,7 +4,8 @@ mod properties;
 
 use super::*;
 use crate::model::{
-    Confidence, Endpoint, FlowRow, ProcessRow, ProcessSeen, TcpHealth, TcpState, WINDOW_SECONDS, Windows,
+    Confidence, Endpoint, FlowRow, Peak, ProcessRow, ProcessSeen, TcpHealth, TcpState, WINDOW_SECONDS,
+    Windows,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -106,8 +107,19 @@ impl Lab {
     }
 }
 
-/// Invariants 1 and 2 of the module.
+/// Invariants 1 and 2 of the module, and that no peak is below the rate beside it.
 fn check_sums(snapshot: &Snapshot) {
+    let reaches = |peak: &Peak, windows: &Windows| {
+        let (rx, tx) = (windows.rx[0], windows.tx[0]);
+        assert!(peak.rx >= rx && peak.tx >= tx && peak.total >= rx.max(tx), "{peak:?} {windows:?}");
+    };
+    reaches(&snapshot.totals.peak, &snapshot.totals.windows);
+    for flow in &snapshot.flows {
+        reaches(&flow.peak, &flow.windows);
+    }
+    for process in &snapshot.processes {
+        reaches(&process.peak.expect("of a whole process"), &process.windows);
+    }
     let rows: Counters = snapshot.processes.iter().map(|row| row.total).sum();
     assert_eq!(rows, snapshot.totals.total);
     for side in [snapshot.ledger.rx, snapshot.ledger.tx] {
@@ -738,7 +750,10 @@ fn rates_are_averages_over_2_10_and_40_seconds_and_the_peak_stays() {
 fn rates_soon_after_the_start_are_over_the_time_that_has_passed() {
     let mut lab = Lab::new();
     lab.deltas(vec![delta(flow(1, 1), Standing::Firm, Some(WORKER), 1_000)]);
-    assert_eq!(lab.only_flow().windows.rx, [8_000; 3]);
+    let row = lab.only_flow();
+    assert_eq!((row.windows.rx, row.peak.rx), ([8_000; 3], 8_000), "no peak is below the rate beside it");
+    let row = lab.wait(5).only_flow();
+    assert_eq!((row.windows.rx[0], row.peak.rx), (0, 4_000), "a short burst is no high rate for ever");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Rules of this project that no compiler and no lint knows: who may import whom, what the pure modules may not touch,
-//! and what may not stand in any tracked file. Each rule is a function from text to complaints, and each has a test that
-//! feeds it something bad.
+//! what may not stand in any tracked file, and what a commit says. Each rule is a function from text to complaints, and each
+//! has a test that feeds it something bad.
 
 mod cases;
+mod commits;
 mod files;
 mod imports;
 mod promises;
@@ -48,6 +49,12 @@ fn every_case_has_the_test_that_its_page_names() {
 #[test]
 fn every_promise_has_the_test_that_it_names() {
     let complaints = promises::check(&files::tracked());
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn commits_say_what_in_a_line_and_why_below_it() {
+    let complaints = commits::check(&commits::here());
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 

@@ -10,7 +10,8 @@ pub(super) struct Ledger<'s> {
     interfaces: Vec<Interface<'s>>,
 }
 
-/// L3 wire bytes. `device` and `remainder` are measured per interface only.
+/// L3 wire bytes. What devices counted is never added up, so `device` and `remainder` are null for ever; schema 1 has
+/// promised their names.
 #[derive(Serialize)]
 struct Side {
     counted: u64,
@@ -21,9 +22,9 @@ struct Side {
     unknown: u64,
     overflow: u64,
     injected: u64,
-    device: Option<u64>,
+    device: (),
     forwarded: Option<u64>,
-    remainder: Option<i64>,
+    remainder: (),
 }
 
 #[derive(Serialize)]
@@ -91,7 +92,7 @@ impl<'s> Ledger<'s> {
 impl Side {
     fn new(side: &LedgerSide) -> Self {
         let LedgerSide { counted, attributed, kernel, pending, ambiguous, .. } = *side;
-        let LedgerSide { unknown, overflow, injected, device, forwarded, remainder, .. } = *side;
+        let LedgerSide { unknown, overflow, injected, forwarded, .. } = *side;
         Self {
             counted,
             attributed,
@@ -101,9 +102,9 @@ impl Side {
             unknown,
             overflow,
             injected,
-            device,
+            device: (),
             forwarded,
-            remainder,
+            remainder: (),
         }
     }
 }

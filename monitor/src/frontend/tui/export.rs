@@ -1,13 +1,14 @@
 //! Rows as text that leaves the screen: for the clipboard and for a file.
 //!
 //! Tab-separated, names escaped, so that each row is one line and each column one field. A spreadsheet runs a field that begins
-//! like a formula, and processes choose their names, so such a field begins with `'`.
+//! like a formula, and processes choose their names, so such a field begins with `'`. Behind the columns of the screen stand the
+//! numbers that these round for people, as they are, in columns that are named after their unit.
 
 use super::state::State;
 use crate::config::Caller;
 use crate::frontend::escape;
 use crate::model::Snapshot;
-use crate::query::{Row, ViewKind, columns};
+use crate::query::{Column, Row, ViewKind, columns};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,9 +20,15 @@ const MOST: u32 = 1000;
 /// One row: its columns, separated by tabs.
 pub(super) fn line(state: &State, row: Row<'_>) -> String {
     let format = state.format();
-    let fields: Vec<String> =
-        columns(state.view).iter().map(|column| harmless(&column.field(row, &format))).collect();
-    fields.join("\t")
+    let shown = columns(state.view).iter().map(|column| harmless(&column.field(row, &format)));
+    let exact = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let exact = rounded(state.view).map(|(column, _)| exact(column.id.exact(row)));
+    shown.chain(exact).collect::<Vec<_>>().join("\t")
+}
+
+/// The columns that round a number, and the unit of that.
+fn rounded(view: ViewKind) -> impl Iterator<Item = (&'static Column, &'static str)> {
+    columns(view).iter().filter_map(|column| Some((column, column.id.unit()?)))
 }
 
 /// A field that no spreadsheet takes for a formula. Numbers stay, and the `-` of a field with nothing in it.
@@ -35,8 +42,9 @@ fn harmless(field: &str) -> String {
 
 /// All rows of the view that is shown, in its order, with the names of the columns.
 pub(super) fn page(state: &State) -> String {
-    let names: Vec<&str> = columns(state.view).iter().map(|column| column.name).collect();
-    let mut page = names.join("\t") + "\n";
+    let shown = columns(state.view).iter().map(|column| column.name.to_owned());
+    let exact = rounded(state.view).map(|(column, unit)| format!("{}_{unit}", column.name));
+    let mut page = shown.chain(exact).collect::<Vec<_>>().join("\t") + "\n";
     for row in state.select(usize::MAX).rows {
         page += &line(state, row);
         page.push('\n');
@@ -145,9 +153,33 @@ mod tests {
         state.settle(&snapshot, 10);
         let page = page(&state);
         assert_eq!(page.lines().count(), snapshot.processes.len() + 1);
+        let fields = columns(state.view).len() + rounded(state.view).count();
         for line in page.lines() {
-            assert_eq!(line.split('\t').count(), columns(state.view).len(), "{line}");
+            assert_eq!(line.split('\t').count(), fields, "{line}");
         }
         assert!(page.starts_with("pid\t") && page.contains("a\\x1b[2J\\u{202e}b"));
+    }
+
+    #[test]
+    fn what_is_rounded_for_people_stands_behind_it_as_it_is() {
+        let snapshot = Arc::new(busy());
+        for view in ViewKind::ALL {
+            let mut state = State::default();
+            state.view = view;
+            state.settle(&snapshot, 10);
+            let page = page(&state);
+            let rows: Vec<Vec<&str>> = page.lines().map(|line| line.split('\t').collect()).collect();
+            let exact = |name: &str| -> u64 {
+                let place = rows[0].iter().position(|title| *title == name).unwrap();
+                rows[1..].iter().map(|row| row[place].parse::<u64>().unwrap()).sum()
+            };
+            let (sent, rate) = (exact("tx_total_bytes"), exact("tx_2s_bps"));
+            if view != ViewKind::Tree {
+                let sums = state.listing().sums();
+                let rest = state.listing().rest().map_or(0, |rest| rest.sums.total.tx_bytes);
+                assert_eq!(sent, sums.total.tx_bytes - rest, "{view:?}: {page}");
+            }
+            assert!(rate > 0 && page.contains("Mb/s"), "{view:?}: {page}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::theme::Theme;
 use super::view::{Ctx, draw, page, text_lines};
 use super::*;
 use crate::config::{BarStyle, Lines};
-use crate::model::Health;
+use crate::model::{self, Health, OwnCost};
 use crate::query::fixture::{busy, degraded, process, snapshot};
 use crate::query::{SortKey, ViewKind, Window};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -163,6 +163,22 @@ fn the_health_page_tells_everything_and_asks_for_measuring_only_while_it_is_open
     assert_eq!(screen.press(KeyCode::Tab), None);
     assert_eq!(screen.press(KeyCode::Esc), Some(Effect::Measure(false)));
     assert!(screen.text().contains("[Processes"));
+}
+
+#[test]
+fn the_health_page_waits_for_no_count_that_does_not_come() {
+    let none = |backend| Health { backend, programs: Vec::new(), maps: Vec::new(), ..degraded(0) };
+    let own = OwnCost { wakeups: Some(7), ..OwnCost::default() };
+    for (health, own, says) in [
+        (none(model::Backend::Pcap), own, "no kernel program runs"),
+        (none(model::Backend::File), OwnCost::default(), "of live traffic only"),
+        (Health { uncounted_runs: Some("EPERM".into()), ..degraded(0) }, own, "not counted"),
+        (none(model::Backend::Pcap), OwnCost::default(), "not known without /proc"),
+    ] {
+        let snapshot = Snapshot { health: Arc::new(health), own, ..busy() };
+        let text = Screen::new(snapshot, (120, 80)).type_in("H").text();
+        assert!(text.contains(says) && !text.contains("counting"), "{text}");
+    }
 }
 
 #[test]

@@ -325,10 +325,29 @@ fn a_tree_has_ancestors_that_moved_nothing_and_children_that_ended() {
 }
 
 #[test]
+fn bytes_of_no_thing_are_a_row_and_do_not_count_as_one() {
+    for (view, rows, things) in [
+        (ViewKind::Processes, 4, 3),
+        (ViewKind::Tree, 6, 5),
+        (ViewKind::Containers, 3, 1),
+        (ViewKind::Packages, 2, 0),
+        (ViewKind::Hosts, 4, 3),
+    ] {
+        let listing = listing(&small(), view, None);
+        assert_eq!((listing.len(), listing.things()), (rows, things), "{view:?}");
+    }
+}
+
+#[test]
 fn a_question_about_flows_leaves_the_flows_of_a_process() {
     let small = small();
     let shown = labels(&small, ViewKind::Processes, Some("port:443"));
     assert_eq!(shown, owned(&[("nginx", 600), ("curl", 300), ("unknown", 7)]));
+    let peaks = |filter| {
+        listing(&small, ViewKind::Processes, filter).all().map(|row| row.peak().is_some()).collect::<Vec<_>>()
+    };
+    assert!(peaks(None).into_iter().all(|has| has));
+    assert!(peaks(Some("port:443")).into_iter().all(|has| !has), "nobody measured the peak of a part");
     // What ended flows did on that port is not known, so it is not guessed.
     let shown = labels(&small, ViewKind::Hosts, Some("port:443"));
     assert_eq!(shown, owned(&[("192.0.2.1", 607), ("2001:db8::7", 300)]));

@@ -3,6 +3,7 @@
 //! Every packet is dissected and added to a table by the thread that captured it; a poll takes the table. Files are read
 //! without libpcap. Whose the bytes are is found out elsewhere (`attribution`): a captured packet does not say.
 
+mod cancel;
 #[cfg(any(feature = "pcap", not(target_os = "linux")))]
 mod device;
 pub mod dissect;

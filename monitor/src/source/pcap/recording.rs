@@ -1,5 +1,9 @@
 //! A file of packets as a source: interval after interval, in the time of the capture.
 
+#[cfg(test)]
+mod tests;
+
+use super::cancel::Cancellable;
 use super::dissect::{LinkType, dissect};
 use super::file::{Fault, Interface, Reader, Record};
 use super::sides::{Sides, overflow};
@@ -8,11 +12,15 @@ use crate::model::{
     Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Net, Standing, Unplaced,
 };
 use crate::source::{Recording, SourceError, Step};
-use std::fs::File;
+use std::collections::BTreeSet;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Link types that nobody knows are named up to this many.
+const MOST_LINKS: usize = 8;
 
 /// What to read, and how.
 #[derive(Clone, Debug)]
@@ -30,14 +38,21 @@ pub type Wanted = Box<dyn FnMut(u32, &[u8], usize) -> bool + Send>;
 
 /// See the module.
 pub struct FileRecording {
-    name: String,
+    path: PathBuf,
     reader: Reader,
+    cancel: Option<OwnedFd>,
     /// The packet that was read and belongs to a later interval.
     ahead: Option<Record>,
     wanted: Option<Wanted>,
     tally: Tally,
     sides: Sides,
     captures: Vec<Capture>,
+    /// Of which interfaces there is something that was not handed over yet.
+    changed: BTreeSet<usize>,
+    /// How many interfaces were handed over so far.
+    told: usize,
+    /// Link types that nobody knows.
+    strange: BTreeSet<u32>,
     /// Where the latest interval ended.
     reached: Option<Mono>,
     health: Health,
@@ -51,37 +66,41 @@ impl FileRecording {
     /// # Errors
     /// One sentence that names the file and what is wrong with it.
     pub fn open(options: &Options, wanted: Option<Wanted>) -> Result<Self, SourceError> {
-        let name = options.path.display().to_string();
-        let input = input(&options.path)
+        let (input, cancel) = Cancellable::open(&options.path)
             .map_err(|error| SourceError::new(format!("--read {}: {error}", shown(&options.path))))?;
+        let recording = Self::of(Box::new(input), options, wanted)?;
+        Ok(Self { cancel: Some(cancel), ..recording })
+    }
+
+    /// The same of bytes that are not in a file; the path is their name.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(
+        input: Box<dyn Read + Send>,
+        options: &Options,
+        wanted: Option<Wanted>,
+    ) -> Result<Self, SourceError> {
         let mut recording = Self {
-            name,
+            path: options.path.clone(),
             reader: Reader::open(input).map_err(|fault| fault_of(&options.path, &fault))?,
+            cancel: None,
             ahead: None,
             wanted,
             tally: Tally::new(options.capacity),
             sides: Sides { nets: options.nets.clone(), own: None },
             captures: Vec::new(),
+            changed: BTreeSet::new(),
+            told: 0,
+            strange: BTreeSet::new(),
             reached: None,
             health: Health { backend: Backend::File, ..Health::default() },
             health_changed: true,
             ended: false,
         };
         recording.health.scope = shown(&options.path);
-        recording.health.degraded.push(Degradation {
-            what: "no byte has an owner".to_owned(),
-            why: "a file of packets does not say whose they are".to_owned(),
-            fix: "none".to_owned(),
-        });
-        let guessed = |v4: bool| !options.nets.iter().any(|net| net.addr.is_ipv4() == v4);
-        if guessed(true) || guessed(false) {
-            recording.health.degraded.push(Degradation {
-                what: "which end is local is a guess".to_owned(),
-                why: "the file does not say: private addresses count as local, then the higher port"
-                    .to_owned(),
-                fix: "name the local networks with -F and -G".to_owned(),
-            });
-        }
+        let why = "a file of packets does not say whose they are";
+        recording.lacks("no byte has an owner".to_owned(), why, "none");
         recording.ahead = recording.read()?;
         Ok(recording)
     }
@@ -104,7 +123,7 @@ impl FileRecording {
     }
 
     fn fault(&self, fault: &Fault) -> SourceError {
-        fault_of(Path::new(&self.name), fault)
+        fault_of(&self.path, fault)
     }
 
     fn count(&mut self, record: &Record) {
@@ -116,24 +135,39 @@ impl FileRecording {
         if self.captures.len() <= record.interface {
             self.captures.resize(record.interface + 1, Capture::default());
         }
+        self.changed.insert(record.interface);
         let capture = &mut self.captures[record.interface];
         capture.received += 1;
         capture.malformed += u64::from(packet.malformed);
     }
 
     /// Names the link types that nobody knows, once each.
-    fn note_link(&mut self, interface: &Interface) {
-        let LinkType::Unknown(number) = interface.link else { return };
-        let what = format!("packets of link type {number} are tried as IP");
+    fn note_link(&mut self, link: LinkType) {
+        let LinkType::Unknown(number) = link else { return };
+        self.strange.insert(number);
+        let what = if self.strange.len() <= MOST_LINKS {
+            format!("packets of link type {number} are tried as IP")
+        } else {
+            format!("packets of more than {MOST_LINKS} link types are tried as IP")
+        };
+        self.lacks(what, "it is not one that monitor knows", "none");
+    }
+
+    /// Says once what is missing.
+    fn lacks(&mut self, what: String, why: &str, fix: &str) {
         if !self.health.degraded.iter().any(|known| known.what == what) {
-            let (why, fix) = ("it is not one that monitor knows".to_owned(), "none".to_owned());
-            self.health.degraded.push(Degradation { what, why, fix });
+            self.health.degraded.push(Degradation { what, why: why.to_owned(), fix: fix.to_owned() });
             self.health_changed = true;
         }
     }
 
     fn hand_over(&mut self, out: &mut Batch) {
         let taken = self.tally.take();
+        if taken.sums.keys().any(|conversation| self.sides.guesses(conversation)) {
+            let why = "the file does not say: private addresses count as local, then the higher port";
+            let fix = "name the local networks, those of IPv4 with -F, those of IPv6 with -G";
+            self.lacks("which end is local is a guess".to_owned(), why, fix);
+        }
         for (conversation, sum) in &taken.sums {
             let deltas = self.sides.deltas(conversation, *sum);
             if deltas.is_empty() {
@@ -148,18 +182,24 @@ impl FileRecording {
             let counters = overflow(taken.overflow);
             out.unplaced.push(Unplaced { owner: None, standing: Standing::Recorded, counters });
         }
-        let interfaces: Vec<Interface> = self.reader.interfaces().to_vec();
-        for (index, interface) in interfaces.iter().enumerate() {
+        self.report(out);
+        if std::mem::take(&mut self.health_changed) {
+            out.health = Some(Arc::new(self.health.clone()));
+        }
+    }
+
+    /// Reports the interfaces that are new, and those that something was counted of: a file can name thousands.
+    fn report(&mut self, out: &mut Batch) {
+        let known = self.reader.interfaces().len();
+        self.changed.extend(std::mem::replace(&mut self.told, known)..known);
+        for index in std::mem::take(&mut self.changed) {
+            let Interface { name, link, .. } = &self.reader.interfaces()[index];
+            let (link, name) = (*link, if name.is_empty() { Arc::from("file") } else { Arc::clone(name) });
             let ifindex = u32::try_from(index + 1).unwrap_or(u32::MAX);
-            let name =
-                if interface.name.is_empty() { Arc::from("file") } else { Arc::clone(&interface.name) };
             let capture = self.captures.get(index).copied().unwrap_or_default();
             out.interfaces.push(InterfaceSeen { netns: 0, ifindex, name: Arc::clone(&name) });
             out.captures.push(CaptureReport { netns: 0, ifindex, name, capture });
-            self.note_link(interface);
-        }
-        if std::mem::take(&mut self.health_changed) {
-            out.health = Some(Arc::new(self.health.clone()));
+            self.note_link(link);
         }
     }
 }
@@ -167,6 +207,10 @@ impl FileRecording {
 impl Recording for FileRecording {
     fn start(&self) -> Option<Mono> {
         Some(Mono(self.ahead?.at))
+    }
+
+    fn cancel(&mut self) -> Option<OwnedFd> {
+        self.cancel.take()
     }
 
     fn step(&mut self, interval: Duration, out: &mut Batch) -> Result<Step, SourceError> {
@@ -177,11 +221,11 @@ impl Recording for FileRecording {
             return Ok(Step::Ended);
         };
         let from = self.reached.unwrap_or(Mono(first.at));
-        let mut to = from.plus(interval);
+        let width = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let mut to = Mono(from.0.saturating_add(width));
         if first.at >= to.0 {
             // Nothing moved for a while: one interval for all of that, which ends where the next packet's begins.
-            let idle = (first.at - from.0) / u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-            to = Mono(from.0 + idle * u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
+            to = Mono(from.0 + (first.at - from.0) / width * width);
         }
         (out.from, out.to, self.reached) = (from, to, Some(to));
         let mut fault = None;
@@ -203,13 +247,6 @@ impl Recording for FileRecording {
             None => Ok(Step::More),
         }
     }
-}
-
-fn input(path: &Path) -> std::io::Result<Box<dyn Read + Send>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(std::io::stdin()));
-    }
-    Ok(Box::new(File::open(path)?))
 }
 
 /// A path for a sentence: on one line, whatever is in it.

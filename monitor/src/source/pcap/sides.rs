@@ -54,6 +54,16 @@ impl Sides {
         }
     }
 
+    /// Whether which end is here is a guess: in a file, where no network says it.
+    pub(super) fn guesses(&self, conversation: &Conversation) -> bool {
+        let is_v4 = conversation.source.addr.is_ipv4();
+        let is_told = match conversation.protocol {
+            Protocol::Ip(_) => self.nets.iter().any(|net| net.addr.is_ipv4() == is_v4),
+            Protocol::Link(_) => !self.nets.is_empty(),
+        };
+        self.own.is_none() && !is_told
+    }
+
     fn delta(
         &self,
         conversation: &Conversation,

@@ -85,19 +85,19 @@ pub(super) const OPTIONS: &[Row] = &[
     row(
         "-f EXPR",
         "filter of libpcap",
-        Opt("`-f EXPR`, captures packets (docs/pcap.md)"),
+        Opt("`-f EXPR`, captures packets where libpcap is built in (docs/pcap.md)"),
         &["a_filter_and_a_net_leave_out_what_they_say"],
     ),
     row(
         "-F NET",
         "IPv4 network, by length or mask",
-        Opt("`-F NET`, captures packets; `--filter net:NET` needs none"),
+        Opt("`-F NET`, captures packets where libpcap is built in; `--filter net:NET` needs none"),
         &["a_filter_and_a_net_leave_out_what_they_say", "networks_by_length_or_mask"],
     ),
     row(
         "-G NET6",
         "IPv6 network",
-        Opt("`-G NET6`, captures packets; `--filter net:NET6` needs none"),
+        Opt("`-G NET6`, captures packets where libpcap is built in; `--filter net:NET6` needs none"),
         &["an_ipv6_network_is_the_local_side", "networks_by_length_or_mask"],
     ),
     row(

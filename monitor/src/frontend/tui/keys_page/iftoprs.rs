@@ -120,7 +120,7 @@ pub(super) const OPTIONS: &[Row] = &[
     row(
         "-f EXPR",
         "filter of libpcap",
-        Opt("the same, captures packets (docs/pcap.md)"),
+        Opt("the same, captures packets where libpcap is built in (docs/pcap.md)"),
         &["a_filter_and_a_net_leave_out_what_they_say"],
     ),
     row(
@@ -132,7 +132,7 @@ pub(super) const OPTIONS: &[Row] = &[
     row(
         "-F --net-filter CIDR",
         "network",
-        Opt("the same, captures packets; `--filter net:CIDR` needs none"),
+        Opt("the same, captures packets where libpcap is built in; `--filter net:CIDR` needs none"),
         &["a_filter_and_a_net_leave_out_what_they_say", "short_and_long_names_are_one"],
     ),
     row(

@@ -295,6 +295,14 @@ fn a_chosen_interface_limits_lists_and_totals_at_once() {
 }
 
 #[test]
+fn the_box_of_a_part_of_a_process_has_no_peak() {
+    let look = |filter: &str| typed(Screen::new(named(), (120, 40)), filter).text();
+    let (whole, part) = (look("/proc:nginx\nd"), look("/port:443 proc:nginx\nd"));
+    assert!(whole.contains("peak 212Mb/s  total 12.7GB"), "{whole}");
+    assert!(part.contains("212Mb/s") && !part.contains("peak "), "{part}");
+}
+
+#[test]
 fn what_is_not_counted_is_counted_once_it_is_chosen() {
     let on = |counted: &[&str], backend| {
         let interfaces = counted.iter().map(|name| (*name).to_owned()).collect();

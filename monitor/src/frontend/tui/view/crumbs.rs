@@ -74,10 +74,10 @@ fn order(state: &State, arrow: &str) -> String {
 fn titles(width: u16, state: &State) -> Vec<(ViewKind, String)> {
     let views = state.views();
     let shown = views.iter().position(|view| *view == state.view).unwrap_or(0);
-    let rows = count(state.listing().len() as u64);
+    let things = count(state.listing().things() as u64);
     let written = |title: fn(ViewKind) -> &'static str| -> Vec<(ViewKind, String)> {
         let one = |view: &ViewKind| match title(*view) {
-            title if *view == state.view => (*view, format!("{title} {rows}")),
+            title if *view == state.view => (*view, format!("{title} {things}")),
             title => (*view, title.to_owned()),
         };
         views.iter().map(one).collect()

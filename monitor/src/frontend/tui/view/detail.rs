@@ -249,7 +249,7 @@ fn known(text: &mut Text<'_>, detail: &Detail, ctx: &Ctx<'_>) {
 fn moved(text: &mut Text<'_>, detail: &Detail, width: u16, ctx: &Ctx<'_>) {
     let (units, sums) = (ctx.state.format().units(), &detail.sums);
     let peaks = match &detail.subject {
-        Subject::Process(row) => Some((row.peak.rx, row.peak.tx)),
+        Subject::Process(row) => row.peak.map(|peak| (peak.rx, peak.tx)),
         Subject::Flow(row) => Some((row.peak.rx, row.peak.tx)),
         _ => None,
     };

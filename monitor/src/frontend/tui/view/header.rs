@@ -3,7 +3,7 @@
 use super::super::state::Phase;
 use super::health::hundredths;
 use super::{Ctx, Pen};
-use crate::model::{Ledger, LedgerSide};
+use crate::model::Ledger;
 use crate::query::{clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,7 +13,7 @@ use unicode_width::UnicodeWidthStr;
 /// Less of what is missing than this tells nothing.
 const LEAST_WHAT: u16 = 12;
 
-/// ` monitor  ebpf·T4  all sockets  up 00:12:31  seen 100.00 %  owner known 99.98 %            ● live`
+/// ` monitor  ebpf·T4  all sockets  up 00:12:31  owner known 99.98 %            ● live`
 pub(super) fn header(buffer: &mut Buffer, area: Rect, ctx: &Ctx<'_>) {
     let (theme, snapshot) = (ctx.theme, ctx.snapshot);
     let (status, style) = status(ctx);
@@ -66,16 +66,10 @@ fn status(ctx: &Ctx<'_>) -> (String, Style) {
     }
 }
 
-/// How much of the traffic this is and how much of it has an owner.
+/// How much of the traffic has an owner.
 fn coverage(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let theme = ctx.theme;
     let Ledger { rx, tx, .. } = &ctx.snapshot.ledger;
-    if let Some(seen) = seen(rx, tx) {
-        let fits = pen.put_whole(&[("  seen ", theme.dim), (&seen, theme.plain)]);
-        if !fits {
-            return false;
-        }
-    }
     let owned = rx.attributed + rx.kernel + tx.attributed + tx.kernel;
     let Some(known) = percent(owned, rx.counted + tx.counted) else { return true };
     let lost = ctx.snapshot.health.overflowed_packets;
@@ -89,13 +83,6 @@ fn own_cost(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let (Some(share), Some(memory)) = (own.cpu_share(), own.memory) else { return true };
     let cost = format!("{} cpu {}", hundredths(share), ctx.state.notation().units.bytes(memory));
     pen.put_whole(&[("  own cost ", theme.dim), (&cost, theme.plain)])
-}
-
-/// What the devices carried and we can name; nothing where the devices were not asked.
-fn seen(rx: &LedgerSide, tx: &LedgerSide) -> Option<String> {
-    let device = rx.device? + tx.device?;
-    let missed = rx.remainder?.unsigned_abs() + tx.remainder?.unsigned_abs();
-    percent(device.saturating_sub(missed), device)
 }
 
 /// Two decimals, rounded down: only all is `100.00 %`.

@@ -4,7 +4,7 @@
 use super::ledger::{self, grouped};
 use super::page::{Line, Text, draw as draw_lines};
 use super::{Ctx, Pen};
-use crate::model::{Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS};
+use crate::model::{Backend, Health, Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS};
 use crate::query::{clock, count};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -82,14 +82,25 @@ fn ourselves(text: &mut Text<'_>, ctx: &Ctx<'_>) {
     let maps = ctx.state.notation().units.bytes(health.maps.iter().map(|map| map.memory).sum());
     let memory = format!("{memory} resident, and {maps} of the kernel for tables");
     text.entry("memory", LABEL, &[(&memory, theme.plain)]);
-    let wakeups = own.wakeups.map_or_else(|| "counting".to_owned(), |woken| format!("{woken}/s"));
+    if health.backend == Backend::File {
+        // It has a time of its own, and nothing in the kernel.
+        return text.entry("", LABEL, &[("wake-ups and ticks are counted of live traffic only", theme.dim)]);
+    }
+    let wakeups = match own.wakeups {
+        Some(woken) => format!("{woken}/s"),
+        None if own.memory.is_none() => "not known without /proc".to_owned(),
+        None => "counting".to_owned(),
+    };
     text.entry("wake-ups", LABEL, &[(&wakeups, theme.plain)]);
-    text.entry("in kernel", LABEL, &[(&kernel_share(&health.programs), theme.plain)]);
+    text.entry("in kernel", LABEL, &[(&kernel_share(health), theme.plain)]);
     let late = if own.late > 0 { theme.warning } else { theme.plain };
     let ticks = format!("{}, ", grouped(own.ticks));
     let were = format!("{} late, the worst by {}", grouped(own.late), milliseconds(own.latest));
     let merged = format!(", {} joined with the next", grouped(own.merged));
-    let drain = format!("; the latest drain took {}", milliseconds(health.drain));
+    let drain = match health.backend {
+        Backend::Ebpf => format!("; the latest drain took {}", milliseconds(health.drain)),
+        Backend::Pcap | Backend::File => String::new(),
+    };
     text.entry(
         "ticks",
         LABEL,
@@ -102,8 +113,15 @@ fn ourselves(text: &mut Text<'_>, ctx: &Ctx<'_>) {
 }
 
 /// What the programs took of one processor in the latest interval.
-fn kernel_share(programs: &[ProgramHealth]) -> String {
-    let runs: Vec<&ProgramRuns> = programs.iter().filter_map(|program| program.runs.as_ref()).collect();
+fn kernel_share(health: &Health) -> String {
+    if health.programs.is_empty() {
+        return "no kernel program runs".to_owned();
+    }
+    if health.uncounted_runs.is_some() {
+        return "not counted".to_owned();
+    }
+    let runs: Vec<&ProgramRuns> =
+        health.programs.iter().filter_map(|program| program.runs.as_ref()).collect();
     let Some(recent) = runs.first().map(|runs| runs.recent).filter(|recent| !recent.is_zero()) else {
         return "counting; each run takes a little longer while this page is open".to_owned();
     };

@@ -6,7 +6,7 @@ mod classic;
 mod input;
 mod pcapng;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::dissect::LinkType;
 use input::Input;

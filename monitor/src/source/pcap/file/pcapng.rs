@@ -29,7 +29,7 @@ struct Clock {
     /// The byte of `if_tsresol`: a negative power of ten, or of two where the highest bit is set.
     resolution: u8,
     /// Seconds to add.
-    offset: u64,
+    offset: i64,
 }
 
 /// The section that is being read.
@@ -154,7 +154,7 @@ impl Section {
                         Order::Little => (self.order.u32(offset, 0), self.order.u32(offset, 4)),
                         Order::Big => (self.order.u32(offset, 4), self.order.u32(offset, 0)),
                     };
-                    clock.offset = u64::from(high) << 32 | u64::from(low);
+                    clock.offset = (u64::from(high) << 32 | u64::from(low)).cast_signed();
                 }
                 _ => {}
             }
@@ -191,7 +191,10 @@ impl Section {
                 format!("a packet of interface {index}, which is not described"),
             ));
         };
-        self.latest = clock.nanoseconds(u64::from(high) << 32 | u64::from(low));
+        let units = u64::from(high) << 32 | u64::from(low);
+        self.latest = clock
+            .nanoseconds(units)
+            .ok_or_else(|| Fault::new(block.start, "a packet that was captured before 1970 or after 2262"))?;
         let kept = Self::body(captured, block, input, buffer)?;
         Ok(Record { at: self.latest, interface: self.first + index, length: length as usize, kept })
     }
@@ -221,8 +224,8 @@ impl Section {
 }
 
 impl Clock {
-    /// Ns since the epoch of so many units; a time that no integer holds is the last one that one does.
-    fn nanoseconds(self, units: u64) -> u64 {
+    /// Ns since the epoch of so many units; `None` where that is before it, or more than a date can be (`i64`).
+    fn nanoseconds(self, units: u64) -> Option<u64> {
         const SECOND: u128 = 1_000_000_000;
         let units = u128::from(units);
         let exponent = u32::from(self.resolution & 0x7f);
@@ -232,7 +235,8 @@ impl Clock {
             (false, 10..=28) => units / 10_u128.pow(exponent - 9),
             (false, _) => 0,
         };
-        let all = nanoseconds.saturating_add(u128::from(self.offset) * SECOND);
-        u64::try_from(all).unwrap_or(u64::MAX)
+        let offset = i128::from(self.offset) * SECOND.cast_signed();
+        let all = i64::try_from(nanoseconds.checked_add_signed(offset)?).ok()?;
+        u64::try_from(all).ok()
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::io::Cursor;
 
 /// A classic file in little-endian order with these records: seconds, microseconds, captured, length on the wire.
-fn classic(records: &[(u32, u32, &[u8], u32)]) -> Vec<u8> {
+pub(in crate::source::pcap) fn classic(records: &[(u32, u32, &[u8], u32)]) -> Vec<u8> {
     let mut file = Vec::new();
     for word in [0xa1b2_c3d4_u32, 2 | 4 << 16, 0, 0, 65_535, 1] {
         file.extend(word.to_le_bytes());
@@ -20,32 +20,41 @@ fn classic(records: &[(u32, u32, &[u8], u32)]) -> Vec<u8> {
 }
 
 /// A pcapng block, little-endian.
-fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+pub(in crate::source::pcap) fn block(kind: u32, body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
     body.resize(body.len().next_multiple_of(4), 0);
     let length = u32::try_from(body.len() + 12).unwrap().to_le_bytes();
     [&kind.to_le_bytes()[..], &length, &body, &length].concat()
 }
 
-fn words(words: &[u32]) -> Vec<u8> {
+pub(in crate::source::pcap) fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-fn section() -> Vec<u8> {
+pub(in crate::source::pcap) fn section() -> Vec<u8> {
     block(0x0a0d_0d0a, &words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]))
 }
 
 /// Ethernet, with a name and a resolution of nanoseconds.
-fn interface(name: &str) -> Vec<u8> {
-    let mut body = words(&[1, 0]);
+pub(in crate::source::pcap) fn interface(name: &str) -> Vec<u8> {
+    interface_of(1, name, 0)
+}
+
+/// Of any link type, with a name, a resolution of nanoseconds and seconds to add to every time.
+pub(in crate::source::pcap) fn interface_of(link: u16, name: &str, offset: i64) -> Vec<u8> {
+    let mut body = words(&[link.into(), 0]);
     body.extend(words(&[2 | u32::try_from(name.len()).unwrap() << 16]));
     body.extend(name.as_bytes());
     body.resize(body.len().next_multiple_of(4), 0);
+    if offset != 0 {
+        body.extend(words(&[14 + (8 << 16)]));
+        body.extend(offset.to_le_bytes());
+    }
     body.extend(words(&[9 | 1 << 16, 9, 0]));
     block(1, &body)
 }
 
-fn packet(interface: u32, at: u64, bytes: &[u8], length: u32) -> Vec<u8> {
+pub(in crate::source::pcap) fn packet(interface: u32, at: u64, bytes: &[u8], length: u32) -> Vec<u8> {
     let [low, high] = [at & 0xffff_ffff, at >> 32].map(|half| u32::try_from(half).unwrap());
     let mut body = words(&[interface, high, low, u32::try_from(bytes.len()).unwrap(), length]);
     body.extend(bytes);
@@ -182,6 +191,30 @@ fn times_of_any_resolution() {
     for strange in [0, 29, 127, 0x80, 0xff] {
         with(strange);
     }
+}
+
+#[test]
+fn a_time_that_is_no_date_is_a_fault_with_its_offset() {
+    let told = |offset: i64, at: u64| {
+        let start = [section(), interface_of(1, "x", offset)].concat();
+        let (records, fault) = read(&[&start[..], &packet(0, at, b"", 0)].concat());
+        let what = fault.map(|(offset, what)| {
+            assert_eq!(offset, start.len() as u64, "{what}");
+            what
+        });
+        (records.first().map(|record| record.0), what)
+    };
+    let second: u64 = 1_000_000_000;
+    let latest = i64::MAX.unsigned_abs();
+    let refused = (None, Some("a packet that was captured before 1970 or after 2262".to_owned()));
+    assert_eq!(told(0, latest), (Some(latest), None));
+    assert_eq!(told(0, latest + 1), refused);
+    assert_eq!(told(0, u64::MAX), refused);
+    assert_eq!(told(1 << 62, 7), refused);
+    assert_eq!(told(i64::MAX, 7), refused);
+    assert_eq!(told(-2, 5 * second), (Some(3 * second), None), "the offset has a sign");
+    assert_eq!(told(-6, 5 * second), refused);
+    assert_eq!(told(i64::MIN, u64::MAX), refused);
 }
 
 proptest! {
