@@ -16,6 +16,7 @@ const MAP_GET_NEXT_ID: libc::c_int = 12;
 const PROG_GET_FD_BY_ID: libc::c_int = 13;
 const MAP_GET_FD_BY_ID: libc::c_int = 14;
 const OBJ_GET_INFO: libc::c_int = 15;
+const PROG_QUERY: libc::c_int = 16;
 const LINK_CREATE: libc::c_int = 28;
 const LINK_GET_NEXT_ID: libc::c_int = 31;
 const ENABLE_STATS: libc::c_int = 32;
@@ -114,17 +115,34 @@ pub enum Packets {
     Sent,
 }
 
+impl Packets {
+    /// `BPF_CGROUP_INET_INGRESS` and `BPF_CGROUP_INET_EGRESS`.
+    fn hook(self) -> u32 {
+        match self {
+            Self::Received => 0,
+            Self::Sent => 1,
+        }
+    }
+}
+
 /// Attaches a packet filter to a cgroup, until the link is closed.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub fn attach_to_cgroup(program: &OwnedFd, cgroup: &OwnedFd, packets: Packets) -> io::Result<OwnedFd> {
-    // `BPF_CGROUP_INET_INGRESS` and `BPF_CGROUP_INET_EGRESS`.
-    let hook = match packets {
-        Packets::Received => 0,
-        Packets::Sent => 1,
-    };
-    call_for_fd(LINK_CREATE, &mut [number(program), number(cgroup), hook, 0])
+    call_for_fd(LINK_CREATE, &mut [number(program), number(cgroup), packets.hook(), 0])
+}
+
+/// How many programs run on these packets of a cgroup's sockets, those of the cgroups above it included.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn count_attached(cgroup: &OwnedFd, packets: Packets) -> io::Result<u32> {
+    const EFFECTIVE: u32 = 1;
+    const COUNT: usize = 6;
+    let mut attributes = [number(cgroup), packets.hook(), EFFECTIVE, 0, 0, 0, 0, 0];
+    call(PROG_QUERY, &mut attributes)?;
+    Ok(attributes[COUNT])
 }
 
 /// Attaches a classifier to what leaves by a device of the calling thread's namespace, until the link is closed.
@@ -182,6 +200,22 @@ pub fn held_by(pid: u32) -> BTreeSet<Id> {
         held.extend(maps.into_iter().map(|id| (Kind::Map, id)));
     }
     held
+}
+
+/// Whether a process holds links to both packet hooks of cgroups.
+///
+/// # Panics
+/// When its descriptors cannot be read.
+pub fn counts_packets(pid: u32) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the descriptors of a process that runs");
+    let texts = open.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let hooks: BTreeSet<u32> = texts
+        .filter(|text| text.contains("cgroup_id:"))
+        .filter_map(|text| {
+            text.lines().find_map(|line| line.strip_prefix("attach_type:")?.trim().parse().ok())
+        })
+        .collect();
+    [Packets::Received, Packets::Sent].iter().all(|packets| hooks.contains(&packets.hook()))
 }
 
 /// What the kernel says of how often a program ran.

@@ -4,6 +4,7 @@
 //! write into it is remapped, nothing of the environment reaches the build, and the architecture that `aya-ebpf` asks for
 //! is fixed (no program reads registers, so the object serves every little-endian machine).
 
+use crate::budget;
 use crate::object::{self, Record};
 use crate::project::Project;
 use crate::shell;
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// With --check: compare hashes only, which needs no toolchain
     #[arg(long, requires = "check")]
     source_hash_only: bool,
+    /// Change only the table of what the programs may cost, to what the committed object costs
+    #[arg(long, conflicts_with = "check")]
+    accept: bool,
 }
 
 /// The command.
@@ -44,11 +48,16 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     if args.check {
         check_hashes(&project)?;
         println!("the committed object and its sources are the recorded ones");
+        budget::check(&project)?;
+        println!("no program and no fast path has grown");
         if !args.source_hash_only {
             println!("{}", check_bytes(&project)?.sentence());
         }
+    } else if args.accept {
+        budget::accept(&project)?;
     } else {
         write(&project)?;
+        budget::check(&project)?;
     }
     Ok(ExitCode::SUCCESS)
 }

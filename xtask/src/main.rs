@@ -5,6 +5,7 @@
 
 mod apple;
 mod bench;
+mod budget;
 mod build_ebpf;
 mod fuzz;
 mod object;

@@ -5,17 +5,23 @@
 //! done by `tests/src/bin/bench`, which can make namespaces and traffic; here is the order of things. Numbers are of the
 //! release build.
 
+mod floor;
+mod grid;
 mod page;
+mod rivals;
 mod table;
 
 use crate::project::Project;
 use crate::{packages, privileges, shell};
 use anyhow::{Context as _, Result, bail};
+use rivals::Build;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
-use table::{Sample, Table};
+use table::{Line, Table};
 
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct Args {
     /// Run only this one; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -26,6 +32,12 @@ pub(crate) struct Args {
     /// Two short rounds: shows that it works, not what it costs
     #[arg(long)]
     quick: bool,
+    /// Measure another build of monitor in turns with this one, as a column of its own; repeatable
+    #[arg(long, value_name = "NAME=PATH")]
+    against: Vec<String>,
+    /// Show only what has a goal
+    #[arg(long)]
+    goals: bool,
     /// Show what there is, and run nothing
     #[arg(long)]
     list: bool,
@@ -45,7 +57,7 @@ const IP: (&str, &str) = ("ip", "iproute2");
 const IPERF: (&str, &str) = ("iperf3", "iperf3");
 const SS: (&str, &str) = ("ss", "iproute2");
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 12] = [
     Bench {
         name: "tcp",
         about: "iperf3 over a veth pair, with and without monitor, and CPU of monitor per GB",
@@ -57,6 +69,11 @@ const BENCHES: [Bench; 9] = [
         needs: &[IP],
     },
     Bench { name: "datagrams-lo", about: "the same over loopback", needs: &[IP] },
+    Bench {
+        name: "sockets",
+        about: "a message over 1 to 20,000 sockets: nothing at the hooks, empty programs, a floor in C, monitor",
+        needs: &[IP],
+    },
     Bench {
         name: "programs",
         about: "kernel time per run of each program, of counting that, and of one look at the owner",
@@ -75,6 +92,16 @@ const BENCHES: [Bench; 9] = [
     Bench {
         name: "screen",
         about: "CPU and bytes drawn with 1,000 active flows at 200x50; iftop, iftoprs, bandwhich",
+        needs: &[IP],
+    },
+    Bench {
+        name: "live",
+        about: "CPU and memory with 10,000 and 50,000 connections that live; iftoprs, bandwhich",
+        needs: &[IP],
+    },
+    Bench {
+        name: "rows",
+        about: "a million rows that are active in one tick: how long they take, and what they keep",
         needs: &[IP],
     },
     Bench {
@@ -108,17 +135,21 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         }
     };
     let able: Vec<_> = able.into_iter().map(|(bench, _)| bench).collect();
-    let mut run = Run { table: Table::default(), failed: 0, start: Instant::now(), loads: Vec::new() };
+    let others = args.against.iter().map(|text| Build::read(text)).collect::<Result<Vec<_>>>()?;
+    let mut run = Run::new(others);
     if !able.is_empty() {
         let project = Project::find()?;
         let packages = ["--package", "monitor", "--package", "monitor-tests", "--bins"];
         let features = packages::features();
         shell::run(project.cargo().args(["build", "--release"]).args(packages).args(features))?;
+        run.builds[0].binary = project.target.join("release/monitor");
+        run.floor = floor::object(&project)?;
         run.start = Instant::now();
         run.rounds(&project, args, &able);
     }
     if !able.is_empty() {
-        println!("{}\n{}\n", run.table, run.circumstances());
+        let table = if args.goals { run.table.goals() } else { run.table.to_string() };
+        println!("{table}\n{}\n", run.circumstances());
     }
     for (bench, why) in &skipped {
         println!("skipped: {}: {}", bench.name, why.as_deref().unwrap_or_default());
@@ -138,6 +169,10 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 
 /// What the rounds found.
 struct Run {
+    /// This build first.
+    builds: Vec<Build>,
+    /// The object of the floor in C, or why there is none.
+    floor: Result<PathBuf, String>,
     table: Table,
     failed: u32,
     start: Instant,
@@ -146,19 +181,33 @@ struct Run {
 }
 
 impl Run {
+    fn new(others: Vec<Build>) -> Self {
+        let this = Build { name: "this build".to_owned(), binary: PathBuf::new() };
+        let builds: Vec<_> = std::iter::once(this).chain(others).collect();
+        let table = Table::new(builds.iter().map(|build| build.name.clone()).collect());
+        let (floor, loads) = (Err(String::new()), Vec::new());
+        Self { builds, floor, table, failed: 0, start: Instant::now(), loads }
+    }
+
     fn rounds(&mut self, project: &Project, args: &Args, benches: &[&'static Bench]) {
         let rounds = args.rounds.unwrap_or(if args.quick { 2 } else { 5 });
         for round in 1..=rounds {
             for bench in benches {
-                eprintln!("round {round} of {rounds}: {}", bench.name);
-                match once(project, bench, args.quick) {
-                    Ok(samples) => samples.into_iter().for_each(|sample| self.table.add(bench.name, sample)),
-                    Err(error) => {
-                        self.failed += 1;
-                        eprintln!("{} failed: {error:#}", bench.name);
+                for build in rivals::order(self.builds.len(), round) {
+                    eprintln!("round {round} of {rounds}: {}, {}", bench.name, self.builds[build].name);
+                    match self.once(project, bench, build, round, args.quick) {
+                        Ok(lines) => {
+                            for line in lines {
+                                self.table.add(bench.name, build, line);
+                            }
+                        }
+                        Err(error) => {
+                            self.failed += 1;
+                            eprintln!("{} failed: {error:#}", bench.name);
+                        }
                     }
+                    self.loads.extend(load());
                 }
-                self.loads.extend(load());
             }
         }
     }
@@ -168,27 +217,45 @@ impl Run {
         let cpus = std::thread::available_parallelism().map_or(0, usize::from);
         let highest = self.loads.iter().copied().fold(0.0, f64::max);
         let mean = self.loads.iter().sum::<f64>() / (self.loads.len().max(1) as f64);
+        let floor = match &self.floor {
+            Ok(_) => String::new(),
+            Err(why) => format!("; no floor in C, for {why}"),
+        };
         format!(
-            "{cpus} CPUs, kernel {}; {} s; load average {mean:.1}, at most {highest:.1}, the benches included",
+            "{cpus} CPUs, kernel {}; {} s; load average {mean:.1}, at most {highest:.1}, the benches included{floor}",
             kernel(),
             self.start.elapsed().as_secs(),
         )
     }
-}
 
-fn once(project: &Project, bench: &Bench, quick: bool) -> Result<Vec<Sample>> {
-    let release = project.target.join("release");
-    let mut command = Command::new(release.join("bench"));
-    command.arg(bench.name).env("MONITOR_BIN", release.join("monitor")).stdin(Stdio::null());
-    // Other tools may have been installed by cargo.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain([shell::cargo_home().join("bin"), "/usr/sbin".into()]);
-    command.env("PATH", std::env::join_paths(places)?);
-    if quick {
-        command.arg("--quick");
+    fn once(
+        &self,
+        project: &Project,
+        bench: &Bench,
+        build: usize,
+        round: u32,
+        quick: bool,
+    ) -> Result<Vec<Line>> {
+        let mut command = Command::new(project.target.join("release/bench"));
+        command.args([bench.name, "--round", &round.to_string()]).stdin(Stdio::null());
+        command.env("MONITOR_BIN", &self.builds[build].binary);
+        if let Ok(object) = &self.floor {
+            command.env("FLOOR_OBJECT", object);
+        }
+        // Other tools may have been installed by cargo.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let places =
+            std::env::split_paths(&path).chain([shell::cargo_home().join("bin"), "/usr/sbin".into()]);
+        command.env("PATH", std::env::join_paths(places)?);
+        if quick {
+            command.arg("--quick");
+        }
+        if build > 0 {
+            command.arg("--alone");
+        }
+        let text = shell::capture(&mut command)?;
+        text.lines().map(|line| Line::read(line).with_context(|| format!("`{line}`"))).collect()
     }
-    let text = shell::capture(&mut command)?;
-    text.lines().map(|line| Sample::read(line).with_context(|| format!("`{line}`"))).collect()
 }
 
 /// The command that gives what a bench lacks.

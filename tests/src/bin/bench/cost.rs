@@ -58,12 +58,9 @@ impl Watched {
         self.child.stdout.take().expect("stdout is a pipe")
     }
 
-    /// CPU time of all its threads so far, of those that have ended, too. `stat` has it in ticks of 10 ms, too coarse for
-    /// an idle monitor.
+    /// CPU time of all its threads so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let pid = i32::try_from(self.pid()).expect("a pid is small");
-        let clock = clock_getcpuclockid(nix::unistd::Pid::from_raw(pid)).expect("the program runs");
-        Duration::from(clock.now().expect("the clock of a program that runs"))
+        cpu(self.pid())
     }
 
     /// Whether it ended by itself.
@@ -80,7 +77,7 @@ impl Watched {
 
     /// A line of its `status`, in MB.
     pub(crate) fn memory(&self, key: &str) -> f64 {
-        megabytes(&fs::read_to_string(self.directory().join("status")).expect("the program runs"), key)
+        memory(self.pid(), key)
     }
 
     /// What the kernel has allocated for the maps that it has open, in MB.
@@ -105,6 +102,20 @@ impl Drop for Watched {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// CPU time of all threads of a process so far, of those that have ended, too, on the scheduler's clock (as in schedstat).
+/// `stat` has it in ticks of 10 ms, too coarse for an idle monitor.
+pub(crate) fn cpu(pid: u32) -> Duration {
+    let pid = i32::try_from(pid).expect("a pid is small");
+    let clock = clock_getcpuclockid(nix::unistd::Pid::from_raw(pid)).expect("the program runs");
+    Duration::from(clock.now().expect("the clock of a program that runs"))
+}
+
+/// A line of a process's `status`, in MB.
+pub(crate) fn memory(pid: u32, key: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the program runs");
+    megabytes(&status, key)
 }
 
 /// CPU time of a program over a time, in percent of one core.

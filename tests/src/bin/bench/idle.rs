@@ -29,8 +29,8 @@ pub(crate) fn run(pace: Pace, samples: &mut Samples) {
     let shares = monitors.each_ref().map(Share::begin);
     thread::sleep(pace.milliseconds(3000));
     let [whole, json, screen] = [0, 1, 2].map(|at| shares[at].end(&monitors[at]));
-    samples.add("CPU, --json, an empty cgroup", "%", json).baseline(0.0).at_most(0.2);
-    samples.add("CPU, screen, an empty cgroup", "%", screen).baseline(0.0).at_most(0.2);
+    samples.add("CPU, --json, an empty cgroup", "%", json).baseline(0.0).at_most(0.05);
+    samples.add("CPU, screen, an empty cgroup", "%", screen).baseline(0.0).at_most(0.05);
     samples.add("CPU, --json, the whole machine as it was", "%", whole).baseline(0.0);
     for (name, monitor) in ["--json", "screen"].into_iter().zip(&monitors[1..]) {
         samples.add(format!("resident memory, {name}"), "MB", monitor.memory("VmRSS:")).at_most(25.0);

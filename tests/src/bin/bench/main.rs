@@ -1,4 +1,4 @@
-//! The benches on real traffic: `bench NAME [--quick]` runs one once and prints what it measured, one JSON object a line.
+//! The benches on real traffic: `bench NAME` runs one once and prints what it measured, one JSON object a line.
 //!
 //! `cargo xtask bench` builds this and `load`, calls it for every bench of every round, and makes the table. Traffic
 //! stays in namespaces made here. `monitor` runs as a user would start it, on the whole machine, unless a sample says
@@ -8,12 +8,16 @@
 mod capture;
 mod cost;
 mod datagrams;
+mod hooks;
 mod idle;
+mod live;
 mod lookup;
 mod programs;
+mod rows;
 mod sample;
 mod screen;
 mod short;
+mod sockets;
 mod start;
 mod tcp;
 mod truth;
@@ -25,6 +29,9 @@ use std::{env, process::ExitCode, time::Duration};
 #[derive(Clone, Copy)]
 struct Pace {
     quick: bool,
+    /// Without other tools: they have been measured beside another `monitor`.
+    alone: bool,
+    round: u32,
 }
 
 impl Pace {
@@ -32,32 +39,60 @@ impl Pace {
     fn milliseconds(self, full: u64) -> Duration {
         Duration::from_millis(if self.quick { full / 3 } else { full })
     }
+
+    /// Forwards and backwards, round by round: what comes later on a machine that slows down is not always the same.
+    fn in_turn<T: Copy>(self, all: &[T]) -> Vec<T> {
+        let mut all = all.to_vec();
+        if self.round.is_multiple_of(2) {
+            all.reverse();
+        }
+        all
+    }
 }
 
 type Run = fn(Pace, &mut Samples);
 
 /// Every bench.
-const BENCHES: [(&str, Run); 9] = [
+const BENCHES: [(&str, Run); 12] = [
     ("tcp", tcp::run),
     ("datagrams-veth", datagrams::over_veth),
     ("datagrams-lo", datagrams::over_loopback),
+    ("sockets", sockets::run),
     ("programs", programs::run),
     ("idle", idle::run),
     ("start", start::run),
     ("screen", screen::run),
+    ("live", live::run),
+    ("rows", rows::run),
     ("short", short::run),
     ("capture", capture::run),
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let name = arguments.first().map(String::as_str).unwrap_or_default();
-    let Some((_, run)) = BENCHES.iter().find(|(known, _)| *known == name) else {
-        eprintln!("usage: bench NAME [--quick]; NAME is one of {:?}", BENCHES.map(|(name, _)| name));
+    let Some((run, pace)) = understood(&arguments) else {
+        let names = BENCHES.map(|(name, _)| name);
+        eprintln!("usage: bench NAME [--quick] [--alone] [--round N]; NAME is one of {names:?}");
         return ExitCode::from(2);
     };
     let mut samples = Samples::default();
-    run(Pace { quick: arguments.iter().any(|argument| argument == "--quick") }, &mut samples);
+    run(pace, &mut samples);
     print!("{samples}");
     ExitCode::SUCCESS
+}
+
+fn understood(arguments: &[String]) -> Option<(Run, Pace)> {
+    let (name, options) = arguments.split_first()?;
+    let (_, run) = BENCHES.iter().find(|(known, _)| known == name)?;
+    let mut pace = Pace { quick: false, alone: false, round: 1 };
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        match option.as_str() {
+            "--quick" => pace.quick = true,
+            "--alone" => pace.alone = true,
+            "--round" => pace.round = options.next()?.parse().ok()?,
+            _ => return None,
+        }
+    }
+    Some((*run, pace))
 }

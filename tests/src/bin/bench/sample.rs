@@ -17,6 +17,13 @@ impl Samples {
         self.0.push(json!({ "what": what, "unit": unit, "value": value }));
         Sample(self.0.last_mut().expect("one was pushed"))
     }
+
+    /// Adds a number to a table of its own, where there is one.
+    pub(crate) fn cell(&mut self, line: &str, column: &str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.0.push(json!({ "line": line, "column": column, "value": value }));
+        }
+    }
 }
 
 impl Sample<'_> {

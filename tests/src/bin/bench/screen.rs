@@ -41,11 +41,12 @@ pub(crate) fn run(pace: Pace, samples: &mut Samples) {
             samples.add(format!("CPU, 1,000 flows, view {view}"), "%", used).baseline(0.0).at_most(1.0);
             samples.add(format!("drawn, 1,000 flows, view {view}"), "kB/s", bytes);
         }
-        for (name, arguments) in [
+        let tools = [
             ("iftop", ["-n", "-i", "lo"].as_slice()),
             ("iftoprs", &["-n", "-i", "lo"]),
             ("bandwhich", &["-n"]),
-        ] {
+        ];
+        for (name, arguments) in tools.into_iter().filter(|_| !pace.alone) {
             let Some(path) = find(name) else {
                 eprintln!("{name} is not installed");
                 continue;
@@ -65,7 +66,11 @@ pub(crate) fn run(pace: Pace, samples: &mut Samples) {
 }
 
 /// Starts a program on a terminal of its own; the number is of the bytes that it has drawn.
-fn on_a_terminal(mut command: Command, arguments: &[&str], counts: bool) -> (Watched, Arc<AtomicU64>) {
+pub(crate) fn on_a_terminal(
+    mut command: Command,
+    arguments: &[&str],
+    counts: bool,
+) -> (Watched, Arc<AtomicU64>) {
     let (pty, drawn) = (Pty::sized(50, 200), Arc::new(AtomicU64::new(0)));
     command.args(arguments);
     pty.give_to(&mut command);
@@ -79,7 +84,7 @@ fn on_a_terminal(mut command: Command, arguments: &[&str], counts: bool) -> (Wat
 }
 
 /// CPU in percent of a core, and kB drawn a second, once everything is on the screen.
-fn costs(program: &Watched, drawn: &AtomicU64, pace: Pace) -> (f64, f64) {
+pub(crate) fn costs(program: &Watched, drawn: &AtomicU64, pace: Pace) -> (f64, f64) {
     thread::sleep(pace.milliseconds(3000));
     let (share, before) = (Share::begin(program), drawn.load(Ordering::Relaxed));
     thread::sleep(pace.milliseconds(5000));

@@ -28,6 +28,7 @@ const CLIENTS: u8 = 8;
 /// Connections a second of each of the eight, and of the children together.
 const EACH: u32 = 375;
 const FORKS: u32 = 500;
+const CPU: &str = "CPU of monitor";
 /// For other tools to find their devices.
 const WARM_UP: Duration = Duration::from_millis(800);
 
@@ -98,11 +99,14 @@ impl Scene {
 
 pub(crate) fn run(pace: Pace, samples: &mut Samples) {
     let time = pace.milliseconds(10_000);
-    let own = attribution("eight processes", f64::from(EACH) * f64::from(CLIENTS), samples, |scene| {
-        scene.by_eight(time)
-    });
-    attribution("a process each", f64::from(FORKS), samples, |scene| scene.by_children(time));
-    peers(own, pace.milliseconds(1500), samples);
+    let eight = f64::from(EACH) * f64::from(CLIENTS);
+    let own = attribution("eight processes", eight, samples, |scene| scene.by_eight(time));
+    samples.add(format!("eight processes: {CPU}"), "%", own).baseline(0.0).at_most(2.0);
+    let own_each = attribution("a process each", f64::from(FORKS), samples, |scene| scene.by_children(time));
+    samples.add(format!("a process each: {CPU}"), "%", own_each).baseline(0.0);
+    if !pace.alone {
+        peers(own, pace.milliseconds(1500), samples);
+    }
 }
 
 /// Gives the CPU of monitor.
@@ -139,7 +143,6 @@ fn attribution(
     }
     let unseen = (device - judgement.on_device as f64) / device * 100.0;
     samples.add(format!("{kind}: of the device's bytes, passed no socket"), "%", unseen);
-    samples.add(format!("{kind}: CPU of monitor"), "%", used).baseline(0.0);
     used
 }
 

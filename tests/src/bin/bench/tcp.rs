@@ -27,6 +27,9 @@ pub(crate) struct Moved {
     cost: f64,
 }
 
+/// Long enough for the ticks to be a small part of it, and for a thread that woke once to be none.
+const BULK: u32 = 20;
+
 /// A server at the other end, and how long a run takes.
 pub(crate) struct Iperf {
     pair: Pair,
@@ -49,9 +52,18 @@ impl Iperf {
 
     /// One run.
     pub(crate) fn run(&self) -> Moved {
+        self.run_for(["-t", &self.seconds])
+    }
+
+    /// So many GB, however long that takes.
+    fn pour(&self, gigabytes: u32) -> Moved {
+        self.run_for(["-n", &format!("{}M", gigabytes * 1_000)])
+    }
+
+    fn run_for(&self, what: [&str; 2]) -> Moved {
         let mut command: Command = self.pair.a.netns.command("iperf3");
         let address = self.pair.b.address(Version::V4, 0).ip().to_string();
-        command.args(["-J", "-c", &address, "-p", PORT, "-t", &self.seconds]);
+        command.args(["-J", "-c", &address, "-p", PORT]).args(what);
         let report: Value = serde_json::from_str(&program::output(command)).expect("iperf3 prints JSON");
         let end = &report["end"];
         let number = |of: &Value, name: &str| of[name].as_f64().unwrap_or_else(|| panic!("no {name}: {end}"));
@@ -70,12 +82,8 @@ pub(crate) fn run(pace: Pace, samples: &mut Samples) {
     let iperf = Iperf::new(pace);
     let mut bare = vec![iperf.run()];
     let monitor = Watched::monitor();
-    let idle = Share::begin(&monitor);
-    thread::sleep(pace.milliseconds(1000));
-    let idle = idle.end(&monitor);
-    let busy = Share::begin(&monitor);
     let runs = [iperf.run(), iperf.run()];
-    let (used, seconds) = (busy.end(&monitor), busy.seconds());
+    let own = beyond_idle(&iperf, &monitor, pace);
     monitor.interrupt();
     bare.push(iperf.run());
     let average = |runs: &[Moved], what: fn(&Moved) -> f64| mean(&runs.iter().map(what).collect::<Vec<_>>());
@@ -85,8 +93,20 @@ pub(crate) fn run(pace: Pace, samples: &mut Samples) {
     samples.add("the same, share of bare", "", rate[0] / rate[1]).baseline(1.0);
     samples.add("CPU of both ends per GB", "ms", cost[0]).baseline(cost[1]);
     samples.add("throughput by that, share of bare", "", cost[1] / cost[0]).baseline(1.0);
-    let moved: f64 = runs.iter().map(|run| run.bytes).sum();
-    // The baseline is what its ticks take in as long without traffic.
-    let [per_gigabyte, ticks] = [used, idle].map(|percent| percent / 100.0 * seconds * 1e3 / (moved / 1e9));
-    samples.add("CPU of monitor per GB", "ms", per_gigabyte).baseline(ticks).at_most(1.0);
+    samples.add(format!("CPU of monitor per GB beyond idle, {} GB", bulk(pace)), "ms", own).at_most(1.0);
+}
+
+fn bulk(pace: Pace) -> u32 {
+    if pace.quick { BULK / 10 } else { BULK }
+}
+
+/// CPU of monitor for each GB, in ms, without what its ticks take in as long when nothing moves.
+fn beyond_idle(iperf: &Iperf, monitor: &Watched, pace: Pace) -> f64 {
+    let idle = Share::begin(monitor);
+    thread::sleep(pace.milliseconds(5000));
+    let idle = idle.end(monitor);
+    let busy = Share::begin(monitor);
+    let moved = iperf.pour(bulk(pace)).bytes;
+    let (used, seconds) = (busy.end(monitor), busy.seconds());
+    (used - idle) / 100.0 * seconds * 1e3 / (moved / 1e9)
 }

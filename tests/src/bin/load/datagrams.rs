@@ -9,16 +9,18 @@ use rustix::{
 use serde_json::{Value, json};
 use std::{
     io::{self, ErrorKind},
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     thread,
     time::{Duration, Instant},
 };
 
+/// The first of the addresses that are scattered over.
+const SCATTERED: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 0);
 /// Receive buffer of the sink.
 const ROOM: usize = 16 << 20;
-/// When nothing came for so long after something did, the sender has ended.
-const QUIET: Duration = Duration::from_millis(150);
+/// When nothing came for so long after something did, the sender has ended, or waits for a CPU on a busy machine.
+const QUIET: Duration = Duration::from_millis(500);
 /// How long the sink waits for the first.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a rate is taken over.
@@ -59,6 +61,21 @@ impl Sink {
                         break;
                     }
                 }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(json!({ "received": received, "dropped": self.dropped()? }))
+    }
+
+    /// Receives what is there, and waits for nothing: what a sender sent that was thought to have ended.
+    pub(crate) fn rest(&self) -> io::Result<Value> {
+        let mut buffer = [0; 2048];
+        let mut received = 0_u64;
+        self.0.set_nonblocking(true)?;
+        loop {
+            match self.0.recv(&mut buffer) {
+                Ok(_) => received += 1,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
         }
@@ -140,4 +157,18 @@ pub(crate) fn drip(to: SocketAddr, time: Duration, length: usize, rate: u32) -> 
         thread::sleep(period);
     }
     Ok(json!({ "sent": sent }))
+}
+
+/// Sends a datagram to each of so many addresses of this host, from one socket to another, and receives each.
+pub(crate) fn scatter(count: u32) -> io::Result<Value> {
+    let sink = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let source = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = sink.local_addr()?.port();
+    let (text, mut taken) = ([b'x'; 64], [0; 64]);
+    for address in (SCATTERED.to_bits()..).map(Ipv4Addr::from_bits).take(usize::try_from(count).unwrap_or(0))
+    {
+        source.send_to(&text, (address, port))?;
+        sink.recv_from(&mut taken)?;
+    }
+    Ok(json!({ "sent": count }))
 }

@@ -5,7 +5,10 @@
 //! time, and tells how much that was.
 
 mod children;
+mod counters;
+mod crew;
 mod datagrams;
+mod pairs;
 mod requests;
 
 use rustix::{process::getpid, thread::set_name};
@@ -37,21 +40,30 @@ impl Words<'_> {
     }
 }
 
+/// What a step makes and later ones use.
+#[derive(Default)]
+struct Made {
+    sink: Option<datagrams::Sink>,
+    pairs: Option<crew::Crew>,
+}
+
 /// The table of steps.
-fn step(line: &str, sink: &mut Option<datagrams::Sink>) -> Answer {
+fn step(line: &str, made: &mut Made) -> Answer {
     let mut words = Words(line.split_whitespace());
     let step: String = words.take("step")?;
     let words = &mut words;
     match step.as_str() {
         // sink ADDR: makes a UDP socket
         "sink" => {
-            let made = datagrams::Sink::new(words.take("address")?)?;
-            let answer = made.describe()?;
-            *sink = Some(made);
+            let sink = datagrams::Sink::new(words.take("address")?)?;
+            let answer = sink.describe()?;
+            made.sink = Some(sink);
             Ok(answer)
         }
         // absorb: receives at the sink until nothing comes any more
-        "absorb" => Ok(sink.as_ref().ok_or("no sink")?.absorb()?),
+        "absorb" => Ok(made.sink.as_ref().ok_or("no sink")?.absorb()?),
+        // rest: receives at the sink what has come since
+        "rest" => Ok(made.sink.as_ref().ok_or("no sink")?.rest()?),
         // flood ADDR MS LENGTH: sends datagrams as fast as it can
         "flood" => {
             let (to, time) = (words.take("address")?, words.milliseconds()?);
@@ -62,6 +74,8 @@ fn step(line: &str, sink: &mut Option<datagrams::Sink>) -> Answer {
             let (to, time, length) = (words.take("address")?, words.milliseconds()?, words.take("length")?);
             Ok(datagrams::drip(to, time, length, words.take("rate")?)?)
         }
+        // scatter COUNT: a datagram to each of so many addresses
+        "scatter" => Ok(datagrams::scatter(words.take("count")?)?),
         // serve ADDR: answers requests until this process ends
         "serve" => Ok(requests::serve(words.take("address")?)?),
         // request ADDR MS PER_SECOND: connect, ask, close
@@ -73,6 +87,21 @@ fn step(line: &str, sink: &mut Option<datagrams::Sink>) -> Answer {
         "request-by-children" => {
             let (to, time) = (words.take("address")?, words.milliseconds()?);
             Ok(children::request(to, time, words.take("rate")?)?)
+        }
+        // pairs KIND COUNT [NEAR FAR]: makes sockets in pairs, the ends in these cgroups
+        "pairs" => {
+            let (kind, count) = (words.take("kind")?, words.take("count")?);
+            let cgroups = words.0.clone().next().is_some();
+            let cgroups = if cgroups { Some([words.take("cgroup")?, words.take("cgroup")?]) } else { None };
+            made.pairs = Some(crew::Crew::make(kind, count, cgroups.as_ref())?);
+            Ok(json!({}))
+        }
+        // run MS: messages over the pairs, as fast as it can
+        "run" => Ok(made.pairs.as_mut().ok_or("no pairs")?.run(words.milliseconds()?)?),
+        // pace MS PER_SECOND: messages over the pairs, at a pace
+        "pace" => {
+            let time = words.milliseconds()?;
+            Ok(made.pairs.as_mut().ok_or("no pairs")?.pace(time, words.take("rate")?)?)
         }
         _ => Err("no such step".into()),
     }
@@ -94,9 +123,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(out, "{answer}").and_then(|()| out.flush())
     };
     say(prepare().map(|()| json!({ "pid": getpid().as_raw_nonzero() })))?;
-    let mut sink = None;
+    let mut made = Made::default();
     for line in io::stdin().lock().lines() {
-        say(step(&line?, &mut sink))?;
+        say(step(&line?, &mut made))?;
     }
     Ok(())
 }
