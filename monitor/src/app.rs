@@ -5,7 +5,9 @@
 //! this thread; 7. the engine's end; 8. only then errors are printed, on a terminal that is a terminal again.
 
 mod listing;
+mod log_file;
 mod origin;
+mod search_path;
 
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
 use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions, Running};
@@ -15,8 +17,10 @@ use crate::source::SourceError;
 use anyhow::{Context, Result, anyhow};
 use clap::{CommandFactory, Parser};
 use origin::Start;
-use std::fs::OpenOptions;
+use rustix::io::Errno;
+use rustix::process::Signal;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -35,6 +39,11 @@ const ENDED_FLOWS: usize = 4096;
 
 /// Runs `monitor` to its end.
 pub fn main() -> ExitCode {
+    #[expect(unsafe_code, reason = "changing the environment is unsafe once there is a second thread")]
+    // SAFETY: this is the first thing that the program does; it has one thread.
+    unsafe {
+        search_path::trust_the_system_only();
+    }
     #[cfg(target_os = "linux")]
     crate::source::ebpf::share_heap();
     let cli = Cli::parse();
@@ -46,27 +55,32 @@ pub fn main() -> ExitCode {
         Ok(Ending::Signal(number)) => ExitCode::from(signalled(number)),
         Err(error) => {
             frontend::restore();
-            eprintln!("monitor: {error:#}");
+            frontend::complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(cli: &Cli) -> Result<Ending> {
-    let caller = Caller::find();
+    let caller = Caller::find()?;
+    if cli.state_root != Path::new("/") && caller.lacks_our_rights() {
+        let sentence = "--state-root has other people's files read, so it is for root and for a program without capabilities\n";
+        Cli::command().error(clap::error::ErrorKind::ArgumentConflict, sentence).exit();
+    }
     if let Some(page) = page(cli, &caller)? {
         return print(&page).map(|()| Ending::Done);
     }
     let file = SettingsFile::find(cli.config.as_deref(), caller.clone());
-    let settings = cli.over(match &file {
+    let mut settings = cli.over(match &file {
         Ok(file) => file.load()?,
         Err(_) => Settings::default(),
     });
-    start_log(cli)?;
+    log_file::start(cli, &caller)?;
     let catalog = catalog(&caller)?;
-    check_theme(cli, &settings, &catalog, &file)?;
-    let output = cli.output(std::io::stdout().is_terminal());
-    let start = origin::preflight(cli, &settings, output)?;
+    settings.theme = theme(cli, &settings, &catalog, &file)?;
+    let is_terminal = std::io::stdout().is_terminal();
+    let output = cli.output(is_terminal);
+    let start = origin::preflight(cli, &caller, &settings, output)?;
     restore_on_panic();
     let (stop_after, choice) = (cli.stop_after(settings.interval), cli.choice(&settings));
     let on_screen = output == Output::Screen;
@@ -85,7 +99,7 @@ fn run(cli: &Cli) -> Result<Ending> {
         resolve,
     };
     let engine = match start {
-        Start::Live(open) => Engine::start(open, origin::reopen(cli, &settings, output), options),
+        Start::Live(open) => Engine::start(open, origin::reopen(cli, &caller, &settings, output), options),
         Start::Recorded(recording, pace) => Engine::replay(recording, pace, options),
     };
     let engine = engine.context("cannot start the engine thread")?;
@@ -108,8 +122,17 @@ fn run(cli: &Cli) -> Result<Ending> {
     let _ = control.send(Command::Stop);
     drop(control);
     let ending = ended.recv().context("the thread that waits for the end is gone")??;
-    shown?;
-    Ok(ending)
+    match shown {
+        Err(error) if is_terminal && is_gone(&error) => Ok(Ending::Signal(Signal::HUP.as_raw())),
+        shown => shown.map(|()| ending),
+    }
+}
+
+/// Whether a write failed because the terminal is not there any more. Its end is a signal, also where none came.
+fn is_gone(error: &anyhow::Error) -> bool {
+    let gone = [Errno::IO, Errno::NXIO].map(|errno| Some(errno.raw_os_error()));
+    let errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    errors.map(io::Error::raw_os_error).any(|number| gone.contains(&number))
 }
 
 /// How the engine ends. A signal ends the program also where nobody takes what it writes: a connection that hangs, a pager
@@ -140,12 +163,16 @@ fn signalled(number: i32) -> u8 {
     128_u8.saturating_add(u8::try_from(number).unwrap_or(0))
 }
 
-/// A theme that is named on the command line and does not exist is a usage error, as any other value is.
-fn check_theme(cli: &Cli, settings: &Settings, catalog: &Catalog, file: &Result<SettingsFile>) -> Result<()> {
+/// The theme, by its own name. One that is named on the command line and does not exist is a usage error, as any other value
+/// is.
+fn theme(cli: &Cli, settings: &Settings, catalog: &Catalog, file: &Result<SettingsFile>) -> Result<String> {
     if settings.theme == "auto" {
-        return Ok(());
+        return Ok(settings.theme.clone());
     }
-    let Err(sentence) = catalog.find(&settings.theme) else { return Ok(()) };
+    let sentence = match catalog.find(&settings.theme) {
+        Ok(theme) => return Ok(theme.name.clone()),
+        Err(sentence) => sentence,
+    };
     match file {
         _ if cli.theme.is_some() => Cli::command()
             .error(clap::error::ErrorKind::ValueValidation, format!("--theme: {sentence}\n"))
@@ -189,7 +216,7 @@ fn page(cli: &Cli, caller: &Caller) -> Result<Option<String>> {
 
 fn catalog(caller: &Caller) -> Result<Catalog> {
     match &caller.config {
-        Some(config) => Catalog::with_directory(&config.join("themes")),
+        Some(config) => Catalog::with_directory(&config.join("themes"), caller),
         None => Ok(Catalog::built_in()),
     }
 }
@@ -204,18 +231,6 @@ fn print(page: &str) -> Result<()> {
     }
 }
 
-fn start_log(cli: &Cli) -> Result<()> {
-    let Some(path) = &cli.log_file else { return Ok(()) };
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-        anyhow!("--log-file {}: {error}; name a file in a directory of yours", path.display())
-    })?;
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
-        .target(env_logger::Target::Pipe(Box::new(file)))
-        .init();
-    log::info!("monitor {} starts", env!("CARGO_PKG_VERSION"));
-    Ok(())
-}
-
 /// A panic on any thread gives the terminal back, says so, and ends the program: half a program is worse than none.
 /// What happened comes last, where a person looks, after the backtrace that RUST_BACKTRACE may ask for.
 fn restore_on_panic() {
@@ -223,7 +238,7 @@ fn restore_on_panic() {
     std::panic::set_hook(Box::new(move |info| {
         frontend::restore();
         report(info);
-        eprintln!("monitor: internal error, please report it: {info}");
+        frontend::complain(&format!("internal error, please report it: {info}"));
         std::process::exit(PANICKED);
     }));
 }

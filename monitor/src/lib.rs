@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod attribution;
+mod bounded;
 pub mod config;
 pub mod engine;
 pub mod frontend;

@@ -12,6 +12,7 @@ pub mod capture;
 pub mod cgroup;
 pub mod console;
 pub mod counters;
+pub mod disk;
 pub mod frames;
 pub mod json;
 pub mod kernel;

@@ -2,10 +2,11 @@
 
 #![expect(unsafe_code, reason = "std and rustix (as configured) do not wrap openpty")]
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::{
     fs::File,
     io::{self, Read},
-    os::fd::{FromRawFd, OwnedFd},
+    os::fd::{AsFd, FromRawFd, OwnedFd},
     process::{Command, Stdio},
     ptr,
     thread::{self, JoinHandle},
@@ -39,6 +40,10 @@ impl Pty {
         assert_eq!(result, 0, "no terminal: {}", io::Error::last_os_error());
         // SAFETY: both were made by the call above and nothing else knows of them.
         let (ours, theirs) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+        // A program that has our side open keeps the terminal from going away.
+        for fd in [ours.as_fd(), theirs.as_fd()] {
+            fcntl_setfd(fd, FdFlags::CLOEXEC).expect("a flag of a descriptor");
+        }
         Self { ours, theirs }
     }
 

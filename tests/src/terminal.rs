@@ -69,6 +69,24 @@ impl Terminal {
         self.tmux(&words);
     }
 
+    /// Pastes text as a terminal does: marked as pasted, where the program has asked for that.
+    pub fn paste(&self, text: &str) {
+        self.tmux(&["set-buffer", "--", text]);
+        self.tmux(&["paste-buffer", "-p"]);
+    }
+
+    /// Checks that pasted text is not marked. It stays in the line of who reads from the terminal now.
+    ///
+    /// # Panics
+    /// When it is.
+    pub fn pastes_plainly(&self) {
+        self.paste("pasted");
+        let look = || Some(self.screen()).filter(|screen| screen.contains("pasted"));
+        let screen =
+            wait::or_tell(wait::STEP, look, || format!("what is pasted is echoed:\n{}", self.screen()));
+        assert!(!screen.contains("200~"), "pasted text is still marked:\n{screen}");
+    }
+
     /// Whether the program has asked for reports of the mouse.
     pub fn mouse(&self) -> bool {
         self.tmux(&["display-message", "-p", "#{mouse_any_flag}"]).trim() == "1"
@@ -125,7 +143,8 @@ impl Terminal {
     }
 
     /// Waits for the program's end; gives its exit code and what the screen then shows, after checking that the
-    /// terminal is what it was before: the normal screen, line editing, echo, a visible cursor, no mouse reports.
+    /// terminal is what it was before: the normal screen, line editing, echo, a visible cursor, no mouse reports, no marks
+    /// around pasted text.
     ///
     /// # Panics
     /// When it does not end, or left the terminal in a state that a person would have to repair.
@@ -145,6 +164,7 @@ impl Terminal {
         assert!(!self.alternate(), "the alternate screen is still on:\n{screen}");
         let flags = self.tmux(&["display-message", "-p", "#{cursor_flag} #{mouse_any_flag}"]);
         assert_eq!(flags.trim(), "1 0", "cursor visible, mouse not taken:\n{screen}");
+        self.pastes_plainly();
         (code.trim().parse().expect("an exit code"), before.to_owned())
     }
 

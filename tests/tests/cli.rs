@@ -368,3 +368,21 @@ fn a_missing_capability_is_named() {
         assert_one_sentence(refused(without(capability, &command(&scene.cgroup, None))), name);
     }
 }
+
+/// Of all sockets, so its own would be among them.
+#[test]
+#[ignore = "needs root and BPF"]
+fn without_names_of_hosts_it_moves_no_byte() {
+    let mut scene = Scene::new();
+    let mut command = Command::new(program::monitor());
+    command.args(["--json", "--no-dns", "--interval", "0.2"]);
+    let monitor = Monitor::counting(command);
+    let (own, client) = (monitor.pid(), scene.client.pid());
+    let connection = scene.connect(Version::V4);
+    scene.upload(connection, 100_000);
+    let report = monitor.stop();
+    let rows = report.last().processes();
+    let pids: Vec<u64> = rows.iter().filter_map(|process| field(process, "pid").as_u64()).collect();
+    assert!(pids.contains(&client.into()), "it counts the client");
+    assert!(!pids.contains(&own.into()), "it has moved something itself");
+}

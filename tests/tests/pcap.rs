@@ -320,10 +320,11 @@ fn an_lsof_that_hangs_or_lies_is_named_and_costs_no_byte() {
     for (script, says) in [("exec sleep 100", "longer than"), ("echo nonsense", "not its output")] {
         fs::write(&fake, format!("#!/bin/sh\n{script}\n")).expect("write a program");
         fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).expect("make it one");
-        let mut command = command_on(&scene.pair.a.name, &scene.pair.a.netns);
-        command.args(["--backend", "pcap", "--attribution", "lsof"]);
-        let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap_or_default());
-        command.env("PATH", path);
+        // In the place of the system's, for this program only: no other is run.
+        let mut command = scene.pair.a.netns.command("unshare");
+        command.args(["--mount", "sh", "-c", "mount --bind \"$0\" \"$(command -v lsof)\" && exec \"$@\""]);
+        command.arg(&fake).arg(program::monitor()).args(["--json", "--no-dns", "--interval", "0.2"]);
+        command.args(["-i", &scene.pair.a.name, "--backend", "pcap", "--attribution", "lsof"]);
         let mut monitor = Monitor::counting(command);
         let connection = scene.connect(Version::V4);
         scene.upload(connection, 10_000);

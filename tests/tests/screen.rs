@@ -1,7 +1,14 @@
 //! The screen in a real terminal: it shows what moves, and whatever ends it, the terminal is usable afterwards.
 
-use monitor_tests::{program, scene::Scene, terminal::Terminal, veth::Version};
+use monitor_tests::{
+    program::{self, Running},
+    pty::Pty,
+    scene::Scene,
+    terminal::Terminal,
+    veth::Version,
+};
 use rustix::process::Signal;
+use std::{io::Write, process::Command};
 
 /// `monitor` on the scene's cgroup in a terminal of that size.
 fn open(scene: &Scene, width: u16, height: u16, environment: &[(&str, &str)]) -> Terminal {
@@ -233,6 +240,105 @@ fn an_answer_about_the_background_presses_no_key() {
     assert_eq!(terminal.ended_sane().0, 0);
 }
 
+/// In pieces, with the next frames in between: each character of it is a key, too. `e` would write a file.
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn an_answer_in_pieces_presses_no_key() {
+    // As others ask for it, too: not only in one way.
+    const PIECES: [[&str; 2]; 4] = [
+        ["\x1b]", "11;rgb:1e1e/1e1e/2e2e\x07"],
+        ["\x1b]11;rgb:1e1", "e/1e1e/2e2e\x07"],
+        ["\x1b]11;rgb:1e1e/1e1e/2e2e\x1b", "\\"],
+        ["\x1b]52;c;e2V", "ZWVlYmZn\x1b\\"],
+    ];
+    let mut scene = Scene::new();
+    let (directory, terminal) = in_a_directory(&scene);
+    until_it_shows_the_client(&terminal, &mut scene);
+    for [first, second] in PIECES {
+        terminal.send(first);
+        later(&terminal);
+        terminal.send(second);
+    }
+    terminal.press("P");
+    terminal.until_drawn("the key behind them is heard and nothing in them", |screen| {
+        screen.contains("paused") && screen.contains("sort 2s ▼") && screen.contains("monitor  ebpf")
+    });
+    assert_eq!(std::fs::read_dir(directory.path()).expect("read the directory").count(), 0);
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
+/// On a terminal that answers at once, with the first byte alone.
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_answer_whose_esc_comes_alone_presses_no_key() {
+    let scene = Scene::new();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (pty, mut command) = (Pty::open(), Command::new(program::monitor()));
+    command.args(["--no-dns", "--interval", "0.2", "--cgroup"]).arg(scene.cgroup.path());
+    pty.give_to(command.current_dir(directory.path()));
+    let mut running = Running::start(&mut command);
+    drop(command);
+    let mut keyboard = pty.ours.try_clone().expect("a descriptor");
+    // Typed one after the other, each after three more pieces were drawn.
+    let mut typed = [&b"\x1b"[..], b"]11;rgb:1e1e/1e1e/2e2e\x07", b"q"].into_iter();
+    let (mut drawn, mut pieces) = (String::new(), 0);
+    let typing = pty.watch(move |piece| {
+        drawn.push_str(&String::from_utf8_lossy(piece));
+        pieces = if drawn.contains("\x1b]11;?") { pieces + 1 } else { 0 };
+        if pieces % 3 == 1
+            && let Some(bytes) = typed.next()
+        {
+            keyboard.write_all(bytes).expect("type");
+        }
+        true
+    });
+    let status = running.ended();
+    typing.join().expect("watch the terminal");
+    assert_eq!(status.code(), Some(0));
+    let there: Vec<_> = std::fs::read_dir(directory.path()).expect("read the directory").flatten().collect();
+    assert!(there.is_empty(), "{there:?}");
+}
+
+#[test]
+#[ignore = "needs root, BPF and tmux"]
+fn pasted_text_is_typed_into_the_filter_and_presses_no_key() {
+    let mut scene = Scene::new();
+    let (directory, terminal) = in_a_directory(&scene);
+    until_it_shows_the_client(&terminal, &mut scene);
+    terminal.paste("e\nWq\n");
+    terminal.until_drawn("it is told", |screen| screen.contains("pasted text presses no keys"));
+    terminal.press("/");
+    terminal.paste("proc:client\nor pid:1\nWe\n");
+    terminal.until_drawn("it is in the line", |screen| screen.contains("proc:client or pid:1 We"));
+    terminal.press("C-w");
+    terminal.press("Enter");
+    terminal.until_drawn("it filters", |screen| screen.contains("client") && !screen.contains("server"));
+    let there: Vec<_> = std::fs::read_dir(directory.path()).expect("read the directory").flatten().collect();
+    assert!(there.is_empty(), "{there:?}");
+    terminal.press("q");
+    assert_eq!(terminal.ended_sane().0, 0);
+}
+
+/// `monitor` in a directory of its own, where its settings would be, too.
+fn in_a_directory(scene: &Scene) -> (tempfile::TempDir, Terminal) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let inside = directory.path().to_str().expect("a path in UTF-8");
+    let (program, cgroup) = (program::monitor(), scene.cgroup.path());
+    let [program, cgroup] = [program.as_path(), cgroup].map(|path| path.to_str().expect("a path in UTF-8"));
+    let words =
+        ["sh", "-c", "cd \"$0\" && exec \"$@\"", inside, program, "--interval", "0.2", "--cgroup", cgroup];
+    let terminal = Terminal::open(120, 30, &words, &[("XDG_CONFIG_HOME", inside)]);
+    (directory, terminal)
+}
+
+/// Waits until the screen has shown another second: longer than any pause between the bytes of one key.
+fn later(terminal: &Terminal) {
+    let second = |screen: &str| screen.split(" up ").nth(1).and_then(|rest| rest.get(..8)).map(str::to_owned);
+    let before = second(&terminal.screen());
+    terminal.until_drawn("another second is shown", |screen| second(screen) != before);
+}
+
 #[test]
 #[ignore = "needs root, BPF and tmux"]
 fn control_z_goes_back_to_the_shell_and_returns() {
@@ -248,6 +354,7 @@ fn control_z_goes_back_to_the_shell_and_returns() {
     terminal.press("C-z");
     terminal.until_seen("the shell is back on its own screen", |screen| screen.contains("icanon"));
     assert!(!terminal.alternate() && !terminal.mouse());
+    terminal.pastes_plainly();
     terminal.press("Enter");
     until_it_shows_the_client(&terminal, &mut scene);
     assert!(terminal.mouse());
@@ -261,6 +368,7 @@ fn an_export_is_the_callers_and_never_written_over() {
     use std::os::unix::fs::MetadataExt;
     let mut scene = Scene::new();
     let directory = tempfile::tempdir().expect("a directory for the export");
+    std::os::unix::fs::chown(directory.path(), Some(65534), Some(65534)).expect("give the directory away");
     let inside = directory.path().to_str().expect("a path in UTF-8");
     let cgroup = scene.cgroup.path().to_str().expect("a path in UTF-8");
     let monitor = program::monitor();

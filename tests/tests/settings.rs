@@ -116,6 +116,64 @@ fn themes_are_listed_one_a_line_and_a_wrong_name_gets_the_nearest() {
     assert!(said.contains("mine.toml: line 2: `rx` is `gren`, no colour; did you mean `green`?"), "{said}");
 }
 
+/// Runs `monitor config check` on a file with little memory; gives its exit code and what it said, in time.
+fn check(file: &Path) -> (Option<i32>, String) {
+    let mut command = Command::new("prlimit");
+    command.arg("--as=1000000000").arg(program::monitor()).args(["config", "check", "-c"]).arg(file);
+    program::ended(&mut command)
+}
+
+#[test]
+fn settings_without_an_end_and_files_that_are_none_get_one_sentence() {
+    let config = directory();
+    let path = |name: &str| config.path().join(name);
+    let fifo = path("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .expect("make a fifo");
+    fs::write(path("large"), "#".repeat((1 << 20) + 1)).expect("write a large file");
+    fs::write(path("bytes"), b"# \xff\n").expect("write what is no text");
+    for (file, names) in [
+        (&*fifo, "it is not a regular file"),
+        (config.path(), "it is not a regular file"),
+        (Path::new("/dev/zero"), "it is not a regular file"),
+        (&path("large"), "it is larger than 1048576 bytes"),
+        (&path("bytes"), "it is not UTF-8"),
+    ] {
+        let (code, said) = check(file);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.starts_with("monitor: cannot read the settings in ") && said.contains(names), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn settings_full_of_mistakes_get_a_few_short_complaints() {
+    let config = directory();
+    let file = config.path().join("config.toml");
+    let lines: Vec<String> = (0..60_000).map(|number| format!("unknown{number}=1\n")).collect();
+    fs::write(&file, lines.concat()).expect("write the settings");
+    let (code, said) = check(&file);
+    assert_eq!((code, said.lines().count()), (Some(1), 20), "{said}");
+    assert!(said.ends_with("; and there is more wrong than this\n"), "{said}");
+    fs::write(&file, format!("theme = '{}'\n", "x".repeat(1_000_000))).expect("write the settings");
+    let (code, said) = check(&file);
+    assert!(code == Some(1) && said.lines().count() == 1 && said.len() < 2000, "{said}");
+}
+
+#[test]
+fn themes_without_number_are_refused() {
+    let config = directory();
+    let themes = config.path().join("monitor/themes");
+    fs::create_dir_all(&themes).expect("make the directory");
+    for number in 0..5000 {
+        fs::write(themes.join(format!("{number}.toml")), "[roles]\n").expect("write a theme");
+    }
+    let mut command = Command::new(program::monitor());
+    let (code, said) = program::ended(command.arg("--list-colors").env("XDG_CONFIG_HOME", config.path()));
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("there are more than 200 themes"), "{said}");
+}
+
 #[test]
 fn completions_are_printed_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -2,44 +2,34 @@
 //! signal still ends it.
 
 use monitor_tests::{
-    accounts, json::Object, monitor, monitor::Report, program, pty::Pty, scene::Scene, veth::Version, wait,
+    accounts,
+    json::Object,
+    monitor,
+    monitor::Report,
+    program::{self, Running},
+    pty::Pty,
+    scene::Scene,
+    veth::Version,
+    wait,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
 };
 
-/// A running `monitor`; killed on drop.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
+/// Whether the thread that writes waits in write(2) for somebody to read.
+fn is_stalled(monitor: &Running) -> bool {
+    let pid = monitor.0.id();
+    let call = fs::read_to_string(format!("/proc/{pid}/task/{pid}/syscall")).unwrap_or_default();
+    // A thread that runs has no number there.
+    call.split(' ').next().and_then(|number| number.parse().ok()) == Some(libc::SYS_write)
 }
 
-impl Running {
-    /// Whether the thread that writes waits in write(2) for somebody to read.
-    fn is_stalled(&self) -> bool {
-        let pid = self.0.id();
-        let call = fs::read_to_string(format!("/proc/{pid}/task/{pid}/syscall")).unwrap_or_default();
-        // A thread that runs has no number there.
-        call.split(' ').next().and_then(|number| number.parse().ok()) == Some(libc::SYS_write)
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).expect("a pid");
-        kill_process(pid, signal).expect("signal monitor");
-    }
-
-    fn ended(&mut self) -> ExitStatus {
-        wait::until("monitor ends", || self.0.try_wait().expect("wait for monitor"))
-    }
+fn end(monitor: &Running) {
+    kill_process(Pid::from_child(&monitor.0), Signal::TERM).expect("signal monitor");
 }
 
 /// `monitor --json` into a pipe with room for one page, and the end of the pipe that nobody reads yet.
@@ -47,8 +37,7 @@ fn into_a_pipe(scene: &Scene) -> (Running, File) {
     let (read, write) = rustix::pipe::pipe().expect("a pipe");
     rustix::pipe::fcntl_setpipe_size(&write, 4096).expect("a small pipe");
     let mut command = monitor::command_every("0.1", scene.cgroup.path(), None);
-    let child = command.stdin(Stdio::null()).stdout(write).spawn().expect("run monitor");
-    (Running(child), read.into())
+    (Running::start(command.stdin(Stdio::null()).stdout(write)), read.into())
 }
 
 #[test]
@@ -57,10 +46,10 @@ fn bytes_are_counted_while_nobody_reads() {
     const BYTES: u64 = 3_000_000;
     let mut scene = Scene::new();
     let (mut monitor, pipe) = into_a_pipe(&scene);
-    wait::until("its pipe is full", || monitor.is_stalled().then_some(()));
+    wait::until("its pipe is full", || is_stalled(&monitor).then_some(()));
     let connection = scene.connect(Version::V4);
     scene.upload(connection, BYTES);
-    assert!(monitor.is_stalled(), "it waits still");
+    assert!(is_stalled(&monitor), "it waits still");
     let mut lines = BufReader::new(pipe).lines();
     let mut objects = Vec::new();
     let mut read = || {
@@ -69,7 +58,7 @@ fn bytes_are_counted_while_nobody_reads() {
         objects.last().map(|object| object.totals().tx_bytes)
     };
     while read().expect("more objects") < BYTES {}
-    monitor.signal(Signal::TERM);
+    end(&monitor);
     while read().is_some() {}
     let status = monitor.ended();
     assert_eq!(status.code(), Some(143));
@@ -81,8 +70,8 @@ fn bytes_are_counted_while_nobody_reads() {
 fn a_signal_ends_it_though_nobody_reads() {
     let scene = Scene::new();
     let (mut monitor, pipe) = into_a_pipe(&scene);
-    wait::until("its pipe is full", || monitor.is_stalled().then_some(()));
-    monitor.signal(Signal::TERM);
+    wait::until("its pipe is full", || is_stalled(&monitor).then_some(()));
+    end(&monitor);
     assert_eq!(monitor.ended().code(), Some(143));
     drop(pipe);
 }
@@ -95,13 +84,13 @@ fn a_signal_gives_a_terminal_back_that_hangs() {
     let mut command = Command::new(program::monitor());
     command.args(["--interval", "0.1", "--cgroup"]).arg(scene.cgroup.path());
     pty.give_to(&mut command);
-    let mut monitor = Running(command.spawn().expect("run monitor"));
+    let mut monitor = Running::start(&mut command);
     // Each of these keys has the whole screen drawn again.
     wait::until("what it draws is not taken", || {
         pty.ours.write_all(b"\x0c").expect("type");
-        monitor.is_stalled().then_some(())
+        is_stalled(&monitor).then_some(())
     });
-    monitor.signal(Signal::TERM);
+    end(&monitor);
     let status = monitor.ended();
     assert_eq!((status.code(), status.signal()), (Some(143), None));
     // What waits to be read ends with giving the terminal back.

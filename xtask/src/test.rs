@@ -20,6 +20,9 @@ pub(crate) struct Args {
 /// The package whose tests must all run as root: as many as its sources declare.
 const INTEGRATION: &str = "tests";
 
+/// Under sudo and its like these say who called. The tests are root's, and say themselves for whom they start `monitor`.
+const CALLED: [&str; 5] = ["SUDO_USER", "SUDO_UID", "SUDO_GID", "DOAS_USER", "PKEXEC_UID"];
+
 /// The command.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     println!(
@@ -61,6 +64,7 @@ fn system_packages() -> Vec<Package> {
         package("nftables", "nft", "NAT and dropped packets in the integration tests"),
         package("tmux", "tmux", "a terminal for the integration tests"),
         package("lsof", "lsof", "owners of captured packets, as on macOS, in the integration tests"),
+        package("libcap2-bin", "setcap", "gives a program capabilities in the integration tests"),
         packages::libpcap(),
     ]
 }
@@ -92,6 +96,9 @@ fn integration_tests(project: &Project, steps: &mut Steps, privileged: Result<()
         let mut command = project.cargo();
         command.args(["test", "--no-fail-fast", "-p", "monitor-tests", "--", "--test-threads=1"]);
         command.env("MONITOR_BIN", project.target.join("debug/monitor"));
+        for name in CALLED {
+            command.env_remove(name);
+        }
         if privileged.is_ok() {
             command.arg("--include-ignored");
         }

@@ -3,7 +3,7 @@
 //! `auto` takes the kernel where it can and captured packets where it cannot, and keeps the reason. What is wrong for
 //! good is one sentence here; what only loading shows is found on the engine's thread, and falls back there.
 
-use crate::config::{BackendChoice, Cli, Output, Settings};
+use crate::config::{BackendChoice, Caller, Cli, Output, Settings};
 use crate::engine::{Origin, Pace, Reopen};
 use crate::model::Mono;
 use crate::source::pcap::recording::{self, FileRecording, Wanted};
@@ -25,9 +25,9 @@ pub(super) enum Start {
 ///
 /// # Errors
 /// One sentence with the fix.
-pub(super) fn preflight(cli: &Cli, settings: &Settings, output: Output) -> Result<Start> {
+pub(super) fn preflight(cli: &Cli, caller: &Caller, settings: &Settings, output: Output) -> Result<Start> {
     if cli.capture.read.is_some() {
-        return recorded(cli, output);
+        return recorded(cli, caller, output);
     }
     let open = match (cli.capture.backend, cli.capture.needs_packets()) {
         (BackendChoice::Ebpf, _) => ebpf::open(cli, settings)?,
@@ -41,11 +41,11 @@ pub(super) fn preflight(cli: &Cli, settings: &Settings, output: Output) -> Resul
 }
 
 /// What counts on other interfaces, chosen and checked in the same way.
-pub(super) fn reopen(cli: &Cli, settings: &Settings, output: Output) -> Reopen {
-    let (cli, settings) = (cli.clone(), settings.clone());
+pub(super) fn reopen(cli: &Cli, caller: &Caller, settings: &Settings, output: Output) -> Reopen {
+    let (cli, caller, settings) = (cli.clone(), caller.clone(), settings.clone());
     Box::new(move |interfaces, now| {
         let settings = Settings { interface: interfaces.to_vec(), ..settings.clone() };
-        match preflight(&cli, &settings, output) {
+        match preflight(&cli, &caller, &settings, output) {
             Ok(Start::Live(open)) => open(now),
             Ok(Start::Recorded(..)) => Err(SourceError::new("a recording has the interfaces that it has")),
             Err(error) => Err(SourceError::new(format!("{error:#}"))),
@@ -53,7 +53,7 @@ pub(super) fn reopen(cli: &Cli, settings: &Settings, output: Output) -> Reopen {
     })
 }
 
-fn recorded(cli: &Cli, output: Output) -> Result<Start> {
+fn recorded(cli: &Cli, caller: &Caller, output: Output) -> Result<Start> {
     let options = recording::Options {
         path: cli.capture.read.clone().unwrap_or_default(),
         capacity: cli.capacity as usize,
@@ -62,7 +62,8 @@ fn recorded(cli: &Cli, output: Output) -> Result<Start> {
     let wanted = cli.capture.capture_filter.as_deref().map(packets::wanted).transpose()?;
     let screen = output == Output::Screen;
     let speed = cli.capture.speed.map_or(if screen { Some(1.0) } else { None }, |speed| speed.0);
-    let recording = FileRecording::open(&options, wanted)?;
+    let opened = caller.act_freely(|| FileRecording::open(&options, wanted))?;
+    let recording = opened.map_err(|error| anyhow!(caller.explain(error)))?;
     Ok(Start::Recorded(Box::new(recording), Pace { speed, lingers: screen }))
 }
 

@@ -1,41 +1,37 @@
 //! Sockets and their holders by lsof(8): on macOS, and wherever it is asked for.
 //!
-//! Its output for programs is read (`-F`): a letter and a value on each line; `p` begins a process, `f` a file of it. The
-//! program is run with a time limit and a bound on what it may print.
+//! Its output for programs is read (`-F`): a letter and a value on each line; `p` begins a process, `f` a file of it. How it is
+//! run is `run`'s.
 
 use super::matching::{Held, Role, Sockets};
+use super::run::{Failed, Program};
 use super::{Sample, Sampler};
 use crate::model::{Degradation, Endpoint, Method, ProcessId, ProcessSeen, Protocol};
-use std::ffi::OsString;
-use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long it may take.
 const LIMIT: Duration = Duration::from_secs(5);
-/// How often it is looked whether it has ended.
-const LOOK: Duration = Duration::from_millis(5);
 /// What it may print: some 300,000 sockets.
-const MOST: u64 = 64 << 20;
+const MOST: usize = 64 << 20;
 /// No names (-n, -P), Internet sockets (-i), no warnings (-w), whole commands (+c 0), and the fields:
 /// process, command, user, descriptor, type, protocol, state and ends.
-const ARGUMENTS: [&str; 7] = ["-n", "-P", "-w", "-i", "+c", "0", "-FpcuftPTn"];
-/// Where it is, where PATH does not say: sudo's can be short.
-const PLACES: [&str; 4] = ["lsof", "/usr/sbin/lsof", "/usr/bin/lsof", "/sbin/lsof"];
+const ARGUMENTS: &[&str] = &["-n", "-P", "-w", "-i", "+c", "0", "-FpcuftPTn"];
+/// Where systems keep it; NixOS has a place of its own.
+const PLACES: [&str; 5] =
+    ["/usr/bin/lsof", "/usr/sbin/lsof", "/bin/lsof", "/sbin/lsof", "/run/current-system/sw/bin/lsof"];
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Lsof {
-    programs: Vec<OsString>,
-    limit: Duration,
+    program: Program,
 }
 
 impl Default for Lsof {
     fn default() -> Self {
-        Self { programs: PLACES.iter().map(OsString::from).collect(), limit: LIMIT }
+        Self { program: Program::new(PLACES.map(PathBuf::from).into(), ARGUMENTS, LIMIT, MOST) }
     }
 }
 
@@ -43,57 +39,7 @@ impl Lsof {
     /// Another program in its place.
     #[cfg(test)]
     pub(super) fn at(program: &std::path::Path, limit: Duration) -> Self {
-        Self { programs: vec![program.into()], limit }
-    }
-
-    fn run(&self) -> Result<Vec<u8>, (String, &'static str)> {
-        const INSTALL: &str = "install lsof";
-        let mut child = self.spawn().map_err(|error| (format!("lsof cannot be run: {error}"), INSTALL))?;
-        let Some(stdout) = child.stdout.take() else { return Err(("lsof has no output".to_owned(), "none")) };
-        let reader = thread::Builder::new().name("lsof".to_owned()).spawn(move || {
-            let mut output = Vec::new();
-            // What was read before an error is still worth something.
-            let _ = stdout.take(MOST).read_to_end(&mut output);
-            output
-        });
-        let ended = wait(&mut child, self.limit);
-        let output = reader.ok().and_then(|reader| reader.join().ok()).unwrap_or_default();
-        if !ended {
-            let why = format!("lsof took longer than {} s", self.limit.as_secs_f32());
-            return Err((why, "find out what it waits for: lsof -n -P -i"));
-        }
-        Ok(output)
-    }
-
-    fn spawn(&self) -> std::io::Result<Child> {
-        let mut missing = std::io::Error::from(ErrorKind::NotFound);
-        for program in &self.programs {
-            let mut command = Command::new(program);
-            command.args(ARGUMENTS).env("LC_ALL", "C");
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-            match command.spawn() {
-                Err(error) if error.kind() == ErrorKind::NotFound => missing = error,
-                other => return other,
-            }
-        }
-        Err(missing)
-    }
-}
-
-/// Waits for its end, and ends it where it takes too long.
-fn wait(child: &mut Child, limit: Duration) -> bool {
-    let started = Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(_)) => return true,
-            Ok(None) if started.elapsed() < limit => thread::sleep(LOOK),
-            Ok(None) | Err(_) => {
-                // It fails only when it has just ended.
-                let _ = child.kill();
-                let _ = child.wait();
-                return false;
-            }
-        }
+        Self { program: Program::new(vec![program.into()], ARGUMENTS, limit, MOST) }
     }
 }
 
@@ -103,8 +49,17 @@ impl Sampler for Lsof {
             let what = "no new flow gets an owner".to_owned();
             vec![Degradation { what, why, fix: fix.to_owned() }]
         };
-        match self.run() {
-            Err((why, fix)) => Sample { sockets: Sockets::of(Method::Lsof), degraded: lost(why, fix) },
+        match self.program.run() {
+            Err(failed) => {
+                let fix = match failed {
+                    Failed::Missing(_) => {
+                        "install lsof; it is looked for in /usr/bin, /usr/sbin, /bin and /sbin"
+                    }
+                    Failed::Late(_) | Failed::Stuck => "find out what it waits for: lsof -n -P -i",
+                };
+                let degraded = lost(format!("lsof {failed}"), fix);
+                Sample { sockets: Sockets::of(Method::Lsof), degraded }
+            }
             Ok(output) => {
                 let (sockets, understood) = parse(&output);
                 // Nothing at all is what it prints where there is no socket.

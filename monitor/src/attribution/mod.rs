@@ -10,6 +10,7 @@ mod lsof;
 mod matching;
 #[cfg(target_os = "linux")]
 mod procfs;
+mod run;
 #[cfg(test)]
 mod tests;
 mod worker;

@@ -172,18 +172,66 @@ fn fake(script: &str) -> (tempfile::TempDir, Sample, Duration) {
     (directory, sample, begun.elapsed())
 }
 
+/// Waits until the process whose number a script left there is over; it may not be waited for yet.
+fn is_over(pid_file: &std::path::Path) {
+    let pid = std::fs::read_to_string(pid_file).unwrap();
+    let status = format!("/proc/{}/status", pid.trim());
+    let begun = Instant::now();
+    while std::fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ")) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{status} is still there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn an_lsof_that_hangs_is_ended_and_named() {
-    let (_directory, sample, took) = fake("exec sleep 60");
+    for script in ["exec sleep 60", "sleep 60 & echo $! >$0.child; wait"] {
+        let (directory, sample, took) = fake(script);
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(sample.degraded[0].why.contains("longer than 0.5 s"), "{:?}", sample.degraded);
+        let child = directory.path().join("lsof.child");
+        if child.exists() {
+            is_over(&child);
+        }
+    }
+}
+
+#[test]
+fn an_lsof_that_leaves_a_child_with_its_output_is_not_waited_for() {
+    let (directory, sample, took) = fake("sleep 60 & echo $! >$0.child; printf 'p77\\n'");
     assert!(took < Duration::from_secs(5), "{took:?}");
-    assert!(sample.degraded[0].why.contains("longer than 0.5 s"), "{:?}", sample.degraded);
+    assert!(sample.degraded.is_empty(), "{:?}", sample.degraded);
+    is_over(&directory.path().join("lsof.child"));
+}
+
+/// Capabilities 2 and 19 (linux/capability.h) are what looking at other users' processes takes.
+#[test]
+fn an_lsof_gets_nothing_of_the_environment_and_few_capabilities() {
+    let (directory, sample, _) =
+        fake("cat /proc/self/environ >$0.environ; cat /proc/self/status >$0.status; pwd >$0.pwd");
+    assert!(sample.degraded.is_empty(), "{:?}", sample.degraded);
+    let left = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+    let environ = left("lsof.environ");
+    let names: Vec<&str> =
+        environ.split_terminator('\0').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
+    assert!(names.contains(&"LC_ALL"), "{names:?}");
+    // The shell adds the others.
+    assert!(names.iter().all(|name| ["LC_ALL", "PWD", "OLDPWD", "_"].contains(name)), "{names:?}");
+    assert_eq!(left("lsof.pwd"), "/\n");
+    let status = left("lsof.status");
+    let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim().to_owned();
+    assert_eq!(value("NoNewPrivs:"), "1");
+    if rustix::process::geteuid().is_root() {
+        let bounding = u64::from_str_radix(&value("CapBnd:"), 16).unwrap();
+        assert_eq!(bounding & !(1 << 2 | 1 << 19), 0, "{bounding:x}");
+    }
 }
 
 #[test]
 fn an_lsof_that_is_missing_or_prints_garbage_is_named() {
     let nowhere = std::path::Path::new("/nonexistent/lsof");
     let missing = Lsof::at(nowhere, Duration::from_secs(1)).sample();
-    assert_eq!(missing.degraded[0].fix, "install lsof");
+    assert!(missing.degraded[0].fix.starts_with("install lsof;"), "{:?}", missing.degraded);
     let (_directory, sample, _) = fake("echo what is this");
     assert!(sample.degraded[0].why.contains("not its output"), "{:?}", sample.degraded);
     let (_directory, sample, _) = fake("exit 1");

@@ -10,6 +10,9 @@ const BUFFER: (u64, u64) = (64 << 10, 1 << 30);
 /// Buffer of a capture, bytes: 200,000 small packets a second fill it in two seconds and a half.
 pub const DEFAULT_BUFFER: u32 = 64 << 20;
 
+/// The longest `-f`, bytes: half a second of libpcap's at worst (`port 1 or 2 or 3 ...`), and 20 MB.
+const LONGEST_FILTER: usize = 1024;
+
 /// The help of an option that needs libpcap, or of which `$what` does.
 #[cfg(any(feature = "pcap", not(target_os = "linux")))]
 macro_rules! with_libpcap {
@@ -51,7 +54,7 @@ pub struct CaptureOptions {
     #[arg(help = with_libpcap!(
         "Count only what this filter of libpcap lets through (pcap-filter(7)); with captured packets and files"
     ))]
-    #[arg(short = 'f', long, value_name = "EXPR")]
+    #[arg(short = 'f', long, value_name = "EXPR", value_parser = capture_filter)]
     pub capture_filter: Option<String>,
 
     /// The IPv4 network that is the local side.
@@ -162,6 +165,16 @@ impl CaptureOptions {
             _ => None,
         }
     }
+}
+
+/// Longer ones take libpcap minutes: its time grows with the cube of what they say.
+fn capture_filter(text: &str) -> Result<String, String> {
+    if text.len() > LONGEST_FILTER {
+        return Err(format!(
+            "it is longer than {LONGEST_FILTER} bytes; say more with less, such as portrange 1000-2000 or net 10.0.0.0/8"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// `ADDR/BITS` or `ADDR/MASK`.
@@ -275,6 +288,18 @@ mod tests {
         for line in ["--read x --speed 0", "--read x --speed -1", "--read x --speed nan", "--speed 2"] {
             assert!(parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_filter_has_a_bound() {
+        let filter = |length: usize| {
+            let words = ["monitor".to_owned(), "-f".to_owned(), "x".repeat(length)];
+            Cli::try_parse_from(words).map_err(|error| error.to_string())
+        };
+        assert!(filter(LONGEST_FILTER).is_ok());
+        assert!(
+            filter(LONGEST_FILTER + 1).unwrap_err().contains("longer than 1024 bytes; say more with less")
+        );
     }
 
     #[test]

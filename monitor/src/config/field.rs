@@ -1,6 +1,6 @@
 //! How each kind of setting is read from and written to TOML.
 
-use super::reading::{suggestion, type_of};
+use super::reading::{shown, suggestion, type_of};
 use super::settings::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
 use super::{MIN_INTERVAL, checked_seconds, parse_rate};
 use crate::query::{ColumnId, SortKey, ViewKind, Window, columns};
@@ -83,9 +83,7 @@ impl Field for Option<u64> {
     fn read(&mut self, item: &Item) -> Result<(), String> {
         *self = match text(item)? {
             "auto" => None,
-            rate => {
-                Some(parse_rate(rate).map_err(|wanted| format!("is `{}`; {wanted}", rate.escape_debug()))?)
-            }
+            rate => Some(parse_rate(rate).map_err(|wanted| format!("is `{}`; {wanted}", shown(rate)))?),
         };
         Ok(())
     }
@@ -117,7 +115,7 @@ impl Field for Alert {
             return Ok(());
         }
         let rate = text(item)?;
-        *self = rate.parse().map_err(|wanted| format!("is `{}`; {wanted}, or off", rate.escape_debug()))?;
+        *self = rate.parse().map_err(|wanted| format!("is `{}`; {wanted}, or off", shown(rate)))?;
         Ok(())
     }
 
@@ -212,7 +210,7 @@ fn text(item: &Item) -> Result<&str, String> {
 
 fn among<T: Clone>(item: &Item, choices: &[(T, String)]) -> Result<T, String> {
     let wanted = text(item)?;
-    named(wanted, choices).map_err(|hint| format!("is `{}`; {hint}", wanted.escape_debug()))
+    named(wanted, choices).map_err(|hint| format!("is `{}`; {hint}", shown(wanted)))
 }
 
 fn named<T: Clone>(wanted: &str, choices: &[(T, String)]) -> Result<T, String> {

@@ -1,16 +1,25 @@
-//! The settings file: where it is, reading it, and writing it on request.
+//! The settings file: where it is, reading it, and writing it on request, with the caller's rights.
 //!
 //! Written whole or not at all: a temporary file beside it takes its place. A file that cannot be read is never
-//! overwritten.
+//! overwritten, nor is one of somebody else's.
 
 use super::caller::Caller;
 use super::reading::Problem;
 use super::settings::Settings;
 use anyhow::{Context, Result, anyhow};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
+
+/// The largest settings file and the largest theme, bytes.
+pub(super) const MOST_BYTES: u64 = 1 << 20;
+/// Links that one name may go through.
+const MOST_LINKS: usize = 8;
 
 /// A settings file, there or not.
 #[derive(Clone, Debug)]
@@ -80,7 +89,8 @@ impl SettingsFile {
             Some(text) => settings.merge_into(&text).map_err(|problems| self.describe(&problems))?,
             None => settings.sample(),
         };
-        self.replace(&text).with_context(|| format!("cannot write {}", self.path.display()))
+        let written = self.caller.act(|| replace(&self.path, &text));
+        written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     fn text(&self) -> Result<Option<String>, Unreadable> {
@@ -94,7 +104,7 @@ impl SettingsFile {
     }
 
     fn text_or_none(&self) -> Result<Option<String>, Unreadable> {
-        fs::read_to_string(&self.path).map(Some).or_else(|error| {
+        self.caller.read(&self.path, MOST_BYTES).map(Some).or_else(|error| {
             let path = self.path.display();
             let sentence =
                 anyhow!("cannot read the settings in {path}: {error}; mend it or name another file with -c");
@@ -111,50 +121,83 @@ impl SettingsFile {
             problems.iter().map(|problem| format!("{}: {problem}", self.path.display())).collect();
         anyhow!("{}", lines.join("\nmonitor: "))
     }
+}
 
-    fn replace(&self, text: &str) -> std::io::Result<()> {
-        // Through a link, so that the link stays.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let directory = path.parent().unwrap_or(Path::new("."));
-        self.make(directory)?;
-        let there = fs::metadata(&path).ok();
-        let mode = there.as_ref().map_or(0o644, |there| there.mode() & 0o7777);
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = directory.join(format!(".{name}.{}", std::process::id()));
-        let written = (|| {
-            let mut file =
-                fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.write_all(text.as_bytes())?;
-            match &there {
-                // Only root may give it away, and only root has to.
-                Some(there) if rustix::process::geteuid().is_root() => {
-                    fchown(&file, Some(there.uid()), Some(there.gid()))?;
-                }
-                Some(_) => {}
-                None => self.caller.give(&file)?,
+/// Puts a text in the place of a file, or where there is none. What is in its way stays: a file of somebody else's, and what
+/// is no file.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let path = followed(path)?;
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    // From here on the directory is this one, wherever its name leads.
+    let directory = File::open(directory)?;
+    let there = in_the_way(directory.as_fd(), name)?;
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}", std::process::id()));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(&directory, &temporary, flags, Mode::RUSR | Mode::WUSR)?);
+    let written = (|| {
+        file.write_all(text.as_bytes())?;
+        if let Some(Kept { mode, group }) = there {
+            if file.metadata()?.gid() != group {
+                fchown(&file, None, Some(group))?;
             }
-            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        })();
-        if written.is_err() {
-            // Nothing was there before.
-            let _ = fs::remove_file(&temporary);
+            rustix::fs::fchmod(&file, mode)?;
         }
-        written
+        file.sync_all()?;
+        rustix::fs::renameat(&directory, &temporary, &directory, name)?;
+        Ok(())
+    })();
+    if written.is_err() {
+        // It was made above; what stood there is untouched.
+        let _ = rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty());
     }
+    written
+}
 
-    /// Makes the directories that are missing, for the caller.
-    fn make(&self, directory: &Path) -> std::io::Result<()> {
-        if directory.as_os_str().is_empty() || directory.is_dir() {
-            return Ok(());
-        }
-        if let Some(parent) = directory.parent() {
-            self.make(parent)?;
-        }
-        fs::create_dir(directory)?;
-        self.caller.give(&File::open(directory)?)
+/// What the new file has of the old one.
+struct Kept {
+    mode: Mode,
+    group: u32,
+}
+
+/// The file whose place is taken, if there is one.
+fn in_the_way(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<Kept>> {
+    let there = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(None),
+        there => there?,
+    };
+    let refused = |why: String| Err(io::Error::new(ErrorKind::PermissionDenied, why));
+    if FileType::from_raw_mode(there.st_mode) != FileType::RegularFile {
+        return refused("there is something else than a file".to_owned());
     }
+    if there.st_uid != rustix::process::geteuid().as_raw() {
+        return refused(format!("it belongs to the user with the number {}", there.st_uid));
+    }
+    Ok(Some(Kept { mode: Mode::from_raw_mode(there.st_mode), group: there.st_gid }))
+}
+
+/// Where a name leads, so that links stay links; only those of this user and of root count.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let there = match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(path),
+            there => there?,
+        };
+        if !there.is_symlink() {
+            return Ok(path);
+        }
+        if ![0, rustix::process::geteuid().as_raw()].contains(&there.uid()) {
+            let why = format!("it is a link of the user with the number {}", there.uid());
+            return Err(io::Error::new(ErrorKind::PermissionDenied, why));
+        }
+        let target = fs::read_link(&path)?;
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    Err(Errno::LOOP.into())
 }
 
 #[cfg(test)]
@@ -173,7 +216,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_the_defaults_unless_it_was_named() {
         let directory = tempfile::tempdir().unwrap();
-        let caller = Caller { config: Some(directory.path().join("a/b")), owner: None };
+        let caller = Caller { config: Some(directory.path().join("a/b")), ..Caller::default() };
         let own = SettingsFile::find(None, caller).unwrap();
         assert_eq!(own.load().unwrap(), Settings::default());
         let named = file(&directory.path().join("none.toml"));

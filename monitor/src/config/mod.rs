@@ -9,6 +9,7 @@ mod capture;
 mod field;
 mod file;
 mod reading;
+mod rights;
 mod settings;
 mod themes;
 
@@ -35,7 +36,7 @@ const MAX_SECONDS: f64 = 31_536_000.0;
 
 /// Which process moves which bytes to whom, counted in the kernel.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "monitor", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "monitor", version, about, max_term_width = 100, after_help = AFTER_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Cli {
     /// Print one JSON object a tick (NDJSON) instead of the screen
@@ -163,7 +164,7 @@ pub struct Cli {
     #[arg(long)]
     pub no_mouse: bool,
 
-    /// Read the settings from this file
+    /// Read the settings from this file, at most 1 MB
     #[arg(short = 'c', long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
@@ -214,7 +215,10 @@ pub enum ConfigAction {
     Check,
 }
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Files: what is named here, and what the keys W and e write, is opened with the rights of who calls; under sudo, doas and \
+pkexec these are not root's. SECURITY.md says more.
+
 Exit status: 0 done, q, or stdout closed; 1 run-time failure (no permission, no such cgroup, kernel too old); 2 usage;
 101 internal error; 128+N on signal N.";
 

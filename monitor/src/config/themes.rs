@@ -2,11 +2,21 @@
 //!
 //! It knows no terminal: what a colour becomes on one with fewer of them is the screen's business.
 
-use super::reading::{Problem, Reading, suggestion, type_of};
+use super::caller::Caller;
+use super::reading::{Problem, Reading, shown, suggestion, type_of};
+use crate::bounded;
 use anyhow::anyhow;
 use std::fs;
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use toml_edit::{Item, Table};
+
+/// The largest theme, bytes.
+const MOST_BYTES: u64 = 64 << 10;
+/// Themes of the caller's own.
+const MOST_THEMES: usize = 200;
+/// The longest name of one, characters.
+const MOST_NAME: usize = 64;
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,20 +161,19 @@ impl Catalog {
         Self { themes: BUILT_IN.iter().filter_map(parse).collect() }
     }
 
-    /// The built-in ones and those of a directory, which win where they share a name; a directory that is not there
-    /// has none.
+    /// The built-in ones and those of a directory of the caller's, which win where they share a name; a directory that is not
+    /// there, or closed to him, has none.
     ///
     /// # Errors
-    /// What is wrong in which line of which file.
-    pub fn with_directory(directory: &Path) -> anyhow::Result<Self> {
+    /// What is wrong in which line of which file, and where there are too many.
+    pub fn with_directory(directory: &Path, caller: &Caller) -> anyhow::Result<Self> {
         let mut catalog = Self::built_in();
-        let Ok(entries) = fs::read_dir(directory) else { return Ok(catalog) };
-        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-        paths.sort();
-        for path in paths {
-            let text = fs::read_to_string(&path)
-                .map_err(|error| anyhow!("cannot read the theme {}: {error}", path.display()))?;
+        let texts = match caller.act(|| texts(directory)) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(catalog),
+            texts => texts?,
+        };
+        for (path, text) in texts {
+            let text = text.map_err(|error| anyhow!("cannot read the theme {}: {error}", path.display()))?;
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let theme = parse(&text, Some((&stem, &catalog))).map_err(|problems| {
                 let lines: Vec<String> =
@@ -190,9 +199,29 @@ impl Catalog {
         let wanted = plain(name);
         self.themes.iter().find(|theme| plain(&theme.name) == wanted).ok_or_else(|| {
             let names: Vec<&str> = self.themes.iter().map(|theme| theme.name.as_str()).collect();
-            format!("there is no theme `{}`; {}", name.escape_debug(), suggestion(name, &names))
+            format!("there is no theme `{}`; {}", shown(name), suggestion(name, &names))
         })
     }
+}
+
+/// The themes of a directory, each with its text.
+fn texts(directory: &Path) -> io::Result<Vec<(PathBuf, io::Result<String>)>> {
+    let Ok(entries) = fs::read_dir(directory) else { return Ok(Vec::new()) };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let is_theme = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+    let mut paths: Vec<_> = paths.filter(is_theme).take(MOST_THEMES + 1).collect();
+    if paths.len() > MOST_THEMES {
+        let why = format!("there are more than {MOST_THEMES} themes in {}; keep fewer", directory.display());
+        return Err(io::Error::new(ErrorKind::InvalidInput, why));
+    }
+    paths.sort();
+    Ok(paths
+        .into_iter()
+        .map(|path| {
+            let text = bounded::read_text(&path, MOST_BYTES);
+            (path, text)
+        })
+        .collect())
 }
 
 /// A name without what people spell differently.
@@ -216,6 +245,12 @@ fn parse(text: &str, user: Option<(&str, &Catalog)>) -> Result<Palette, Vec<Prob
             None => reading.complain(item.span(), "`name` is no word; give one in quotes".into()),
         },
         None => user.map_or("", |(stem, _)| stem).clone_into(&mut palette.name),
+    }
+    // The settings file gets it, and the terminal.
+    if palette.name.chars().any(char::is_control) || palette.name.chars().count() > MOST_NAME {
+        let what =
+            format!("its name has control characters or is longer than {MOST_NAME}; give another as `name`");
+        reading.complain(table.get("name").and_then(Item::span), what);
     }
     if let Some(item) = table.get("background") {
         match item.as_str() {
@@ -268,11 +303,7 @@ fn paint(item: &Item) -> Result<Paint, String> {
     }
     let number = ANSI.iter().position(|name| *name == text);
     number.and_then(|number| u8::try_from(number).ok()).map(Paint::Ansi).ok_or_else(|| {
-        format!(
-            "is `{}`, no colour; {} (or #rrggbb, or default)",
-            text.escape_debug(),
-            suggestion(text, &ANSI)
-        )
+        format!("is `{}`, no colour; {} (or #rrggbb, or default)", shown(text), suggestion(text, &ANSI))
     })
 }
 
@@ -373,13 +404,49 @@ mod tests {
         );
     }
 
+    fn with_directory(directory: &Path) -> anyhow::Result<Catalog> {
+        Catalog::with_directory(directory, &Caller::default())
+    }
+
+    #[test]
+    fn names_that_could_do_harm_and_themes_without_end_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = |text: &str, file: &str| {
+            let path = directory.path().join(file);
+            fs::write(&path, text).unwrap();
+            let said = with_directory(directory.path()).unwrap_err().to_string();
+            fs::remove_file(&path).unwrap();
+            said
+        };
+        let theme = "[roles]\n";
+        let said = refused(theme, "a\nLD_PRELOAD=x.so\nb.toml");
+        assert!(said.contains("line 1: its name has control characters"), "{said}");
+        let said = refused("[roles]\n\n\n[x]\n", &format!("{}.toml", "n".repeat(MOST_NAME + 1)));
+        assert!(said.contains("longer than 64"), "{said}");
+        let said = refused("# why\nname = \"a\\u001bb\"\n[roles]\n", "mine.toml");
+        assert!(said.contains("line 2: its name has control characters"), "{said}");
+        assert!(refused(&"#".repeat(100_000), "mine.toml").contains("larger than 65536 bytes"));
+        let fifo = directory.path().join("fifo.toml");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(refused(theme, "mine.toml").contains("fifo.toml: it is not a regular file"));
+        fs::remove_file(&fifo).unwrap();
+        for number in 0..=MOST_THEMES {
+            fs::write(directory.path().join(format!("{number}.toml")), theme).unwrap();
+        }
+        let said = with_directory(directory.path()).unwrap_err().to_string();
+        assert!(said.contains("more than 200 themes"), "{said}");
+        fs::remove_file(directory.path().join("0.toml")).unwrap();
+        let catalog = with_directory(directory.path()).unwrap();
+        assert_eq!(catalog.themes().len(), BUILT_IN.len() + MOST_THEMES);
+    }
+
     #[test]
     fn user_themes_are_added_and_their_mistakes_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mine.toml");
         fs::write(&path, "[roles]\nrx = \"#010203\"\ntx = \"bright-red\"\n").unwrap();
         fs::write(directory.path().join("notes.txt"), "no theme").unwrap();
-        let catalog = Catalog::with_directory(directory.path()).unwrap();
+        let catalog = with_directory(directory.path()).unwrap();
         let mine = catalog.find("mine").unwrap();
         assert_eq!(mine.paint(Role::Rx), Paint::Rgb(1, 2, 3));
         assert_eq!(mine.paint(Role::Tx), Paint::Ansi(9));
@@ -396,9 +463,9 @@ mod tests {
             ("", "there is no table `[roles]`"),
         ] {
             fs::write(&path, text).unwrap();
-            let error = Catalog::with_directory(directory.path()).unwrap_err().to_string();
+            let error = with_directory(directory.path()).unwrap_err().to_string();
             assert!(error.contains("mine.toml: ") && error.contains(said), "{error}");
         }
-        assert_eq!(Catalog::with_directory(&path).unwrap().themes().len(), BUILT_IN.len());
+        assert_eq!(with_directory(&path).unwrap().themes().len(), BUILT_IN.len());
     }
 }

@@ -1,7 +1,8 @@
 //! SHA-256 of executables, when somebody asks for it. The file that runs is hashed, not what its path leads to by now.
 
 use super::pool::Pool;
-use super::{bounded, process};
+use super::process;
+use crate::bounded;
 use crate::model::{Mono, ProcessSeen};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -75,7 +76,7 @@ fn once(path: &Path, sums: &Sums) -> Option<Arc<str>> {
 }
 
 fn of_file(path: &Path) -> Option<String> {
-    let (mut file, metadata) = bounded::regular(path)?;
+    let (mut file, metadata) = bounded::regular(path).ok()?;
     if metadata.len() > MAX_EXECUTABLE {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Names of addresses: the hosts file, then reverse DNS, which a few threads ask for while everything else goes on.
 
-use super::bounded;
 use super::pool::Pool;
+use crate::bounded;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,6 @@
 //! Fills in a batch before the table sees it. Bounded in time: what takes longer is done by threads of its own and
 //! comes with a later batch. What cannot be read stays unknown and is never guessed.
 
-mod bounded;
 mod cgroup;
 mod digest;
 mod hosts;

@@ -2,7 +2,7 @@
 //!
 //! Nothing is indexed: the lists are read through once for all that is asked at that time, and the answers are kept.
 
-use super::bounded;
+use crate::bounded;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,7 @@ impl Packages {
             let file = list.file_name();
             let Some(package) = file.to_str().and_then(|name| name.strip_suffix(".list")) else { continue };
             let package = package.split(':').next().unwrap_or(package);
-            let Some(content) = bounded::read(&list.path(), MAX_LIST) else { continue };
+            let Ok(content) = bounded::read(&list.path(), MAX_LIST) else { continue };
             let mut note = |line: &str| {
                 if let Some(path) = names.get(line) {
                     found.insert(Arc::clone(path), package.into());
@@ -128,7 +128,7 @@ impl Packages {
 
     /// `P:` the package, `F:` a directory, `R:` a file in it.
     fn apk(&self, names: &HashMap<String, Arc<str>>, found: &mut HashMap<Arc<str>, Arc<str>>) {
-        let Some(content) = bounded::read(&self.root.join("lib/apk/db/installed"), MAX_LIST) else { return };
+        let Ok(content) = bounded::read(&self.root.join("lib/apk/db/installed"), MAX_LIST) else { return };
         let (mut package, mut dir) = ("", "");
         let content = String::from_utf8_lossy(&content);
         for line in content.lines() {
@@ -151,7 +151,7 @@ impl Packages {
         for entry in packages.flatten() {
             let file = entry.file_name();
             let Some(package) = file.to_str().and_then(|name| name.rsplitn(3, '-').nth(2)) else { continue };
-            let Some(content) = bounded::read(&entry.path().join("files"), MAX_LIST) else { continue };
+            let Ok(content) = bounded::read(&entry.path().join("files"), MAX_LIST) else { continue };
             for line in String::from_utf8_lossy(&content).lines() {
                 if let Some(path) = names.get(&format!("/{line}")) {
                     found.insert(Arc::clone(path), package.into());

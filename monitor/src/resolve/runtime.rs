@@ -3,8 +3,8 @@
 //! The files are the runtimes' own and may be another user's: they are read with a bound, and what does not fit the
 //! expected shape is no name.
 
-use super::bounded;
 use super::place::SOME_RUNTIME;
+use crate::bounded;
 use crate::model::{Container, Pod};
 use serde_json::Value;
 use std::fs;
@@ -107,7 +107,7 @@ impl State {
 }
 
 fn json(path: &Path, most: u64) -> Option<Value> {
-    serde_json::from_slice(&bounded::read(path, most)?).ok()
+    serde_json::from_slice(&bounded::read(path, most).ok()?).ok()
 }
 
 fn annotation(bundle: &Value, names: &[&str]) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Names of ports: /etc/services, then the list that comes with this program.
 
-use super::bounded;
+use crate::bounded;
 use crate::model::Protocol;
 use std::collections::HashMap;
 use std::path::Path;

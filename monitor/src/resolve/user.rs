@@ -1,8 +1,8 @@
 //! Login names of uids: /etc/passwd first, then whatever else the system is told to ask (nsswitch.conf(5)), which may be
 //! a directory server far away and is asked on a thread of its own.
 
-use super::bounded;
 use super::pool::Pool;
+use crate::bounded;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};

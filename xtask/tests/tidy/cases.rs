@@ -36,7 +36,7 @@ pub(crate) fn check(files: &[File]) -> Vec<String> {
 }
 
 /// Functions with `#[test]` above them, other attributes and comments aside.
-fn tests_in(text: &str) -> Vec<&str> {
+pub(crate) fn tests_in(text: &str) -> Vec<&str> {
     let mut tests = Vec::new();
     let mut is_test = false;
     for line in text.lines().map(str::trim) {
@@ -58,6 +58,16 @@ fn tests_in(text: &str) -> Vec<&str> {
 /// Names in backquotes in the tests' column of every table, with their line. A path in front of a name is left out.
 fn named_in(text: &str) -> Vec<(usize, &str)> {
     let mut named = Vec::new();
+    for (line, cell) in cells(text) {
+        let quoted = cell.split('`').skip(1).step_by(2);
+        named.extend(quoted.map(|name| (line, name.rsplit("::").next().unwrap_or(name))));
+    }
+    named
+}
+
+/// The cells of the tests' column of every table, with their line.
+pub(crate) fn cells(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
     let mut column = None;
     for (at, line) in text.lines().enumerate() {
         let Some(row) = line.strip_prefix('|') else {
@@ -67,14 +77,10 @@ fn named_in(text: &str) -> Vec<(usize, &str)> {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         match column {
             None => column = cells.iter().position(|cell| *cell == COLUMN),
-            Some(column) => {
-                let quoted =
-                    cells.get(column).into_iter().flat_map(|cell| cell.split('`').skip(1).step_by(2));
-                named.extend(quoted.map(|name| (at + 1, name.rsplit("::").next().unwrap_or(name))));
-            }
+            Some(column) => found.extend(cells.get(column).map(|cell| (at + 1, *cell))),
         }
     }
-    named
+    found
 }
 
 #[cfg(test)]

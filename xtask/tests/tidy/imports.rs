@@ -4,7 +4,8 @@ use crate::files::File;
 use crate::tokens::{self, Path};
 
 /// For each module of the library: what it may name of the crate. A longer path allows only what stands under it.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
+    ("bounded", &[]),
     ("model", &[]),
     ("table", &["model"]),
     ("query", &["model"]),
@@ -12,10 +13,10 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("sock_diag", &["model"]),
     ("source", &["model", "procfs", "sock_diag"]),
     ("attribution", &["model", "procfs", "sock_diag"]),
-    ("resolve", &["model", "procfs"]),
+    ("resolve", &["model", "procfs", "bounded"]),
     ("engine", &["model", "table", "query", "source", "attribution", "resolve"]),
     ("frontend", &["model", "query", "config", "engine::Command", "engine::Control", "engine::Snapshots"]),
-    ("config", &["model", "query"]),
+    ("config", &["model", "query", "bounded"]),
     ("privilege", &["model"]),
     (
         "app",

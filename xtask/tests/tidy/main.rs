@@ -6,6 +6,7 @@ mod cases;
 mod commits;
 mod files;
 mod imports;
+mod promises;
 mod purity;
 mod text;
 mod tokens;
@@ -42,6 +43,12 @@ fn every_source_file_says_what_it_is() {
 #[test]
 fn every_case_has_the_test_that_its_page_names() {
     let complaints = cases::check(&files::tracked());
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn every_promise_has_the_test_that_it_names() {
+    let complaints = promises::check(&files::tracked());
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 

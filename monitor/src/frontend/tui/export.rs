@@ -1,15 +1,17 @@
 //! Rows as text that leaves the screen: for the clipboard and for a file.
 //!
-//! Tab-separated, names escaped, so that each row is one line and each column one field. Behind the columns of the screen
-//! stand the numbers that these round for people, as they are, in columns that are named after their unit.
+//! Tab-separated, names escaped, so that each row is one line and each column one field. A spreadsheet runs a field that begins
+//! like a formula, and processes choose their names, so such a field begins with `'`. Behind the columns of the screen stand the
+//! numbers that these round for people, as they are, in columns that are named after their unit.
 
 use super::state::State;
 use crate::config::Caller;
 use crate::frontend::escape;
 use crate::model::Snapshot;
 use crate::query::{Column, Row, ViewKind, columns};
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 /// Files of one second that are told apart.
@@ -18,7 +20,7 @@ const MOST: u32 = 1000;
 /// One row: its columns, separated by tabs.
 pub(super) fn line(state: &State, row: Row<'_>) -> String {
     let format = state.format();
-    let shown = columns(state.view).iter().map(|column| escape(&column.field(row, &format)).into_owned());
+    let shown = columns(state.view).iter().map(|column| harmless(&column.field(row, &format)));
     let exact = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let exact = rounded(state.view).map(|(column, _)| exact(column.id.exact(row)));
     shown.chain(exact).collect::<Vec<_>>().join("\t")
@@ -27,6 +29,15 @@ pub(super) fn line(state: &State, row: Row<'_>) -> String {
 /// The columns that round a number, and the unit of that.
 fn rounded(view: ViewKind) -> impl Iterator<Item = (&'static Column, &'static str)> {
     columns(view).iter().filter_map(|column| Some((column, column.id.unit()?)))
+}
+
+/// A field that no spreadsheet takes for a formula. Numbers stay, and the `-` of a field with nothing in it.
+fn harmless(field: &str) -> String {
+    // The wide ones are signs, too, for a spreadsheet of East Asia.
+    const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    let field = escape(field);
+    let is_formula = field.starts_with(SIGNS) && field != "-" && field.parse::<f64>().is_err();
+    if is_formula { format!("'{field}") } else { field.into_owned() }
 }
 
 /// All rows of the view that is shown, in its order, with the names of the columns.
@@ -41,29 +52,41 @@ pub(super) fn page(state: &State) -> String {
     page
 }
 
-/// Writes a page to a new file of the caller's in this directory, named after the view and the time of the snapshot;
+/// Writes a page to a new file in this directory with the caller's rights, named after the view and the time of the snapshot;
 /// never over one that is there. Gives its name.
 ///
 /// # Errors
-/// The directory cannot be written to.
+/// The directory cannot be written to. Then there is no file.
 pub(super) fn write(view: ViewKind, snapshot: &Snapshot, page: &str, caller: &Caller) -> io::Result<PathBuf> {
     let stamp = jiff::Timestamp::from_nanosecond(snapshot.wall.into())
         .map_or_else(|_| String::from("unknown"), |at| at.strftime("%Y%m%dT%H%M%SZ").to_string());
     let base = format!("monitor-{}-{stamp}", view.title().to_lowercase());
-    for number in 1..MOST {
-        let path =
-            PathBuf::from(if number == 1 { format!("{base}.tsv") } else { format!("{base}-{number}.tsv") });
-        match File::create_new(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-            Ok(mut file) => {
-                caller.give(&file)?;
-                file.write_all(page.as_bytes())?;
-                return Ok(path);
+    caller.act(|| {
+        for number in 1..MOST {
+            let path = PathBuf::from(if number == 1 {
+                format!("{base}.tsv")
+            } else {
+                format!("{base}-{number}.tsv")
+            });
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    return fill(file, page).map(|()| path.clone()).inspect_err(|_| {
+                        // It was made above, and half a table is worse than none.
+                        let _ = fs::remove_file(&path);
+                    });
+                }
             }
         }
-    }
-    Err(io::Error::from(ErrorKind::AlreadyExists))
+        Err(io::Error::from(ErrorKind::AlreadyExists))
+    })
+}
+
+/// A full disk may say so only at the end.
+fn fill(mut file: File, page: &str) -> io::Result<()> {
+    file.write_all(page.as_bytes())?;
+    file.sync_all()
 }
 
 /// The sequence that puts text on the terminal's clipboard, also through ssh (OSC 52).
@@ -99,6 +122,29 @@ mod tests {
             assert_eq!(base64(text.as_bytes()), encoded);
         }
         assert_eq!(clipboard("foo"), "\x1b]52;c;Zm9v\x07");
+    }
+
+    #[test]
+    fn no_field_begins_like_a_formula() {
+        for (field, written) in [
+            ("=cmd|'/c x'!A0", "'=cmd|'/c x'!A0"),
+            ("+1+1", "'+1+1"),
+            ("-1+1", "'-1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("＝1", "'＝1"),
+            ("-", "-"),
+            ("-5", "-5"),
+            ("+0.25", "+0.25"),
+            ("nginx", "nginx"),
+            ("\t=1", "\\x09=1"),
+            ("", ""),
+        ] {
+            assert_eq!(harmless(field), written, "{field:?}");
+        }
+        let (mut state, mut snapshot) = (State::default(), busy());
+        Arc::make_mut(&mut snapshot.processes[0]).process = "=1+1".into();
+        state.settle(&Arc::new(snapshot), 10);
+        assert!(page(&state).contains("\t'=1+1\t"), "{}", page(&state));
     }
 
     #[test]

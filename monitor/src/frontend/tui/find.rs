@@ -94,6 +94,13 @@ fn remember(filters: &mut Vec<String>, text: &str) {
 }
 
 impl Find {
+    /// Puts pasted text at the cursor; `false` where not all of it has room.
+    pub(super) fn paste(&mut self, text: &str) -> bool {
+        self.wrong = None;
+        self.candidates.clear();
+        self.line.paste(text)
+    }
+
     fn recall(&mut self, filters: &[String], older: bool) {
         if self.back == 0 {
             self.typed = self.line.text();
@@ -142,6 +149,7 @@ fn common<'t>(one: &'t str, other: &str) -> &'t str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frontend::tui::popup;
 
     fn typed(text: &str) -> Find {
         let mut find = Find::default();
@@ -166,6 +174,30 @@ mod tests {
         let mut find = typed("");
         find.complete();
         assert_eq!(find.candidates.len(), FIELDS.len() + 4, "Tab at the beginning tells everything");
+    }
+
+    #[test]
+    fn pasted_text_goes_into_the_line_and_nowhere_else() {
+        let mut state = State::default();
+        let before = state.kept();
+        popup::paste(&mut state, "proc:nginx\nWeq");
+        assert!(
+            state.message.take().is_some_and(|message| message.is_error && message.text.contains("pasted"))
+        );
+        assert_eq!((state.popup.clone(), state.kept()), (None, before.clone()));
+        open(&mut state);
+        popup::paste(&mut state, "proc:nginx\nWeq\n");
+        let Some(Popup::Find(find)) = &state.popup else { panic!("the line is closed") };
+        assert_eq!((find.line.text().as_str(), state.message.as_ref()), ("proc:nginx Weq", None));
+        popup::paste(&mut state, &"x".repeat(10_000));
+        assert!(state.message.take().is_some_and(|message| message.text.contains("longer")));
+        popup::open_help(&mut state);
+        let Some(Popup::Help(help)) = &mut state.popup else { panic!("no help") };
+        help.typing = true;
+        popup::paste(&mut state, "sort\n");
+        let Some(Popup::Help(help)) = &state.popup else { panic!("no help") };
+        assert_eq!(help.search.text(), "sort");
+        assert_eq!(state.kept(), before);
     }
 
     #[test]

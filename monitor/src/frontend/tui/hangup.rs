@@ -2,7 +2,7 @@
 //!
 //! SIGHUP is the engine's, but it does not reach every program, and the reader of terminal events of crossterm 0.29
 //! never returns from a terminal that is gone: it reads again after end of file and after an error. So one thread sleeps
-//! until the terminal hangs up, and then sees to it that the program ends.
+//! until the terminal hangs up, and then sees to it that the program ends. Whoever finds that it is gone notes it here.
 
 use super::PATIENCE;
 use crate::engine::{Command, Control};
@@ -11,10 +11,26 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// Exit status after SIGHUP, as shells have it.
 const HUNG_UP: i32 = 129;
+
+static GONE: AtomicBool = AtomicBool::new(false);
+
+/// Notes that the terminal is gone.
+pub(super) fn note() {
+    GONE.store(true, Ordering::SeqCst);
+}
+
+/// The error of a terminal that is gone, where that was noted: what the kernel says who still writes to it.
+///
+/// # Errors
+/// It is gone.
+pub(super) fn check() -> io::Result<()> {
+    if GONE.load(Ordering::SeqCst) { Err(Errno::IO.into()) } else { Ok(()) }
+}
 
 /// Starts to watch. It costs nothing until the terminal is gone.
 ///
@@ -29,6 +45,7 @@ pub(super) fn watch(control: Control) -> io::Result<()> {
             None => hangs_up(io::stdin().as_fd()),
         };
         if hung_up {
+            note();
             // Fails only when the engine has ended.
             let _ = control.send(Command::Stop);
             thread::sleep(PATIENCE);

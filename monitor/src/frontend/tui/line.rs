@@ -38,6 +38,16 @@ impl Line {
         }
     }
 
+    /// Puts pasted text before the cursor, on one line: its ends of lines, tabs and other control characters are spaces, those
+    /// at its end nothing. `false` where not all of it has room.
+    pub(super) fn paste(&mut self, text: &str) -> bool {
+        let text =
+            text.trim_end_matches(char::is_control).replace("\r\n", "\n").replace(char::is_control, " ");
+        let has_room = text.chars().count() <= MOST - self.text.len();
+        self.insert(&text);
+        has_room
+    }
+
     /// Other text, with the cursor behind it.
     pub(super) fn set(&mut self, text: &str) {
         self.text = text.chars().take(MOST).collect();
@@ -119,6 +129,15 @@ mod tests {
         ] {
             assert_eq!(typed(&keys).parts(), (before.to_owned(), behind.to_owned()), "{keys:?}");
         }
+    }
+
+    #[test]
+    fn pasted_text_is_one_line_and_has_an_end() {
+        let mut line = typed(&[(KeyCode::Left, false)]);
+        assert!(line.paste("a\r\nb\tc\x1bd\n\n"));
+        assert_eq!(line.parts(), ("one two  threa b c d".to_owned(), "e".to_owned()));
+        assert!(!line.paste(&"x".repeat(MOST)));
+        assert_eq!(line.text().chars().count(), MOST);
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod trace;
 mod view;
 
 pub use keys_page::keys_page;
-pub use terminal::{discard, restore};
+pub use terminal::{complain, complain_later, discard, restore};
 pub use theme::Depth;
 
 use super::Frontend;
@@ -49,6 +49,7 @@ use ratatui::layout::Rect;
 use reply::{Heard, Replies};
 use state::{Effect, Phase, State};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -58,8 +59,6 @@ use view::Ctx;
 
 /// How long the engine may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long keys are held that may be the beginning of an answer of the terminal.
-const HOLD: Duration = Duration::from_millis(100);
 
 /// What the terminal can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,9 +139,12 @@ impl Frontend for Tui {
         let taken = terminal::Taken::take().context("cannot take the terminal")?;
         let screen = Terminal::new(CrosstermBackend::new(io::BufWriter::new(io::stdout())))
             .context("cannot read the size of the terminal")?;
-        let session = Session::new(screen, self.options, abilities, control, terminal::is_taken);
+        let mut session = Session::new(screen, self.options, abilities, control, terminal::is_taken);
         let result = runtime.block_on(async {
             let continued = continued().context("cannot listen for SIGCONT")?;
+            if asks {
+                session.replies.ask(session.started.elapsed());
+            }
             let listen = || {
                 terminal::mouse(mouse);
                 if asks {
@@ -153,7 +155,7 @@ impl Frontend for Tui {
             session.run(feed, listen).await
         });
         drop(taken);
-        result
+        result.and_then(|()| hangup::check().context("the terminal is gone"))
     }
 }
 
@@ -184,7 +186,8 @@ fn continued() -> io::Result<impl Stream<Item = io::Result<Event>> + Unpin> {
 
 /// The screen while it runs.
 struct Session<B: Backend> {
-    terminal: Terminal<B>,
+    /// Never dropped: it would show the cursor, which is for `terminal` to do, and panic where the terminal is gone.
+    terminal: ManuallyDrop<Terminal<B>>,
     control: Control,
     state: State,
     abilities: Abilities,
@@ -232,7 +235,7 @@ where
         };
         let (theme, themed) = themed(&state, abilities.depth);
         Self {
-            terminal,
+            terminal: ManuallyDrop::new(terminal),
             control,
             state,
             abilities,
@@ -261,6 +264,7 @@ where
         let mut events = listen();
         let mut deadline = None;
         loop {
+            let kept_until = self.replies.kept_until().map(|after| (self.started + after).into());
             tokio::select! {
                 snapshot = feed.recv() => match snapshot {
                     Some(snapshot) if !snapshot.last => self.receive(snapshot),
@@ -285,11 +289,9 @@ where
                     }
                 }
                 () = sleep_until(deadline) => return Ok(()),
-                () = tokio::time::sleep(HOLD), if self.replies.holds() => {
-                    for key in self.replies.give_up() {
-                        if self.press(&key) {
-                            deadline = Some(tokio::time::Instant::now() + self.patience);
-                        }
+                () = sleep_until(kept_until) => {
+                    if self.replies.give_up().is_some_and(|key| self.press(&key)) {
+                        deadline = Some(tokio::time::Instant::now() + self.patience);
                     }
                 }
             }
@@ -315,9 +317,8 @@ where
     /// Handles an event; `true` when it is time to go.
     fn take(&mut self, event: Option<&io::Result<Event>>) -> bool {
         let effect = match event {
-            Some(Ok(Event::Key(key))) => match self.replies.take(*key) {
+            Some(Ok(Event::Key(key))) => match self.replies.take(*key, self.started.elapsed()) {
                 Heard::Keys(keys) => return keys.iter().any(|key| self.press(key)),
-                Heard::Nothing => None,
                 Heard::Background(ground) => {
                     self.state.ground = Some(ground);
                     None
@@ -327,6 +328,10 @@ where
                 let area = self.area();
                 self.mouse.take(&mut self.state, *event, self.started.elapsed(), area, &self.shown)
             }
+            Some(Ok(Event::Paste(text))) => {
+                popup::paste(&mut self.state, text);
+                None
+            }
             // We were stopped and go on.
             Some(Ok(Event::FocusGained)) if (self.is_ours)() => {
                 terminal::retake(self.state.settings.mouse);
@@ -334,7 +339,10 @@ where
             }
             Some(Ok(_)) => None,
             // The terminal is gone, and with it every other way to end.
-            Some(Err(_)) | None => Some(Effect::Quit),
+            Some(Err(_)) | None => {
+                hangup::note();
+                Some(Effect::Quit)
+            }
         };
         self.follow();
         effect.is_some_and(|effect| self.cause(effect))

@@ -202,6 +202,25 @@ pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>)
     }
 }
 
+/// Takes text that was pasted: into the line that is being typed. Elsewhere it would be keys, which nobody has pressed.
+pub(super) fn paste(state: &mut State, text: &str) {
+    state.message = None;
+    let has_room = match &mut state.popup {
+        Some(Popup::Find(find)) => find.paste(text),
+        Some(Popup::Help(help)) if help.typing => {
+            help.offset = 0;
+            help.search.paste(text)
+        }
+        Some(
+            Popup::Help(_) | Popup::Themes(_) | Popup::Interfaces(..) | Popup::Views(_) | Popup::Tooltip(..),
+        )
+        | None => return state.complain("pasted text presses no keys; / opens the filter, which takes it"),
+    };
+    if !has_room {
+        state.complain("the pasted text is longer than the line can be: its end is missing");
+    }
+}
+
 impl Help {
     /// Takes a key that is not typed into the search; `true` when it closes the help.
     fn press(&mut self, key: &KeyEvent, asked: Option<Action>) -> bool {

@@ -3,21 +3,25 @@
 //! The only module that changes the terminal's modes. It draws nothing.
 
 use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{Command, execute};
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{QueueSelector, tcflush};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Beyond any terminal's rows; they take it for their last.
 const LAST_ROW: u16 = 998;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// What is to be said once the terminal is given back.
+static WAITING: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// The terminal, taken: raw, on the alternate screen, without a cursor. Dropping it gives the terminal back.
+/// The terminal, taken: raw, on the alternate screen, without a cursor, telling pasted text from keys. Dropping it gives the terminal back.
 pub(super) struct Taken(());
 
 impl Taken {
@@ -27,7 +31,7 @@ impl Taken {
         TAKEN.store(true, Ordering::SeqCst);
         // From here on an early return drops the guard.
         let taken = Self(());
-        execute!(io::stdout(), EnterAlternateScreen, Hide)?;
+        execute!(io::stdout(), EnterAlternateScreen, Hide, EnableBracketedPaste)?;
         Ok(taken)
     }
 }
@@ -77,7 +81,7 @@ pub(super) fn retake(mouse_is_ours: bool) {
     // Where this fails the terminal is gone, and the next read or draw says so.
     if enable_raw_mode().is_ok() {
         TAKEN.store(true, Ordering::SeqCst);
-        let _ = execute!(io::stdout(), EnterAlternateScreen, Hide);
+        let _ = execute!(io::stdout(), EnterAlternateScreen, Hide, EnableBracketedPaste);
         mouse(mouse_is_ours);
     }
 }
@@ -90,6 +94,7 @@ pub fn restore() {
     }
     let mut end = String::from(MOUSE_OFF);
     // Writing to a String cannot fail.
+    let _ = DisableBracketedPaste.write_ansi(&mut end);
     let _ = ResetColor.write_ansi(&mut end);
     // A terminal without an alternate screen (GNU screen by default, the console) keeps the last frame: what comes next
     // belongs below it.
@@ -99,6 +104,10 @@ pub fn restore() {
     let _ = Show.write_ansi(&mut end);
     write(&end);
     let _ = disable_raw_mode();
+    // A thread that panicked in between may hold the lock.
+    if let Ok(mut waiting) = WAITING.try_lock() {
+        waiting.drain(..).for_each(|sentence| complain(&sentence));
+    }
 }
 
 /// Throws away what the terminal was sent and has not taken, so that the thread that draws goes on. Does nothing while the
@@ -114,11 +123,28 @@ pub fn discard() {
     let _ = kill_process(getpid(), Signal::WINCH);
 }
 
-/// Straight to the descriptor: a thread that panicked elsewhere may hold the lock of `stdout()`.
+/// Tells the user something on standard error. Where that is gone, full or closed there is nobody to tell, and no more to do.
+pub fn complain(sentence: &str) {
+    write_to(io::stderr().as_fd(), &format!("monitor: {sentence}\n"));
+}
+
+/// The same, once the terminal is given back where it is ours: a sentence must not stand in the middle of the screen.
+pub fn complain_later(sentence: &str) {
+    let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_taken() { waiting.push(sentence.to_owned()) } else { complain(sentence) }
+}
+
+/// To the terminal.
 fn write(text: &str) {
+    write_to(io::stdout().as_fd(), text);
+}
+
+/// Straight to the descriptor: a thread that panicked elsewhere may hold the lock of `stdout()`, and `eprintln!` panics where
+/// it cannot write.
+fn write_to(descriptor: BorrowedFd<'_>, text: &str) {
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
-        match rustix::io::write(io::stdout().as_fd(), rest) {
+        match rustix::io::write(descriptor, rest) {
             Ok(0) => break,
             Ok(written) => rest = &rest[written..],
             Err(rustix::io::Errno::INTR) => {}
