@@ -1,12 +1,14 @@
-//! The pages that promise: what ARCHITECTURE.md calls invariants, and SECURITY.md. Every test that they name exists, and where
-//! a promise names none, it says so.
+//! The pages that promise: what ARCHITECTURE.md calls invariants, SECURITY.md and docs/limits.md. Every test that they name
+//! exists, and where a promise names none, it says so; a limit may be the kernel's, with the file that makes it.
 
 use crate::cases::{cells, tests_in};
 use crate::files::File;
 use std::collections::BTreeMap;
 
 const INVARIANTS: (&str, &str) = ("ARCHITECTURE.md", "## Invariants");
-const SECURITY: &str = "SECURITY.md";
+/// Pages whose tables end with a test a row, and what may stand there instead.
+const TABLES: [(&str, &[&str]); 2] =
+    [("SECURITY.md", &["none: "]), ("docs/limits.md", &["none: ", "kernel: "])];
 /// What an invariant without a test says of itself.
 const WITHOUT: [&str; 6] =
     ["No test", "By construction", "by review", "The compiler", "Lints", "`cargo xtask "];
@@ -22,11 +24,13 @@ pub(crate) fn check(files: &[File]) -> Vec<String> {
             complaints.extend(invariants(&tests, first, text));
         }
     }
-    match text_of(files, SECURITY) {
-        None => complaints.push(format!("{SECURITY}: there is no such page")),
-        Some(text) => {
-            complaints.extend(names(&tests, SECURITY, 1, text));
-            complaints.extend(rows(&tests, text));
+    for (page, instead) in TABLES {
+        match text_of(files, page) {
+            None => complaints.push(format!("{page}: there is no such page")),
+            Some(text) => {
+                complaints.extend(names(&tests, page, 1, text));
+                complaints.extend(rows(&tests, page, instead, text));
+            }
         }
     }
     complaints
@@ -128,13 +132,17 @@ fn invariants(tests: &Tests<'_>, first: usize, text: &str) -> Vec<String> {
     complaints
 }
 
-/// Rows of promises without a test; `none` and a reason will do.
-fn rows(tests: &Tests<'_>, text: &str) -> Vec<String> {
+/// Rows of promises without a test, and without one of `instead` and what follows it.
+fn rows(tests: &Tests<'_>, page: &str, instead: &[&str], text: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     for (line, cell) in cells(text) {
         let named = quoted(cell).flat_map(paths).any(|path| tests.has(&path));
-        if !named && !cell.starts_with("none: ") && !cell.starts_with("---") {
-            complaints.push(format!("{SECURITY}: line {line}: neither a test nor `none: ` and why"));
+        let excused = instead.iter().any(|word| cell.strip_prefix(word).is_some_and(|why| !why.is_empty()));
+        if !named && !excused && !cell.starts_with("---") {
+            complaints.push(format!(
+                "{page}: line {line}: neither a test nor `{}` and why",
+                instead.join("` or `")
+            ));
         }
     }
     complaints
@@ -153,6 +161,7 @@ mod tests {
                 &format!("# A\n\n## Invariants\n{invariants}\n## More\n`gone::gone`\n"),
             ),
             File::new("SECURITY.md", security),
+            File::new("docs/limits.md", "| limit | test |\n|---|---|\n| a | kernel: net/ipv4/udp.c |\n"),
             File::new("tests/tests/places.rs", SOURCE),
             File::new("monitor/src/table/tests.rs", SOURCE),
         ])
@@ -198,7 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_a_tests_or_the_kernels() {
+        for (page, cell, complaints) in [
+            ("docs/limits.md", "kernel: net/ipv4/udp.c", 0),
+            ("docs/limits.md", "`places::it_holds`", 0),
+            ("docs/limits.md", "kernel: ", 1),
+            ("docs/limits.md", "everybody knows", 1),
+            ("SECURITY.md", "kernel: net/ipv4/udp.c", 1),
+        ] {
+            let table = format!("| limit | test |\n|---|---|\n| a | {cell} |\n");
+            let found = check(&[File::new(page, &table), File::new("tests/tests/places.rs", SOURCE)]);
+            let of_rows = found.iter().filter(|complaint| complaint.contains("neither a test")).count();
+            assert_eq!(of_rows, complaints, "{cell}: {found:?}");
+        }
+    }
+
+    #[test]
     fn a_page_that_is_gone_is_found() {
-        assert_eq!(check(&[]).len(), 2);
+        assert_eq!(check(&[]).len(), 3);
     }
 }
