@@ -16,7 +16,7 @@ pub use life::{
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -112,9 +112,11 @@ pub struct FlowKey {
     pub remote_port: u16,
     /// `skb->ifindex`, in the netns of the socket.
     pub ifindex: u32,
-    /// Thread-group id of the owner in the initial pid namespace; 0 where nobody has claimed the socket.
+    /// Thread-group id of the owner in the initial pid namespace; 0 where nobody has claimed the socket. Of
+    /// [`STANDING_RAW`] the low half of a netns cookie.
     pub tgid: u32,
-    /// The owner's generation, [`generation`] of its start time; 0 where unknown.
+    /// The owner's generation, [`generation`] of its start time; 0 where unknown. Of [`STANDING_RAW`] the high half of
+    /// a netns cookie.
     pub generation: u32,
     /// IP protocol number.
     pub protocol: u8,
@@ -142,6 +144,10 @@ pub const STANDING_LISTENER: u8 = 3;
 pub const STANDING_AMBIGUOUS: u8 = 4;
 /// The owner is a kernel thread.
 pub const STANDING_KERNEL: u8 = 5;
+/// A raw socket that nobody has claimed: one of the kernel's own, where all others are known. The kernel sends RST and
+/// ICMP of every network namespace from the same socket per CPU (ICMP since Linux 5.18), so the namespace of the packet
+/// is in the key, where the helper for it loads: in [`FlowKey::tgid`] and [`FlowKey::generation`], which are free.
+pub const STANDING_RAW: u8 = 6;
 
 /// Value of a row of the flow table.
 #[repr(C)]

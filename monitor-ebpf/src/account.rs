@@ -20,8 +20,8 @@ use core::mem::{MaybeUninit, offset_of};
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
     Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, STANDING_AMBIGUOUS,
-    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_UNCLAIMED, Tuple,
-    WireKey, wire_segments,
+    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_RAW, STANDING_UNCLAIMED,
+    Tuple, WireKey, wire_segments,
 };
 
 /// No room in a map.
@@ -31,6 +31,7 @@ pub const EEXIST: i32 = -17;
 const TCP_LISTEN: u32 = 10;
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
+const SOCK_RAW: u32 = 3;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const UDP_LITE: u8 = 136;
@@ -126,7 +127,7 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     } else {
         false
     };
-    own(socket, key, value);
+    own(skb, socket, key, value);
     let placed = if parsed {
         into_row(half, skb, socket, key, value, direction, &amount)
     } else {
@@ -159,7 +160,7 @@ fn full_socket(skb: *mut __sk_buff) -> *mut bpf_sock {
 
 /// Owner and standing.
 #[inline(always)]
-fn own(socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
+fn own(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
     key.standing = STANDING_UNCLAIMED;
     if socket.is_null() {
         return;
@@ -170,7 +171,18 @@ fn own(socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
     value.socket_type = kind as u8;
     // SAFETY: as above.
     let owner = unsafe { owner::storage(socket.cast(), global(&SCOPED) == 1) };
-    if !owner.is_null() {
+    if owner.is_null() {
+        if kind == SOCK_RAW {
+            key.standing = STANDING_RAW;
+            if global(&SKB_NETNS) == 1 {
+                // SAFETY: the context.
+                value.netns = unsafe { bpf_get_netns_cookie(skb.cast()) };
+                key.tgid = value.netns as u32;
+                key.generation = (value.netns >> 32) as u32;
+            }
+            return;
+        }
+    } else {
         // SAFETY: the storage of a live socket, checked for null. The cookie is read first and `owner::set` writes it
         // last: whoever sees the new cookie sees the new process.
         let (cookie, flags) = unsafe {

@@ -476,6 +476,33 @@ fn loopback_closes() {
     assert_eq!(line(field(lo, "tx"), "socketless"), 0);
 }
 
+/// The kernel answers for all namespaces from one ICMP socket a CPU, and `lo` has the same index and ends in each.
+#[test]
+#[ignore = "needs root and BPF"]
+fn each_namespace_has_its_own_icmp() {
+    const ROUNDS: u64 = 10;
+    const COUNT: u64 = 20;
+    const OTHERS: u64 = 150;
+    let (netns, other, cgroup) = (Netns::new(), Netns::new(), Cgroup::new());
+    let mut client = Agent::spawn(&cgroup, &netns, "client");
+    let mut noise = Agent::spawn(&cgroup, &other, "noise");
+    let monitor = Monitor::counting(command_on("lo", &netns));
+    let socket = client.socket("datagram 127.0.0.1:0");
+    let loud = noise.socket("datagram 127.0.0.1:0");
+    for _ in 0..ROUNDS {
+        noise.start(&format!("send-to {} 127.0.0.1:9 {OTHERS} 60", loud.id));
+        client.ask(&format!("send-to {} 127.0.0.1:9 {COUNT} 100", socket.id));
+        noise.finish();
+    }
+    let (_, last) = stopped(monitor);
+    let (device, all) = (netns.devices()["lo"], ROUNDS * COUNT);
+    let interfaces = field(&last["ledger"], "interfaces").as_array().expect("a list");
+    let lo = interfaces.iter().find(|one| number(one, "ifindex") == 1).expect("lo");
+    let (datagrams, answers) = (all * 128, all * (128 + 28));
+    assert_side(field(lo, "tx"), device.tx_bytes, &[("attributed", datagrams), ("kernel", answers)]);
+    assert_side(field(lo, "rx"), device.rx_bytes, &[("socketless", datagrams + answers)]);
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_refused_tap_is_said_and_sockets_still_count() {

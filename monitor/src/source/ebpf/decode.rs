@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// SOCK_STREAM. A stream that connects is in use: its handshake is its maker's.
 const SOCK_STREAM: u8 = 1;
-/// SOCK_RAW.
-const SOCK_RAW: u8 = 3;
 
 /// The wire's share is kept as the difference to the stack's (see `monitor_common::Counters`).
 pub(super) fn counters(from: &abi::Counters) -> Counters {
@@ -59,7 +57,7 @@ pub(super) struct Sight {
 /// A flow row.
 pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, sight: Sight) -> Delta {
     let (mut standing, mut found) = owner(key.standing, key.tgid, key.generation);
-    if standing == Standing::Unclaimed && sight.seeded && value.socket_type == SOCK_RAW {
+    if key.standing == abi::STANDING_RAW && sight.seeded {
         (standing, found) = (Standing::Kernel, Some(ProcessId::KERNEL));
     }
     let only_made = matches!(value.method, abi::CLAIM_CREATE | abi::CLAIM_BIND | abi::CLAIM_CONNECT);
@@ -234,11 +232,14 @@ mod tests {
 
     #[test]
     fn an_unclaimed_raw_socket_is_the_kernels_only_after_seeding() {
-        let (mut key, mut value) = row();
-        (key.standing, key.tgid, value.socket_type) = (abi::STANDING_UNCLAIMED, 0, 3);
-        assert_eq!(delta(&key, &value, SEEING).standing, Standing::Kernel);
-        assert_eq!(delta(&key, &value, Sight::default()).standing, Standing::Unclaimed);
-        value.socket_type = 1;
+        let (mut key, value) = row();
+        // The netns is where a process would be.
+        (key.standing, key.tgid) = (abi::STANDING_RAW, 4026);
+        let kernels = delta(&key, &value, SEEING);
+        assert_eq!((kernels.standing, kernels.owner), (Standing::Kernel, Some(ProcessId::KERNEL)));
+        let unclaimed = delta(&key, &value, Sight::default());
+        assert_eq!((unclaimed.standing, unclaimed.owner), (Standing::Unclaimed, None));
+        (key.standing, key.tgid) = (abi::STANDING_UNCLAIMED, 0);
         assert_eq!(delta(&key, &value, SEEING).standing, Standing::Unclaimed);
     }
 
