@@ -158,6 +158,10 @@ impl Subject<'_> {
         let part = |name: Option<&str>| any(&|value| name.is_some_and(|name| value.is_part_of(name)));
         match field {
             Field::Proc => any(&|value| self.is_process(value)),
+            Field::Comm => part(self.comm()),
+            Field::Exe => part(self.exe()),
+            Field::CommandLine => part(identity.and_then(|identity| identity.cmdline.as_deref())),
+            Field::Cgroup => part(identity.and_then(|identity| identity.cgroup.as_deref())),
             Field::Pid => any(&|value| self.pid().is_some_and(|pid| value.holds(pid.into()))),
             Field::User => {
                 let uid = match (self.process, self.flow) {
@@ -186,7 +190,17 @@ impl Subject<'_> {
                     value.is_part_of(&format!("{namespace}/{name}")) || value.is_part_of(&pod.uid)
                 })
             }),
-            _ => None,
+            Field::Host
+            | Field::Local
+            | Field::Remote
+            | Field::Net
+            | Field::Port
+            | Field::LocalPort
+            | Field::RemotePort
+            | Field::Protocol
+            | Field::State
+            | Field::Interface
+            | Field::Netns => None,
         }
     }
 
@@ -197,10 +211,16 @@ impl Subject<'_> {
 
     /// A part of its name, its executable or its command line.
     fn is_process(&self, value: &Value) -> bool {
-        let name = self.process.map(|row| &*row.process).or(self.flow.map(|row| &*row.process));
-        let exe = self.process.and_then(|row| row.exe.as_deref());
         let command = self.identity().and_then(|identity| identity.cmdline.as_deref());
-        [name, exe, command].into_iter().flatten().any(|name| value.is_part_of(name))
+        [self.comm(), self.exe(), command].into_iter().flatten().any(|name| value.is_part_of(name))
+    }
+
+    fn comm(&self) -> Option<&str> {
+        self.process.map(|row| &*row.process).or(self.flow.map(|row| &*row.process))
+    }
+
+    fn exe(&self) -> Option<&str> {
+        self.process.and_then(|row| row.exe.as_deref())
     }
 
     fn of_flow(&self, flow: &FlowRow, field: Field, value: &Value) -> bool {
@@ -228,8 +248,19 @@ impl Subject<'_> {
             Field::State => flow.state().is_some_and(|state| value.is_whole(state.name())),
             Field::Interface => value.is_whole(&flow.interface),
             Field::Netns => id.netns != 0 && value.holds(id.netns),
-            // Fields of the process.
-            _ => false,
+            // These are asked of the process.
+            Field::Proc
+            | Field::Comm
+            | Field::Exe
+            | Field::CommandLine
+            | Field::Cgroup
+            | Field::Pid
+            | Field::User
+            | Field::Unit
+            | Field::Slice
+            | Field::Container
+            | Field::Pod
+            | Field::Package => false,
         }
     }
 

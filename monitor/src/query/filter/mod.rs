@@ -22,6 +22,8 @@ use std::net::IpAddr;
 pub enum Takes {
     /// A word that is found anywhere in the name, ignoring case; or a regular expression.
     Part,
+    /// The same of a path: what begins with a slash and does not end with one is a word, too.
+    Path,
     /// A word that is the whole name, ignoring case; or a regular expression.
     Whole,
     /// A number or a range.
@@ -57,6 +59,10 @@ pub enum Field {
     State,
     Interface,
     Netns,
+    Comm,
+    Exe,
+    CommandLine,
+    Cgroup,
 }
 
 /// One line of the table of fields.
@@ -85,7 +91,7 @@ const fn spec(
 }
 
 /// Every field, in the order of [`Field`].
-pub static FIELDS: [FieldSpec; 19] = [
+pub static FIELDS: [FieldSpec; 23] = [
     spec(Field::Proc, "proc", Takes::Part, "name, executable or command line of the process", "proc:nginx"),
     spec(Field::Pid, "pid", Takes::Number, "process id", "pid:2817"),
     spec(Field::User, "user", Takes::Whole, "login name or uid of the process", "user:www-data"),
@@ -111,6 +117,10 @@ pub static FIELDS: [FieldSpec; 19] = [
     ),
     spec(Field::Interface, "iface", Takes::Whole, "interface", "iface:eth0"),
     spec(Field::Netns, "netns", Takes::Number, "cookie of the network namespace", "netns:1"),
+    spec(Field::Comm, "comm", Takes::Part, "name of the process", "comm:python3"),
+    spec(Field::Exe, "exe", Takes::Path, "path of the executable", "exe:sbin/nginx"),
+    spec(Field::CommandLine, "cmd", Takes::Path, "command line", "cmd:manage.py"),
+    spec(Field::Cgroup, "cgroup", Takes::Path, "path of the cgroup", "cgroup:user.slice"),
 ];
 
 impl Field {

@@ -146,7 +146,7 @@ fn values(field: Field) -> BoxedStrategy<Value> {
         (_, Takes::Port) => prop_oneof![ranges(u16::MAX.into()), word()].boxed(),
         (_, Takes::Net) => addresses().boxed(),
         (_, Takes::Host) => prop_oneof![addresses(), word(), regexes()].boxed(),
-        (_, Takes::Part | Takes::Whole) => prop_oneof![word(), regexes()].boxed(),
+        (_, Takes::Part | Takes::Path | Takes::Whole) => prop_oneof![word(), regexes()].boxed(),
     }
 }
 
@@ -343,6 +343,26 @@ fn verdict(text: &str, process: &ProcessRow, flow: &FlowRow, names: &Names) -> (
     (of(None), of(Some(flow)))
 }
 
+/// E11: a path begins as a regular expression does.
+#[test]
+fn a_path_is_no_regular_expression_where_paths_are_compared() {
+    let (process, flow, names) = known();
+    for (text, truth) in [
+        ("exe:/usr/sbin", Truth::Yes),
+        ("exe:/usr/sbin/nginx", Truth::Yes),
+        ("exe:/sbin,/bin/worker", Truth::Yes),
+        ("exe:/us+r/", Truth::Yes),
+        ("exe:/^(ng|usr)/", Truth::No),
+        ("cgroup:/system.slice/nginx.service", Truth::Yes),
+        ("cgroup:/user.slice", Truth::No),
+    ] {
+        assert_eq!(verdict(text, &process, &flow, &names).1, truth, "{text}");
+    }
+    for wrong in ["exe:/[/", "exe:/", "proc:/usr/sbin"] {
+        assert!(Filter::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
 /// E6: the list said closed, and the filter found none.
 #[test]
 fn a_flow_of_a_closed_socket_is_closed_whatever_was_sampled_last() {
@@ -375,6 +395,10 @@ fn every_field_compares_what_its_line_says() {
         (Field::Container, "web,f00d,/^f0+d$/", "db,/^00/"),
         (Field::Pod, "cart,shop/cart,1234-5678,/^shop./", "card,/^cart/"),
         (Field::Package, "nginx,nginx-light", "nginx-full"),
+        (Field::Comm, "NGIN,/^nginx$/", "worker,/usr/"),
+        (Field::Exe, "/usr/sbin,NGINX,/nginx$/", "worker,/^nginx/"),
+        (Field::CommandLine, "quiet,worker\\ --q", "/usr/lib,/^quiet/"),
+        (Field::Cgroup, "system.slice,/nginx/", "user.slice"),
     ];
     let of_flow = [
         (
@@ -494,6 +518,7 @@ fn the_page_has_every_field_and_its_examples_can_be_read() {
     for spec in &FIELDS {
         let takes = match spec.takes {
             Takes::Part => "a part, or a regular expression",
+            Takes::Path => "a part of a path, or a regular expression",
             Takes::Whole => "the whole, or a regular expression",
             Takes::Number => "a number or a range",
             Takes::Port => "a number, a range, or the name of a service",

@@ -1,6 +1,6 @@
 //! What stands after a field or a comparison, and words that stand alone.
 
-use super::{Input, Parsed, is_value, wrong};
+use super::{Input, Parsed, boundary, is_value, wrong};
 use crate::model::{Protocol, TcpState};
 use crate::query::filter::{FIELDS, Field, Quantity, Takes, Value};
 use ipnet::IpNet;
@@ -8,7 +8,7 @@ use regex::RegexBuilder;
 use std::net::IpAddr;
 use winnow::Parser;
 use winnow::combinator::opt;
-use winnow::stream::Location;
+use winnow::stream::{Location, Stream};
 use winnow::token::{any, one_of, take_while};
 
 /// How large a compiled regular expression may be, bytes.
@@ -21,16 +21,21 @@ pub(super) fn of(input: &mut Input<'_>, field: Field) -> Parsed<Value> {
     if let Some(value) = opt(quoted).parse_next(input)? {
         return match spec.takes {
             Takes::Number | Takes::Net => wrong(at, expected(field)),
-            Takes::Part | Takes::Port | Takes::Host => Ok(value),
+            Takes::Part | Takes::Path | Takes::Port | Takes::Host => Ok(value),
             Takes::Whole => match &value {
                 Value::Word(text) => whole(field, text).or_else(|what| wrong(at, what)),
                 _ => Ok(value),
             },
         };
     }
+    if spec.takes == Takes::Path
+        && let Some(value) = opt(path).parse_next(input)?
+    {
+        return Ok(value);
+    }
     if let Some(value) = opt(regex).parse_next(input)? {
         return match spec.takes {
-            Takes::Part | Takes::Whole | Takes::Host => Ok(value),
+            Takes::Part | Takes::Path | Takes::Whole | Takes::Host => Ok(value),
             Takes::Number | Takes::Port | Takes::Net => wrong(at, expected(field)),
         };
     }
@@ -39,7 +44,7 @@ pub(super) fn of(input: &mut Input<'_>, field: Field) -> Parsed<Value> {
         return wrong(at, format!("`{}:` needs a value, as in `{}`", spec.name, spec.example));
     }
     let value = match spec.takes {
-        Takes::Part => Ok(Value::Word(text.into())),
+        Takes::Part | Takes::Path => Ok(Value::Word(text.into())),
         Takes::Whole => whole(field, text),
         Takes::Number => range(text, if field == Field::Pid { u32::MAX.into() } else { u64::MAX }),
         Takes::Port if text.starts_with(|c: char| c.is_ascii_alphabetic()) => Ok(Value::Word(text.into())),
@@ -56,7 +61,7 @@ fn expected(field: Field) -> String {
         Takes::Number => "a number or a range",
         Takes::Port => "a port, a range of ports or the name of a service",
         Takes::Net => "an address or a network",
-        Takes::Part | Takes::Whole | Takes::Host => "a name",
+        Takes::Part | Takes::Path | Takes::Whole | Takes::Host => "a name",
     };
     format!("`{}:` takes {takes}, as in `{}`", spec.name, spec.example)
 }
@@ -77,6 +82,19 @@ pub(super) fn quoted(input: &mut Input<'_>) -> Parsed<Value> {
             None => return wrong(at, "this quote is not closed"),
         }
     }
+}
+
+/// `/usr/sbin`: what begins as a regular expression does and is none, for it goes on behind the slash that would end it, or
+/// has no such slash.
+fn path(input: &mut Input<'_>) -> Parsed<Value> {
+    let start = input.checkpoint();
+    let is_regex = regex(input).is_ok() && boundary(input).is_ok();
+    input.reset(&start);
+    let is_path = |text: &&str| text.starts_with('/') && !text.ends_with('/');
+    take_while(1.., is_value)
+        .verify(|text: &str| !is_regex && is_path(&text))
+        .map(|text: &str| Value::Word(text.into()))
+        .parse_next(input)
 }
 
 /// `/^a\/b$/`
@@ -176,7 +194,9 @@ pub(super) fn unknown_field(name: &str) -> String {
     let like = |known: &str| lower.len() > 1 && (known.starts_with(&lower) || lower.starts_with(known));
     let near = FIELDS
         .iter()
-        .map(|spec| (if like(spec.name) { 1 } else { distance(&lower, spec.name) }, spec.name))
+        .map(|spec| {
+            (if like(spec.name) { 1 } else { strsim::damerau_levenshtein(&lower, spec.name) }, spec.name)
+        })
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= 2);
     if let Some((_, near)) = near {
@@ -184,29 +204,6 @@ pub(super) fn unknown_field(name: &str) -> String {
     }
     let names: Vec<&str> = FIELDS.iter().map(|spec| spec.name).collect();
     format!("no field `{name}:`; there are {}", names.join(", "))
-}
-
-/// How many letters to insert, delete, change or swap: at most 3 is told apart.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    if one.len().abs_diff(other.len()) > 2 {
-        return 3;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let changed = above[j] + usize::from(a != b);
-            let mut least = changed.min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(before[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above[other.len()]
 }
 
 /// `1M`, `2.5GB`, `800kb/s`, `64Ki`: bits/s of a rate, bytes of a total.
