@@ -16,7 +16,7 @@ pub use life::{
 pub use wire::{Segments, wire_segments};
 
 /// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -27,10 +27,10 @@ pub const OVERFLOW_CAPACITY: u32 = 8_192;
 /// Entries of [`names::PROCS`] and [`names::CLAIMS`]: what one tick can hold.
 pub const CLAIM_CAPACITY: u32 = 65_536;
 
-/// Rows of [`names::WIRE`] and [`names::TAP_OVERFLOW`] while interfaces are tapped. Without a tap these and
-/// [`names::TAPS`] hold one row.
-pub const WIRE_CAPACITY: u32 = 16_384;
-/// See [`WIRE_CAPACITY`].
+/// [`names::WIRE`] has a row for so many of `--capacity` while interfaces are tapped. Without a tap it,
+/// [`names::TAP_OVERFLOW`] and [`names::TAPS`] hold one row.
+pub const WIRE_SHARE: u32 = 4;
+/// Rows of [`names::TAP_OVERFLOW`] while interfaces are tapped.
 pub const TAP_OVERFLOW_CAPACITY: u32 = 1_024;
 
 /// Names of maps and globals, as they stand in the object.
@@ -222,6 +222,8 @@ pub struct HalfStats {
     pub overflow_full: u64,
     /// Packets whose headers could not be read; they went to the overflow table.
     pub unparsed: u64,
+    /// Tuples that found no room in [`names::WIRE`]. Of the interface table.
+    pub wires_lost: u64,
 }
 
 /// Two ends and what they speak. Addresses and ports as in [`FlowKey`].
@@ -454,12 +456,14 @@ pub struct ClaimStats {
     pub changed: u64,
     /// Claims whose storage could not be made (optmem_max, memory).
     pub no_storage: u64,
-    /// Entries that did not fit into CLAIMS.
+    /// Entries that did not fit into CLAIMS (E2BIG).
     pub claims_full: u64,
-    /// Entries that did not fit into PROCS.
+    /// Entries that did not fit into PROCS (E2BIG).
     pub procs_full: u64,
     /// Events that did not fit into LIVES.
     pub lives_full: u64,
+    /// Entries that the kernel did not add to CLAIMS or PROCS for another reason (EBUSY, ETIMEDOUT).
+    pub busy: u64,
 }
 
 /// One record of the iter/task_file stream: a descriptor of an inet socket, held by a process.
@@ -560,13 +564,13 @@ layout! {
     FlowValue: 128;
     TcpSample: 40;
     OverflowKey: 16;
-    HalfStats: 40;
+    HalfStats: 48;
     Owner: 32;
     ClaimKey: 16;
     Claim: 32;
     ProcessKey: 8;
     Process: 48;
-    ClaimStats: 40;
+    ClaimStats: 48;
     SeedRecord: 48;
     Offsets: 108;
     Tuple: 40;

@@ -5,8 +5,8 @@
 use crate::key::{self, Direction};
 use crate::life;
 use crate::maps::{
-    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAPPED, TOTALS, UNSEEN, WIRE,
-    global,
+    ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAP_STATS, TAPPED, TOTALS,
+    UNSEEN, WIRE, global,
 };
 use crate::owner;
 use crate::tcp;
@@ -119,7 +119,7 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
         amount.gso_bytes = wire.bytes.wrapping_sub(amount.len);
         amount.gso_packets = wire.packets - 1;
         if tapped {
-            tapped_tuple(skb, socket, key);
+            tapped_tuple(half, skb, socket, key);
         } else {
             connected_tuple(skb, socket, key);
         }
@@ -266,7 +266,7 @@ fn connected_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey
 /// As [`connected_tuple`], and notes the packet's tuple where it is not the socket's: it is what a device carries. Once
 /// a tick and socket.
 #[inline(always)]
-fn tapped_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) {
+fn tapped_tuple(half: u32, skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) {
     let (mut wire, mut own) = (Slot::new(), Slot::new());
     let (wire, own) = (zero::<Tuple>(&mut wire), zero::<WireKey>(&mut own));
     copy_tuple(key, wire);
@@ -284,8 +284,11 @@ fn tapped_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) {
         index += 1;
     }
     if differs != 0 {
-        // Full or busy: the flow is then not joined, which userspace shows.
-        let _ = WIRE.insert(&*own, &*wire, u64::from(BPF_NOEXIST));
+        match WIRE.insert(&*own, &*wire, u64::from(BPF_NOEXIST)) {
+            Ok(()) | Err(EEXIST) => {}
+            // Full or busy: the flow is then not joined, and userspace says so.
+            Err(_) => stat(&TAP_STATS, half, offset_of!(HalfStats, wires_lost)),
+        }
     }
 }
 

@@ -61,7 +61,8 @@ pub static TAP_OVERFLOW_B: HashMap<TapOverflowKey, TapValue> = HashMap::with_max
 pub static TAP_STATS: PerCpuArray<HalfStats> = PerCpuArray::with_max_entries(2, 0);
 
 /// Connected sockets that sent a packet with another tuple than their own (NAT) since the last drain. Written by
-/// `account` only while interfaces are tapped. Full: the flow is not told from one that no socket saw.
+/// `account` only while interfaces are tapped. Full: the flow is not told from one that no socket saw, and `wires_lost`
+/// counts it.
 #[map]
 pub static WIRE: HashMap<WireKey, Tuple> = HashMap::with_max_entries(1, 0);
 

@@ -5,7 +5,7 @@
 //! of a listener's storage is provisional and yields to any claim. A change of owner is also written to CLAIMS and
 //! PROCS, which userspace drains every tick.
 
-use crate::account::{Slot, add, zero};
+use crate::account::{E2BIG, Slot, add, zero};
 use crate::maps::{
     CGROUP_TASK, CLAIM_STATS, CLAIMS, CLONE, OFFSETS, OWNERS, OWNERS_NO_CLONE, PROCS, SCOPED, TRACING, global,
 };
@@ -16,10 +16,11 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_log_ebpf::debug;
 use core::ffi::c_void;
+use core::mem::offset_of;
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
-    CLAIM_CLOSED, CLAIM_READ, CLAIM_RELEASE, CLAIM_SEED, Claim, ClaimKey, OWNER_AMBIGUOUS, OWNER_KERNEL,
-    Owner, Process, ProcessKey, claim_priority, generation,
+    CLAIM_CLOSED, CLAIM_READ, CLAIM_RELEASE, CLAIM_SEED, Claim, ClaimKey, ClaimStats, OWNER_AMBIGUOUS,
+    OWNER_KERNEL, Owner, Process, ProcessKey, claim_priority, generation,
 };
 
 /// `PF_KTHREAD` of include/linux/sched.h.
@@ -256,21 +257,30 @@ fn changed(cookie: u64, netns: u64, method: u8, flags: u8, claimant: &Claimant) 
         // SAFETY: a live map value.
         unsafe {
             add(addr_of_mut!((*stats).changed), 1);
-            if claims.is_err() {
-                add(addr_of_mut!((*stats).claims_full), 1);
-            }
-            if !process {
-                add(addr_of_mut!((*stats).procs_full), 1);
-            }
+            refused(claims, stats, offset_of!(ClaimStats, claims_full));
+            refused(process, stats, offset_of!(ClaimStats, procs_full));
         }
     }
 }
 
-/// Writes the process table. False where it is full.
+/// Counts an entry that was not added: at this offset where there was no room, as busy otherwise.
+///
+/// # Safety
+/// `stats` must be a live map value and the offset one of its fields'.
 #[inline(always)]
-fn describe(claimant: &Claimant, now: u64) -> bool {
+unsafe fn refused(result: Result<(), i32>, stats: *mut ClaimStats, full: usize) {
+    if let Err(error) = result {
+        let at = if error == E2BIG { full } else { offset_of!(ClaimStats, busy) };
+        // SAFETY: the caller's; every field is a u64.
+        add(unsafe { stats.byte_add(at).cast() }, 1);
+    }
+}
+
+/// Writes the process table.
+#[inline(always)]
+fn describe(claimant: &Claimant, now: u64) -> Result<(), i32> {
     if claimant.flags & OWNER_KERNEL != 0 {
-        return true;
+        return Ok(());
     }
     let key = ProcessKey { tgid: claimant.tgid, generation: claimant.generation };
     // SAFETY: helpers without arguments, and a task as in `claimant`.
@@ -284,7 +294,7 @@ fn describe(claimant: &Claimant, now: u64) -> bool {
             pad: 0,
         }
     };
-    PROCS.insert(&key, &value, 0).is_ok()
+    PROCS.insert(&key, &value, 0)
 }
 
 /// Tells userspace of a process that owns something without a claim.
@@ -292,11 +302,10 @@ fn describe(claimant: &Claimant, now: u64) -> bool {
 pub fn introduce(claimant: &Claimant) {
     // SAFETY: takes no argument.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    if !describe(claimant, now)
-        && let Some(stats) = CLAIM_STATS.get_ptr_mut(0)
-    {
+    let process = describe(claimant, now);
+    if let Some(stats) = CLAIM_STATS.get_ptr_mut(0) {
         // SAFETY: a live map value.
-        add(unsafe { addr_of_mut!((*stats).procs_full) }, 1);
+        unsafe { refused(process, stats, offset_of!(ClaimStats, procs_full)) };
     }
 }
 

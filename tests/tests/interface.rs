@@ -374,6 +374,31 @@ fn translated_connections_are_joined() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn more_translations_than_are_kept_are_said() {
+    const SOCKETS: usize = 100;
+    let mut scene = Scene::new();
+    let a = scene.pair.a.clone();
+    rules(
+        &a,
+        "add table ip t; add chain ip t o { type nat hook output priority -100; }; \
+         add rule ip t o ip daddr 10.99.0.1 dnat to 10.77.0.2",
+    );
+    a.netns.ip(&format!("route add 10.99.0.1 dev {}", a.name));
+    let mut command = a.netns.command(program::monitor());
+    command.args(["--json", "--no-dns", "--interval", "2", "--capacity", "64", "--interface", &a.name]);
+    let monitor = Monitor::counting(command);
+    let local = a.address(Version::V4, 0);
+    for _ in 0..SOCKETS {
+        let socket = scene.client.socket(&format!("datagram {local} 10.99.0.1:53"));
+        scene.client.ask(&format!("send-to {} - 1 100", socket.id));
+    }
+    let (_, last) = stopped(monitor);
+    let said = last.degraded().join("\n");
+    assert!(said.contains("some flows behind NAT") && said.contains("--capacity above 64"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn an_interface_that_goes_and_comes_back_is_followed() {
     let (netns, cgroup) = (Netns::new(), Cgroup::new());
     let make = |index: u32| {

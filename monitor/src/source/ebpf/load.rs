@@ -18,7 +18,7 @@ use aya::programs::{CgroupAttachMode, Program, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, include_bytes_aligned};
 use monitor_common::{
-    CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, TAP_OVERFLOW_CAPACITY, WIRE_CAPACITY, names,
+    CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, TAP_OVERFLOW_CAPACITY, WIRE_SHARE, names,
 };
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -164,7 +164,7 @@ fn object(
         for (taps, overflow) in names::TAPS.into_iter().zip(names::TAP_OVERFLOW) {
             loader.map_max_entries(taps, options.capacity).map_max_entries(overflow, TAP_OVERFLOW_CAPACITY);
         }
-        loader.map_max_entries(names::WIRE, WIRE_CAPACITY);
+        loader.map_max_entries(names::WIRE, options.capacity / WIRE_SHARE);
     }
     let ebpf = loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))?;
     Ok((ebpf, kernel))

@@ -225,6 +225,15 @@ impl EbpfSource {
             &format!("more than {} conversations in one interval", self.capacity),
             &format!("raise --capacity above {}", self.capacity),
         );
+        self.degrade(
+            stats.wires_lost > 0,
+            "some flows behind NAT stand beside what their interface carried, not joined with it",
+            &format!(
+                "more than {} sockets sent under translated addresses in one interval",
+                self.capacity / abi::WIRE_SHARE
+            ),
+            &format!("raise --capacity above {}", self.capacity),
+        );
         Ok(())
     }
 
@@ -327,6 +336,12 @@ impl EbpfSource {
             "some processes that are gone have no name",
             "more processes claimed sockets in one interval than the process table holds",
             &raise,
+        );
+        self.degrade(
+            sum(|stats| stats.busy) > 0,
+            "a few accepted connections may stay with their listener, or an ended process without its name",
+            "the kernel could not add to the claim or process table for a moment",
+            "none",
         );
         self.degrade(
             sum(|stats| stats.lives_full) > 0,

@@ -29,6 +29,7 @@ pub(super) fn sum_stats(map: BorrowedFd<'_>, half: u32, cpus: usize) -> Result<a
         busy: sum.busy + one.busy,
         overflow_full: sum.overflow_full + one.overflow_full,
         unparsed: sum.unparsed + one.unparsed,
+        wires_lost: sum.wires_lost + one.wires_lost,
     }))
 }
 
