@@ -64,6 +64,8 @@ impl SortKey {
             "source" => id == ColumnId::Local,
             "destination" => id == ColumnId::Remote,
             "name" if id == ColumnId::Group => true,
+            // Its name before it held containers, which settings may have.
+            "unit" if id == ColumnId::Unit => true,
             name => column == name,
         };
         let column = columns(view).iter().find(|column| wanted(column.id, column.name))?;

@@ -167,7 +167,7 @@ pub(super) static PROCESSES: [Column; 16] = [
     amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 8),
     PROCESS,
     USER,
-    word(ColumnId::Unit, "unit", "UNIT/CONTAINER", (14, 32), 7),
+    word(ColumnId::Unit, "workload", "UNIT/CONTAINER", (14, 32), 7),
     RX_2S,
     RX_10S,
     RX_40S,
