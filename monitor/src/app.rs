@@ -10,7 +10,7 @@ mod origin;
 mod search_path;
 
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
-use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions, Running};
+use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions, Running, Zygote};
 use crate::frontend::{self, Frontend};
 use crate::query::Choice;
 use crate::source::SourceError;
@@ -22,6 +22,7 @@ use rustix::process::Signal;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -80,6 +81,7 @@ fn run(cli: &Cli) -> Result<Ending> {
     settings.theme = theme(cli, &settings, &catalog, &file)?;
     let is_terminal = std::io::stdout().is_terminal();
     let output = cli.output(is_terminal);
+    let zygote = if cli.capture.read.is_none() { zygote() } else { None };
     let start = origin::preflight(cli, &caller, &settings, output)?;
     restore_on_panic();
     let (stop_after, choice) = (cli.stop_after(settings.interval), cli.choice(&settings));
@@ -87,8 +89,11 @@ fn run(cli: &Cli) -> Result<Ending> {
     let resolve = ResolveOptions {
         // On the screen, keys change both.
         hosts: if on_screen { settings.hosts } else { !cli.no_dns },
+        private_hosts: cli.dns_private,
         services: on_screen || !cli.no_port_names,
         hash: cli.sha256,
+        processes: true,
+        zygote,
         root: cli.state_root.clone(),
     };
     let options = EngineOptions {
@@ -126,6 +131,21 @@ fn run(cli: &Cli) -> Result<Ending> {
         Err(error) if is_terminal && is_gone(&error) => Ok(Ending::Signal(Signal::HUP.as_raw())),
         shown => shown.map(|()| ending),
     }
+}
+
+/// What makes the processes that look at what may hang. Without it, this one looks.
+#[cfg(target_os = "linux")]
+fn zygote() -> Option<Arc<Zygote>> {
+    #[expect(unsafe_code, reason = "a fork copies one thread and the locks of all")]
+    // SAFETY: what ran on another thread until here was waited for; there is one.
+    let started = unsafe { Zygote::start() };
+    started.map(Arc::new).inspect_err(|error| log::warn!("no process to look at files: {error}")).ok()
+}
+
+/// There is no /proc here that names files which could hang.
+#[cfg(not(target_os = "linux"))]
+fn zygote() -> Option<Arc<Zygote>> {
+    None
 }
 
 /// Whether a write failed because the terminal is not there any more. Its end is a signal, also where none came.

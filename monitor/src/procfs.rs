@@ -6,10 +6,43 @@
 use crate::model::{Mono, ProcessId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::{fs, io};
 
 /// Length of a clock tick in /proc/PID/stat, ns: USER_HZ is 100 on every Linux since 2.6.
 pub const TICK: u64 = 10_000_000;
+
+/// How far the clock since boot is ahead of the kernel's own, ns, as this process reads it and as /proc shows it: another time
+/// namespace (time_namespaces(7)) shifts both. 0 where that is not told.
+pub fn ahead() -> i64 {
+    static AHEAD: OnceLock<i64> = OnceLock::new();
+    *AHEAD.get_or_init(|| {
+        let own = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).ok();
+        // The file is about the children; they are elsewhere where this process asked for that and did not go there.
+        if own("time") != own("time_for_children") {
+            return 0;
+        }
+        fs::read_to_string("/proc/self/timens_offsets").map_or(0, |text| offset(&text))
+    })
+}
+
+/// `boottime SECONDS NANOSECONDS`.
+fn offset(text: &str) -> i64 {
+    let line = text.lines().find_map(|line| line.strip_prefix("boottime"));
+    let mut numbers = line.unwrap_or_default().split_whitespace().filter_map(|word| word.parse::<i64>().ok());
+    let (seconds, nanos) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// A moment that this process's clock since boot showed, as the kernel counts.
+pub fn of_the_kernel(shown: Mono) -> Mono {
+    Mono(shown.0.saturating_add_signed(ahead().saturating_neg()))
+}
+
+/// The reverse of [`of_the_kernel`].
+pub fn as_shown(at: Mono) -> Mono {
+    Mono(at.0.saturating_add_signed(ahead()))
+}
 
 /// Every process that /proc shows now.
 pub fn pids() -> impl Iterator<Item = u32> {
@@ -111,14 +144,14 @@ impl<'a> Stat<'a> {
         self.fields.split(' ').nth(1)?.parse().ok()
     }
 
-    /// When it started: clock ticks since the system did.
+    /// When it started, as /proc shows it: clock ticks since the system did.
     pub fn ticks(&self) -> Option<u64> {
         self.fields.split(' ').nth(19)?.parse().ok()
     }
 
     /// The same as a time, of the tick's beginning.
     pub fn started(&self) -> Option<Mono> {
-        Some(Mono(self.ticks()?.checked_mul(TICK)?))
+        Some(of_the_kernel(Mono(self.ticks()?.checked_mul(TICK)?)))
     }
 
     /// Whether it can be of this process: its start and the process's generation are roundings of one time.
@@ -137,6 +170,17 @@ mod tests {
         assert_eq!(socket_inode("socket:[42]"), Some(42));
         assert_eq!(socket_inode("pipe:[42]"), None);
         assert_eq!(socket_inode("socket:[x]"), None);
+    }
+
+    #[test]
+    fn offsets_of_a_time_namespace() {
+        assert_eq!(
+            offset("monotonic           0         0\nboottime      864000         5\n"),
+            864_000_000_000_005
+        );
+        assert_eq!(offset("boottime -3 0\n"), -3_000_000_000);
+        assert_eq!(offset(""), 0);
+        assert_eq!(as_shown(of_the_kernel(Mono(7 << 40))), Mono(7 << 40));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod console;
 pub mod counters;
 pub mod disk;
 pub mod frames;
+pub mod hanging;
 pub mod json;
 pub mod kernel;
 pub mod live;

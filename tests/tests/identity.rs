@@ -150,7 +150,10 @@ fn a_process_that_is_gone_before_anybody_looked_is_fully_named() {
     assert_eq!(field(row, "cgroup"), &json!(place.shown()));
     assert_eq!(field(row, "unit"), &json!(format!("docker-{ID}.scope")));
     assert_eq!(field(row, "slice"), "system.slice");
-    assert_eq!(field(row, "container"), &json!({"runtime": "docker", "id": ID, "name": "db"}));
+    assert_eq!(
+        field(row, "container"),
+        &json!({"runtime": "docker", "id": ID, "name": "db", "claimed_by": null})
+    );
     assert_eq!(field(row, "pod"), &Value::Null);
     assert_eq!(
         field(row, "netns_inode"),
@@ -198,7 +201,8 @@ fn a_process_older_than_monitor_is_fully_named() {
         field(row, "slice"),
         &json!(format!("kubepods-besteffort-pod{}.slice", UID.replace('-', "_")))
     );
-    assert_eq!(field(row, "container"), &json!({"runtime": "containerd", "id": ID, "name": "api"}));
+    let container = json!({"runtime": "containerd", "id": ID, "name": "api", "claimed_by": null});
+    assert_eq!(field(row, "container"), &container);
     assert_eq!(field(row, "pod"), &json!({"uid": UID, "name": "cart-0", "namespace": "shop"}));
     assert_eq!(
         field(row, "netns_inode"),
@@ -229,7 +233,8 @@ fn an_orphan_keeps_its_chain() {
     let chain = pids(&row);
     assert_eq!(chain[1..3], [pid, u64::from(std::process::id())], "{row}");
     assert_ne!(chain[0], pid, "the middle one is between: {row}");
-    assert_eq!(field(&row, "unit"), "app-ci.scope");
+    assert_eq!(field(&row, "unit"), "user@1000.service/app-ci.scope");
+    assert_eq!(field(&row, "slice"), "user-1000.slice");
     monitor.stop();
 }
 
@@ -300,6 +305,150 @@ fn an_executable_is_hashed_on_demand_however_deep_it_runs() {
     assert_eq!((field(row, "sha256"), field(row, "cgroup")), (&json!(expected), &json!(place.shown())));
     talker.kill().expect("end bash");
     talker.wait().expect("wait for bash");
+}
+
+/// What whoever owns a cgroup calls those that he makes in it names nobody else's unit, container or pod.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_user_names_his_own_cgroups_and_nobody_elses() {
+    const NOBODY: u32 = 65_534;
+    let manager = "user.slice/user-65534.slice/user@65534.service";
+    let place = Place::new(&format!("{manager}/docker-{ID}.scope/nginx.service"));
+    place.file(&format!("var/lib/docker/containers/{ID}/config.v2.json"), r#"{"Name":"/payroll-db"}"#);
+    for cgroup in &place.inner[2..] {
+        std::os::unix::fs::chown(cgroup.path(), Some(NOBODY), Some(NOBODY)).expect("chown");
+    }
+    let mut monitor = place.monitor("0.2", &[]);
+    finished(place.bash(SEND, &["forged"]).spawn().expect("bash"));
+    monitor.next_object();
+    let report = monitor.stop();
+    let row = by_cmdline(report.last(), " forged");
+    assert_eq!(field(row, "cgroup"), &json!(place.shown()));
+    assert_eq!(field(row, "unit"), &json!(format!("user@65534.service/docker-{ID}.scope")));
+    assert_eq!(field(row, "slice"), "user-65534.slice");
+    let claimed =
+        json!({"runtime": "docker", "id": format!("65534:{ID}"), "name": null, "claimed_by": NOBODY});
+    assert_eq!(field(row, "container"), &claimed);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_process_that_overwrites_its_arguments_keeps_what_it_was_started_with() {
+    let place = Place::new("");
+    let mut monitor = place.monitor("0.2", &[]);
+    // A relative path proves nothing, so /proc is looked at for the executable.
+    let forge = r#"use IO::Socket::INET; $0 = "forged"; IO::Socket::INET->new(Proto => "udp", PeerAddr => "127.0.0.1:9")->send("hello"); <STDIN>"#;
+    let mut talker = place.bash("cd /usr/bin && exec ./perl -e \"$1\"", &[forge]);
+    let mut talker = talker.stdin(Stdio::piped()).spawn().expect("bash");
+    moved(&mut monitor, |row| field(row, "pid") == talker.id());
+    let shown = fs::read(format!("/proc/{}/cmdline", talker.id())).expect("it runs");
+    assert!(shown.starts_with(b"forged"), "{:?}", String::from_utf8_lossy(&shown));
+    monitor.next_object();
+    let report = monitor.stop();
+    let row = report.last().process(talker.id());
+    assert_eq!(field(row, "cmdline"), &json!(format!("./perl -e {forge}")));
+    assert!(field(row, "exe").as_str().is_some_and(|exe| exe.ends_with("/perl")), "{row}");
+    talker.kill().expect("end perl");
+    talker.wait().expect("wait for perl");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_name_that_the_kernel_cuts_is_whole_where_the_file_is_known() {
+    let place = Place::new("");
+    let mut monitor = place.monitor("0.2", &[]);
+    let link = place.root.path().join("averylongprocessname-server");
+    std::os::unix::fs::symlink(bash(), &link).expect("a link");
+    finished(
+        place
+            .bash(&format!("exec \"$1\" -c '{SEND}' \"$2\""), &[link.to_str().expect("text"), "long"])
+            .spawn()
+            .expect("bash"),
+    );
+    monitor.next_object();
+    let report = monitor.stop();
+    let row = by_cmdline(report.last(), " long");
+    assert_eq!(field(row, "process"), "averylongproces");
+    assert_eq!(field(row, "full_name"), "averylongprocessname-server");
+    assert_eq!(field(row, "exe").as_str(), bash().to_str());
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn executables_of_processes_that_ended_are_hashed() {
+    let place = Place::new("");
+    let mut monitor = place.monitor("0.2", &["--sha256"]);
+    let gone = place.root.path().join("gone");
+    fs::copy(bash(), &gone).expect("a copy");
+    for number in 0..20 {
+        finished(
+            place.bash(&format!("( {SEND} ); true"), &[&format!("brief {number}")]).spawn().expect("bash"),
+        );
+    }
+    // Its file is changed and gone before anybody can have hashed it: the monitor stands still meanwhile.
+    let pid = rustix::process::Pid::from_raw(monitor.pid().cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("stop it");
+    let script = format!("exec \"$1\" -c '{SEND}' gone");
+    finished(place.bash(&script, &[gone.to_str().expect("text")]).spawn().expect("bash"));
+    fs::remove_file(&gone).expect("it is there");
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("let it go on");
+    let output = Command::new("sha256sum").arg(bash()).output().expect("sha256sum");
+    let sum = String::from_utf8_lossy(&output.stdout).split(' ').next().expect("a sum").to_owned();
+    // Hashed after all of these, as it comes after them; it moves bytes until that is in an object.
+    let mut last = place.bash(&format!("while {SEND}; do sleep 0.1; done"), &["last"]).spawn().expect("bash");
+    let is_hashed = |row: &Value| field(row, "pid") == last.id() && field(row, "sha256") == sum.as_str();
+    moved(&mut monitor, is_hashed);
+    last.kill().expect("end bash");
+    last.wait().expect("wait for bash");
+    let report = monitor.stop();
+    let rows = report.last().processes();
+    let brief =
+        rows.iter().filter(|row| field(row, "cmdline").as_str().is_some_and(|line| line.contains(" brief ")));
+    let sums: Vec<_> = brief.map(|row| field(row, "sha256").as_str()).collect();
+    assert!(sums.len() >= 20 && sums.iter().all(|of| *of == Some(&sum)), "{sums:?}");
+    let row = by_cmdline(report.last(), " gone");
+    assert_eq!(field(row, "sha256"), &Value::Null);
+    assert!(field(row, "sha256_reason").as_str().is_some_and(|why| why.contains("ended")), "{row}");
+}
+
+/// Ms since 1970.
+fn millis(date: &Value) -> i64 {
+    let date = date.as_str().expect("a date");
+    let output = Command::new("date").args(["-d", date, "+%s%3N"]).output().expect("date");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn times_and_names_are_right_in_a_time_namespace_of_its_own() {
+    let place = Place::new("");
+    let script = "exec 3>/dev/udp/127.0.0.1/9; echo ready; read; echo hello >&3; read";
+    let mut elder = place.bash(script, &["elder"]);
+    let mut elder = elder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash");
+    let mut line = String::new();
+    BufReader::new(elder.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let usual = place.monitor("0.2", &[]);
+    let full = monitor::command_every("0.2", place.outer.path(), None);
+    let mut command = Command::new("unshare");
+    command.args(["--time", "--boottime", "1000000", "--fork"]).arg(full.get_program()).args(full.get_args());
+    command.arg("--state-root").arg(place.root.path());
+    let mut shifted = Monitor::counting(command);
+    writeln!(elder.stdin.as_mut().expect("a pipe"), "go").expect("bash reads");
+    moved(&mut shifted, |row| field(row, "pid") == elder.id());
+    shifted.next_object();
+    let children = fs::read_to_string(format!("/proc/{}/task/{0}/children", shifted.pid())).expect("it runs");
+    let pid = children.trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("one child");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signal monitor");
+    let (usual, shifted) = (usual.stop(), shifted.ended());
+    let [one, other] = [&usual, &shifted].map(|report| report.last().process(elder.id()));
+    let apart = millis(field(one, "start")).abs_diff(millis(field(other, "start")));
+    assert!(apart < 1000, "{one} {other}");
+    for name in ["exe", "cmdline", "parents", "unit", "netns_inode"] {
+        assert_eq!(field(one, name), field(other, name));
+    }
+    assert_eq!(field(other, "exe").as_str(), bash().to_str());
+    elder.kill().expect("end bash");
+    elder.wait().expect("wait for bash");
 }
 
 /// What moved in the row of that kind and key, and what the key is called.

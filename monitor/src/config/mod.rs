@@ -75,6 +75,10 @@ pub struct Cli {
     #[arg(short = 'n', long)]
     pub no_dns: bool,
 
+    /// Ask name servers for private, loopback and link-local addresses, too
+    #[arg(long, conflicts_with = "no_dns")]
+    pub dns_private: bool,
+
     /// Hash the executable of every process that moves bytes (SHA-256)
     #[arg(long)]
     pub sha256: bool,

@@ -1,6 +1,7 @@
 //! The only clock that data is stamped with. (What waits or measures itself, such as a drain, uses its own stopwatch.)
 
 use crate::model::Mono;
+use crate::procfs;
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,12 +10,13 @@ const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-/// Now, in nanoseconds since boot: the clock of `bpf_ktime_get_boot_ns`.
+/// Now, in nanoseconds since boot: the clock of `bpf_ktime_get_boot_ns`, also in
+/// a time namespace of its own.
 pub fn now() -> Mono {
     let time = clock_gettime(CLOCK);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
-    Mono(seconds * 1_000_000_000 + nanos)
+    procfs::of_the_kernel(Mono(seconds * 1_000_000_000 + nanos))
 }
 
 /// Ns since the Unix epoch.

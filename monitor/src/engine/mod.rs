@@ -17,8 +17,8 @@ pub use replay::Pace;
 
 use crate::attribution::Attributor;
 use crate::model::{Batch, Degradation, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
-pub use crate::resolve::ResolveOptions;
 use crate::resolve::Resolver;
+pub use crate::resolve::{ResolveOptions, Zygote};
 use crate::source::{Recording, Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
 use std::io;

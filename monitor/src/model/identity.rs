@@ -21,7 +21,10 @@ pub struct Container {
     /// Who runs it: "docker", "podman", "containerd", "crio", "lxc".
     pub runtime: &'static str,
     /// Its full id (64 hexadecimal digits), or its name where the runtime has no other (LXC).
+    /// One of a directory that was handed over to a user has that uid before it, `UID:ID`: any id can be claimed there.
     pub id: Arc<str>,
+    /// The user who can have made up that it is one; `None` where only root can.
+    pub claimed_by: Option<u32>,
     /// Its name, where the runtime's own state could be read.
     pub name: Option<Arc<str>>,
 }
@@ -40,6 +43,8 @@ pub struct Pod {
 /// What a process is, beside its pid. Everything is optional: what could not be read is not guessed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
+    /// The whole name, where the kernel cut it and what it was cut from is known.
+    pub name: Option<Arc<str>>,
     /// The command line, arguments joined by one space, lossy UTF-8, cut to 4 KiB.
     pub cmdline: Option<Arc<str>>,
     /// Its parent first, then that one's, up to pid 1; as they were when the process was first seen.
@@ -48,9 +53,10 @@ pub struct Identity {
     pub user: Option<Arc<str>>,
     /// Path of its cgroup below the cgroup2 root, with a leading slash.
     pub cgroup: Option<Arc<str>>,
-    /// systemd unit: the innermost `*.service` or `*.scope` of the cgroup path, unescaped as systemd shows it.
+    /// systemd unit: the outermost `*.service` or `*.scope` of the cgroup path, unescaped as systemd shows it; of what a
+    /// user's manager runs, that one's name before it: `user@UID.service/UNIT`.
     pub unit: Option<Arc<str>>,
-    /// systemd slice: the innermost `*.slice` of the cgroup path.
+    /// systemd slice: the innermost `*.slice` of the cgroup path outside of that unit.
     pub slice: Option<Arc<str>>,
     /// Container.
     pub container: Option<Arc<Container>>,
@@ -62,4 +68,6 @@ pub struct Identity {
     pub package: Option<Arc<str>>,
     /// SHA-256 of the executable, lower-case hexadecimal digits, where it was asked for.
     pub sha256: Option<Arc<str>>,
+    /// Why there is none, where it was asked for.
+    pub unhashed: Option<&'static str>,
 }

@@ -4,6 +4,7 @@ use super::place;
 use super::runtime::State;
 use crate::model::{Container, Pod};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub(super) struct Cgroups {
     mount: Option<PathBuf>,
     state: State,
     paths: HashMap<u64, Arc<str>>,
+    /// Those whose directory is not root's, and whose it is.
+    handed_over: HashMap<Arc<str>, u32>,
     located: HashMap<Arc<str>, Arc<Located>>,
     walked: Option<(Instant, Duration)>,
 }
@@ -44,7 +47,14 @@ impl Cgroups {
     pub(super) fn new(state: State) -> Self {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mount = mount_point(&mountinfo);
-        Self { mount, state, paths: HashMap::new(), located: HashMap::new(), walked: None }
+        Self {
+            mount,
+            state,
+            paths: HashMap::new(),
+            handed_over: HashMap::new(),
+            located: HashMap::new(),
+            walked: None,
+        }
     }
 
     /// Learns where these are, while they are there. Cheap where they are known.
@@ -76,16 +86,48 @@ impl Cgroups {
         if self.located.len() >= MAX_KNOWN {
             self.located.clear();
         }
-        let found = place::read(path);
+        let (roots, owner) = self.roots(path);
+        let found = place::read(path, roots);
+        let container = found.container.map(|(runtime, id)| {
+            // Whatever the state of a runtime of root's says of that id is not of this one.
+            let claimed = owner.filter(|_| found.is_claimed);
+            Arc::new(claimed.map_or_else(
+                || self.state.container(runtime, id),
+                |uid| Container {
+                    runtime,
+                    id: format!("{uid}:{id}").into(),
+                    name: None,
+                    claimed_by: claimed,
+                },
+            ))
+        });
         let located = Arc::new(Located {
             path: path.into(),
-            unit: found.unit.map(Into::into),
+            unit: found.unit.as_deref().map(Into::into),
             slice: found.slice.map(Into::into),
-            container: found.container.map(|(runtime, id)| Arc::new(self.state.container(runtime, id))),
+            container,
             pod: found.pod.map(|uid| Arc::new(self.state.pod(&uid))),
         });
         self.located.insert(Arc::clone(&located.path), Arc::clone(&located));
         located
+    }
+
+    /// How much of a path nobody but root can have made, bytes, and to whom the last directory of that was handed over.
+    fn roots(&self, path: &str) -> (usize, Option<u32>) {
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        for end in ends {
+            let above = &path[..end];
+            // One that is gone, or on a hybrid machine of another hierarchy, has the owner that was seen, or root.
+            let owner = self.handed_over.get(above).copied().or_else(|| {
+                let metadata =
+                    fs::symlink_metadata(self.mount.as_ref()?.join(above.strip_prefix('/')?)).ok()?;
+                Some(std::os::unix::fs::MetadataExt::uid(&metadata))
+            });
+            if let Some(uid) = owner.filter(|uid| *uid != 0) {
+                return (end, Some(uid));
+            }
+        }
+        (path.len(), None)
     }
 
     fn walk(&mut self) {
@@ -93,6 +135,7 @@ impl Cgroups {
         let started = Instant::now();
         if self.paths.len() >= MAX_KNOWN {
             self.paths.clear();
+            self.handed_over.clear();
         }
         if let Ok(root) = fs::metadata(&mount) {
             self.paths.insert(std::os::unix::fs::MetadataExt::ino(&root), "/".into());
@@ -111,7 +154,13 @@ impl Cgroups {
                 }
                 let path = format!("{path}/{}", entry.file_name().to_string_lossy());
                 // The number of a cgroup's directory is its id (kernfs, Linux 5.5).
-                self.paths.entry(entry.ino()).or_insert_with(|| path.as_str().into());
+                if let Entry::Vacant(vacant) = self.paths.entry(entry.ino()) {
+                    let path = vacant.insert(path.as_str().into());
+                    let owner = entry.metadata().map_or(0, |of| std::os::unix::fs::MetadataExt::uid(&of));
+                    if owner != 0 {
+                        self.handed_over.insert(Arc::clone(path), owner);
+                    }
+                }
                 open.push((dir.join(entry.file_name()), path));
             }
         }

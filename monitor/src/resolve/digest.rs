@@ -1,113 +1,104 @@
-//! SHA-256 of executables, when somebody asks for it. The file that runs is hashed, not what its path leads to by now.
+//! SHA-256 of executables, when somebody asks for it. The file that runs is hashed, not what its path leads to by now; of a
+//! process that has ended, what its path leads to where that is provably the same.
 
+use super::apart::{Apart, Zygote};
 use super::pool::Pool;
 use super::process;
-use crate::bounded;
+use super::program::FileId;
 use crate::model::{Mono, ProcessSeen};
-use sha2::{Digest, Sha256};
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The largest executable that is hashed, bytes: at some 400 MB/s it takes ten seconds of one core.
-const MAX_EXECUTABLE: u64 = 4 << 30;
-
-/// Executables remembered; beyond it, they are hashed anew.
-const MAX_KNOWN: usize = 4_096;
 /// Executables that wait to be hashed; what finds no room is not.
 const WAITING: usize = 4_096;
+/// Why there is no hash: of one that runs.
+const UNREADABLE: &str = "its executable cannot be read, is no file, or is larger than 4 GiB";
+/// Of one that has ended.
+const GONE: &str =
+    "it ended before it was hashed, and its executable is not there any more or has changed since";
+/// Too many were asked for.
+const BUSY: &str = "more executables wait to be hashed than there is room for";
 
-/// A file as it is now: device, inode, size, seconds and nanoseconds of its last change.
-type State = (u64, u64, u64, i64, i64);
-/// Sums by file.
-type Sums = Arc<Mutex<HashMap<State, Arc<str>>>>;
+/// A hash, or why there is none.
+pub(super) type Hashed = Result<Arc<str>, &'static str>;
+
+/// What a program start opened: the path that led to it, the file, and when.
+pub(super) type Opened = (Arc<str>, FileId, Mono);
 
 /// Hashes on a thread of its own, each file once.
 #[derive(Debug)]
 pub(super) struct Digests {
     pool: Pool,
-    sums: Sums,
-}
-
-impl Default for Digests {
-    fn default() -> Self {
-        Self { pool: Pool::new("sha256", 1, WAITING), sums: Sums::default() }
-    }
+    apart: Arc<Mutex<Apart>>,
 }
 
 impl Digests {
-    /// Hashes the executable of a process and tells the sum as lower-case hexadecimal digits; `None` where the process
-    /// is gone or its executable cannot be read.
+    /// The files are read by processes of this one's making.
+    pub(super) fn new(zygote: Option<Arc<Zygote>>) -> Self {
+        Self { pool: Pool::new("sha256", 1, WAITING), apart: Arc::new(Mutex::new(Apart::patient(zygote))) }
+    }
+
+    /// Hashes the executable of a process and tells the sum as lower-case hexadecimal digits. An error where there is no
+    /// room: then `tell` is never called.
     pub(super) fn ask(
         &mut self,
         seen: &ProcessSeen,
         claimed: Option<Mono>,
-        tell: impl FnOnce(Option<Arc<str>>) + Send + 'static,
-    ) {
-        let (seen, sums) = (seen.clone(), Arc::clone(&self.sums));
-        self.pool.run(move || tell(of_process(&seen, claimed, &sums)));
+        opened: Option<Opened>,
+        tell: impl FnOnce(Hashed) + Send + 'static,
+    ) -> Result<(), &'static str> {
+        let (seen, apart) = (seen.clone(), Arc::clone(&self.apart));
+        let job = move || {
+            let mut apart = apart.lock().unwrap_or_else(PoisonError::into_inner);
+            tell(hash(&seen, claimed, opened, &mut apart));
+        };
+        if self.pool.run(job) { Ok(()) } else { Err(BUSY) }
     }
 }
 
-fn of_process(seen: &ProcessSeen, claimed: Option<Mono>, sums: &Sums) -> Option<Arc<str>> {
-    let path = format!("/proc/{}/exe", seen.id.pid);
-    let sum = once(Path::new(&path), sums)?;
-    // Another process may have got the pid meanwhile: then the file was another's.
-    process::look(seen, claimed).map(|_| sum)
-}
-
-fn once(path: &Path, sums: &Sums) -> Option<Arc<str>> {
-    let file = std::fs::metadata(path).ok()?;
-    let state = (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec());
-    let known = || sums.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(sum) = known().get(&state) {
-        return Some(Arc::clone(sum));
-    }
-    let sum: Arc<str> = of_file(path)?.into();
-    let mut known = known();
-    if known.len() >= MAX_KNOWN {
-        known.clear();
-    }
-    known.insert(state, Arc::clone(&sum));
-    Some(sum)
-}
-
-fn of_file(path: &Path) -> Option<String> {
-    let (mut file, metadata) = bounded::regular(path).ok()?;
-    if metadata.len() > MAX_EXECUTABLE {
-        return None;
-    }
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut buffer).ok()?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-    }
-    Some(hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+fn hash(seen: &ProcessSeen, claimed: Option<Mono>, opened: Option<Opened>, apart: &mut Apart) -> Hashed {
+    let look = process::look(seen, claimed);
+    let runs = look.is_some();
+    let exe = look.as_ref().and_then(|look| look.exe.as_deref()).unwrap_or_default();
+    let living = look.as_ref().and_then(|look| apart.hash_of(seen.id, look.ticks, exe));
+    living.or_else(|| opened.and_then(|(path, file, at)| apart.hash_at(&path, file, at))).ok_or(if runs {
+        UNREADABLE
+    } else {
+        GONE
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ProcessId;
+    use crate::resolve::program::of_metadata;
+
+    fn now() -> Mono {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Mono(u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap())
+    }
 
     #[test]
-    fn the_hash_of_three_letters() {
+    #[cfg(target_os = "linux")]
+    fn the_file_of_a_process_that_ended_is_hashed_where_nobody_changed_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("abc");
         std::fs::write(&path, "abc").unwrap();
+        let file = of_metadata(&std::fs::metadata(&path).unwrap());
+        let ended = ProcessSeen { id: ProcessId { pid: u32::MAX, generation: 1 }, ..ProcessSeen::default() };
+        let mut apart = Apart::patient(None);
+        let mut of = |file, at| {
+            let opened: Opened = (path.to_str().unwrap().into(), file, at);
+            hash(&ended, None, Some(opened), &mut apart)
+        };
+        let later = Mono(now().0 + 1_000_000_000);
         // FIPS 180-2, appendix B.1.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(of_file(&path).as_deref(), Some(expected));
-        assert_eq!(of_file(dir.path()), None);
+        assert_eq!(of(file, later).as_deref(), Ok(expected));
+        assert_eq!(of(file, Mono(now().0 - 1_000_000_000_000)), Err(GONE), "it was changed after the start");
+        assert_eq!(of((file.0, file.1, file.2 + 1), later), Err(GONE), "another file");
+        assert_eq!(hash(&ended, None, None, &mut apart), Err(GONE), "nobody knows which");
+        let own = ProcessSeen { id: ProcessId { pid: std::process::id(), generation: 0 }, ..ended };
+        assert_eq!(hash(&own, None, None, &mut apart).map(|sum| sum.len()), Ok(64));
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Hosts {
     root: PathBuf,
     /// Off with `-n`; a key changes it.
     wanted: bool,
+    /// Name servers are asked for addresses that mean something on a network of somebody's only.
+    private: bool,
     /// `None` until names were wanted.
     file: Option<HashMap<IpAddr, Arc<str>>>,
     known: HashMap<IpAddr, Known>,
@@ -50,12 +52,14 @@ pub(super) struct Hosts {
 type Answer = (IpAddr, Option<String>);
 
 impl Hosts {
-    /// With the hosts file below `root`; with no names at all unless they are `wanted`.
-    pub(super) fn new(root: &Path, wanted: bool) -> Self {
+    /// With the hosts file below `root`; with no names at all unless they are `wanted`, and those of `private` addresses from
+    /// that file only unless they are.
+    pub(super) fn new(root: &Path, wanted: bool, private: bool) -> Self {
         let (sender, answers) = channel();
         let mut hosts = Self {
             root: root.to_path_buf(),
             wanted: false,
+            private,
             file: None,
             known: HashMap::new(),
             pool: Pool::new("dns", THREADS, WAITING),
@@ -84,7 +88,7 @@ impl Hosts {
 
     fn want_by(&mut self, addr: IpAddr, ask: fn(IpAddr) -> Option<String>) {
         let in_file = self.file.as_ref().is_some_and(|file| file.contains_key(&addr));
-        if !self.wanted || in_file || !has_name(addr) {
+        if !self.wanted || in_file || !has_name(addr) || !(self.private || is_public(addr)) {
             return;
         }
         match self.known.get(&addr) {
@@ -128,6 +132,18 @@ impl Hosts {
 fn has_name(addr: IpAddr) -> bool {
     let broadcast = matches!(addr, IpAddr::V4(v4) if v4.is_broadcast());
     !(addr.is_unspecified() || addr.is_multicast() || broadcast)
+}
+
+/// Whether an address means the same everywhere. The others are nobody's business elsewhere, and whoever is asked for their
+/// names learns what talks to what here (RFC 6303, RFC 7793).
+fn is_public(addr: IpAddr) -> bool {
+    match addr.to_canonical() {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared || v4.octets()[0] == 0)
+        }
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()),
+    }
 }
 
 /// Asks the system (getnameinfo(3)). An answer that is the address again is none.
@@ -181,18 +197,18 @@ mod tests {
     fn the_hosts_file_comes_first() {
         let dir =
             root("192.0.2.1 web web.example # the shop\n192.0.2.1 other\n0.0.0.0 ads.example\nx y\n::1\n");
-        let mut hosts = Hosts::new(dir.path(), true);
+        let mut hosts = Hosts::new(dir.path(), true, false);
         assert_eq!(hosts.all(), HashMap::from([(WEB, "web".into())]));
         hosts.want_by(WEB, |_| panic!("asked for what the file has"));
         hosts.want_by("224.0.0.1".parse().unwrap(), |_| panic!("asked for a group"));
         assert!(hosts.known.is_empty());
-        assert!(Hosts::new(dir.path(), false).all().is_empty(), "-n");
+        assert!(Hosts::new(dir.path(), false, false).all().is_empty(), "-n");
     }
 
     #[test]
     fn an_address_is_asked_for_once_with_or_without_an_answer() {
         let dir = root("");
-        let mut hosts = Hosts::new(dir.path(), true);
+        let mut hosts = Hosts::new(dir.path(), true, false);
         hosts.want_by(WEB, |_| Some("web.example".to_owned()));
         hosts.want_by(DB, |_| None);
         until_learnt(&mut hosts, WEB);
@@ -206,7 +222,7 @@ mod tests {
 
     #[test]
     fn without_names_nobody_is_asked() {
-        let mut hosts = Hosts::new(Path::new("/nowhere"), false);
+        let mut hosts = Hosts::new(Path::new("/nowhere"), false, false);
         hosts.want_by(WEB, |_| panic!("asked"));
         assert!(hosts.known.is_empty());
     }
@@ -214,7 +230,7 @@ mod tests {
     #[test]
     fn names_can_be_wanted_later_and_no_more() {
         let dir = root("192.0.2.2 db\n");
-        let mut hosts = Hosts::new(dir.path(), false);
+        let mut hosts = Hosts::new(dir.path(), false, false);
         assert!(!hosts.learn() && hosts.all().is_empty());
         hosts.ask(true);
         assert!(hosts.learn(), "the file is news");
@@ -229,15 +245,44 @@ mod tests {
 
     #[test]
     fn a_slow_server_keeps_nobody_waiting_and_the_cache_has_a_bound() {
-        let mut hosts = Hosts::new(Path::new("/nowhere"), true);
+        let mut hosts = Hosts::new(Path::new("/nowhere"), true, false);
         let started = Instant::now();
         for number in 0..100_000_u32 {
-            hosts.want_by(IpAddr::V4((0x0a00_0000 + number).into()), |_| {
+            hosts.want_by(IpAddr::V4((0x0b00_0000 + number).into()), |_| {
                 std::thread::sleep(Duration::from_hours(1));
                 None
             });
         }
         assert!(started.elapsed() < Duration::from_secs(10));
         assert!(hosts.known.len() <= WAITING + THREADS, "{}", hosts.known.len());
+    }
+
+    #[test]
+    fn nobody_is_asked_for_private_addresses_unless_they_are_wanted() {
+        let dir = root("");
+        let private = [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "::1",
+            "fe80::1",
+            "fd77::1",
+            "::ffff:10.1.2.3",
+        ];
+        let mut hosts = Hosts::new(dir.path(), true, false);
+        for addr in private {
+            hosts.want_by(addr.parse().unwrap(), |addr| panic!("asked for {addr}"));
+        }
+        assert!(hosts.known.is_empty());
+        hosts.want_by("100.128.0.1".parse().unwrap(), |_| None);
+        hosts.want_by("2001:db8::1".parse().unwrap(), |_| None);
+        assert_eq!(hosts.known.len(), 2);
+        let mut hosts = Hosts::new(dir.path(), true, true);
+        hosts.want_by("10.1.2.3".parse().unwrap(), |_| Some("ten.example".to_owned()));
+        until_learnt(&mut hosts, "10.1.2.3".parse().unwrap());
+        assert_eq!(hosts.all().len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 //! Fills in a batch before the table sees it. Bounded in time: what takes longer is done by threads of its own and
 //! comes with a later batch. What cannot be read stays unknown and is never guessed.
 
+mod apart;
 mod cgroup;
 mod digest;
 mod hosts;
@@ -18,6 +19,8 @@ mod runtime;
 mod services;
 mod user;
 mod worker;
+
+pub use apart::Zygote;
 
 use crate::model::{Batch, Degradation, Health, Life, Names, ProcessId};
 use std::collections::{BTreeSet, HashMap};
@@ -35,21 +38,36 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 const BEHIND: u64 = 2;
 
 /// What is to be named, and where the system keeps what names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ResolveOptions {
     /// Ask for the names of hosts.
     pub hosts: bool,
+    /// Those of private addresses, too.
+    pub private_hosts: bool,
     /// Name ports.
     pub services: bool,
     /// Hash every executable.
     pub hash: bool,
+    /// Name processes: there are none in a recording.
+    pub processes: bool,
+    /// Who makes the processes that look at what may hang; without one, the program itself looks.
+    pub zygote: Option<Arc<Zygote>>,
     /// Where files of the system are looked for: `/`, but in tests.
     pub root: PathBuf,
 }
 
 impl Default for ResolveOptions {
     fn default() -> Self {
-        Self { hosts: true, services: true, hash: false, root: PathBuf::from("/") }
+        let root = PathBuf::from("/");
+        Self {
+            hosts: true,
+            private_hosts: false,
+            services: true,
+            hash: false,
+            processes: true,
+            zygote: None,
+            root,
+        }
     }
 }
 
@@ -71,26 +89,34 @@ pub struct Resolver {
     health: Option<Arc<Health>>,
     /// /proc keeps something from this program that was looked for.
     hidden: bool,
+    /// Paths that do not answer.
+    hung: Vec<PathBuf>,
     degraded: Vec<Degradation>,
 }
 
 impl Resolver {
     /// With empty caches.
     pub fn new(options: ResolveOptions) -> Self {
-        let hosts = hosts::Hosts::new(&options.root, options.hosts);
+        let hosts = hosts::Hosts::new(&options.root, options.hosts, options.private_hosts);
         let services = if options.services { services::load(&options.root) } else { HashMap::new() };
         let names = Names { hosts: hosts.all(), services: Arc::new(services) };
+        let worker = if options.processes {
+            Worker::start(options.root, options.hash, options.zygote)
+        } else {
+            Worker::nobody()
+        };
         Self {
             interfaces: interface::Interfaces::default(),
             hosts,
             names: Arc::new(names),
-            worker: Worker::start(options.root, options.hash),
+            worker,
             asked: 0,
             done: 0,
             again: false,
             dropped: false,
             health: None,
-            hidden: is_hidden(),
+            hidden: options.processes && is_hidden(),
+            hung: Vec::new(),
             degraded: Vec::new(),
         }
     }
@@ -167,6 +193,7 @@ impl Resolver {
             let Ok(answer) = self.worker.answers.recv_timeout(wait) else { return };
             self.done = self.done.max(answer.done);
             self.hidden |= answer.denied;
+            self.hung = answer.hung;
             self.again = answer.again || self.done < self.asked;
             batch.processes.extend(answer.seen);
         }
@@ -212,6 +239,14 @@ impl Resolver {
                 "executables and command lines of some processes older than monitor are not known",
                 "/proc does not show other users' processes (hidepid, or no cap_sys_ptrace)",
                 "run it as root, or add cap_sys_ptrace with setcap",
+            ));
+        }
+        if !self.hung.is_empty() {
+            let paths: Vec<_> = self.hung.iter().map(|path| format!("{path:?}")).collect();
+            missing.push(sentence(
+                "executables, packages or hashes of some processes are not known",
+                &format!("it does not answer: {}", paths.join(", ")),
+                "see to its server, or unmount it (umount -l); they are named as soon as it answers",
             ));
         }
         missing

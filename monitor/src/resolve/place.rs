@@ -3,6 +3,8 @@
 //! The shapes are those that systemd, docker, podman, containerd, CRI-O, LXC and the kubelet give to their cgroups, with
 //! the systemd driver and with the cgroupfs driver. A path that fits none says nothing.
 
+use std::borrow::Cow;
+
 /// Longest path that is looked at, bytes. The kernel allows longer ones than `PATH_MAX` by nesting.
 const MAX_PATH: usize = 16_384;
 /// Digits of a container's id.
@@ -13,34 +15,63 @@ pub(super) const SOME_RUNTIME: &str = "cri";
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place<'p> {
-    pub(super) unit: Option<&'p str>,
+    /// Below a user's manager (`user@UID.service`) with the unit of that, `user@UID.service/UNIT`.
+    pub(super) unit: Option<Cow<'p, str>>,
     pub(super) slice: Option<&'p str>,
     /// Runtime and id.
     pub(super) container: Option<(&'static str, &'p str)>,
+    /// The container's cgroup is in a directory that is not root's: anybody can have given it its name.
+    pub(super) is_claimed: bool,
     /// UID of the pod, with dashes.
     pub(super) pod: Option<String>,
 }
 
-/// Reads a path. The innermost of each kind wins: a unit inside a container is the unit.
-pub(super) fn read(path: &str) -> Place<'_> {
+/// Reads a path, of which whoever is not root can have made what stands behind the first `roots` bytes. The outermost of each
+/// kind wins, as for systemd (cg_path_get_unit): what is inside a unit or a container was named by who runs in it. Units in a
+/// container are its own business and are not told.
+pub(super) fn read(path: &str, roots: usize) -> Place<'_> {
     let mut place = Place::default();
-    let mut outer = "";
+    let (mut outer, mut end) = ("", 0);
+    let mut manager = None;
     for segment in path.get(..MAX_PATH.min(path.len())).unwrap_or_default().split('/') {
-        if is_unit(segment) {
-            place.unit = Some(unescaped(segment));
+        end += segment.len();
+        let is_roots = end <= roots;
+        end += 1;
+        if place.container.is_some() {
+            break;
         }
-        if segment.strip_suffix(".slice").is_some_and(|name| !name.is_empty()) {
-            place.slice = Some(unescaped(segment));
-        }
-        if let Some(pod) = pod(segment, outer) {
+        if let (true, None, Some(pod)) = (is_roots, &place.pod, pod(segment, outer)) {
             place.pod = Some(pod);
         }
         if let Some(container) = container(segment, outer, place.pod.is_some()) {
-            place.container = Some(container);
+            (place.container, place.is_claimed) = (Some(container), !is_roots);
+        }
+        match (&place.unit, manager) {
+            (None, _) if is_roots && is_unit(segment) => {
+                place.unit = Some(Cow::Borrowed(unescaped(segment)));
+                manager = Some(unescaped(segment)).filter(|unit| is_manager(unit));
+            }
+            (None, _) if is_roots && is_slice(segment) => place.slice = Some(unescaped(segment)),
+            // What a user's manager runs is named by the user, so his manager is named with it.
+            (Some(_), Some(of)) if is_unit(segment) => {
+                place.unit = Some(Cow::Owned(format!("{of}/{}", unescaped(segment))));
+                manager = None;
+            }
+            _ => {}
         }
         outer = segment;
     }
     place
+}
+
+/// `user@UID.service`: what runs the units of a user.
+fn is_manager(unit: &str) -> bool {
+    let uid = unit.strip_prefix("user@").and_then(|rest| rest.strip_suffix(".service"));
+    uid.is_some_and(|uid| !uid.is_empty() && uid.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn is_slice(segment: &str) -> bool {
+    segment.strip_suffix(".slice").is_some_and(|name| !name.is_empty())
 }
 
 /// The kinds of units that processes run in (systemd.unit(5)).
@@ -119,6 +150,11 @@ fn pod(segment: &str, outer: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// All of it was made by root.
+    fn read(path: &str) -> Place<'_> {
+        super::read(path, path.len())
+    }
+
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     const UID: &str = "2f1b3c4d-0000-1111-2222-333344445555";
 
@@ -128,16 +164,59 @@ mod tests {
 
     #[test]
     fn units_and_slices() {
-        let place = read("/system.slice/system-getty.slice/getty@tty1.service");
-        assert_eq!((place.unit, place.slice), (Some("getty@tty1.service"), Some("system-getty.slice")));
-        let place = read("/user.slice/user-1000.slice/user@1000.service/app.slice/app-firefox-42.scope");
-        assert_eq!((place.unit, place.slice), (Some("app-firefox-42.scope"), Some("app.slice")));
-        let place = read("/system.slice/_memory.service/worker");
-        assert_eq!(place.unit, Some("memory.service"));
-        let place = read("/system.slice/dev-disk-by\\x2dlabel-swap.swap");
-        assert_eq!(place.unit, Some("dev-disk-by\\x2dlabel-swap.swap"), "as systemctl shows it");
+        let of = |path: &str| {
+            let place = read(path);
+            (place.unit.map(Cow::into_owned).unwrap_or_default(), place.slice.map(str::to_owned))
+        };
+        let both = |unit: &str, slice: &str| (unit.to_owned(), Some(slice.to_owned()));
+        assert_eq!(
+            of("/system.slice/system-getty.slice/getty@tty1.service"),
+            both("getty@tty1.service", "system-getty.slice")
+        );
+        assert_eq!(of("/system.slice/_memory.service/worker").0, "memory.service");
+        let swap = "dev-disk-by\\x2dlabel-swap.swap";
+        assert_eq!(of(&format!("/system.slice/{swap}")).0, swap, "as systemctl shows it");
+        assert_eq!(
+            of("/user.slice/user-1000.slice/session-3.scope"),
+            both("session-3.scope", "user-1000.slice")
+        );
         assert_eq!(read("/"), Place::default());
         assert_eq!(read("/.service/.slice"), Place::default());
+        assert_eq!(of("/system.slice/docker-x.scope/init.scope").0, "docker-x.scope", "the outermost");
+        let user = "/user.slice/user-1000.slice/user@1000.service";
+        assert_eq!(of(user), both("user@1000.service", "user-1000.slice"));
+        assert_eq!(
+            of(&format!("{user}/app.slice/app-firefox-42.scope/x.service")),
+            both("user@1000.service/app-firefox-42.scope", "user-1000.slice")
+        );
+        assert_eq!(of("/system.slice/user@x.service/nginx.service").0, "user@x.service", "no user's manager");
+    }
+
+    #[test]
+    fn what_a_user_names_is_nobody_elses() {
+        let top = "/user.slice/user-65534.slice/user@65534.service";
+        let of = |below: &str| {
+            let path = format!("{top}/{below}");
+            let place = super::read(&path, top.len());
+            let unit = place.unit.as_deref().map(str::to_owned);
+            (
+                unit,
+                place.slice.map(str::to_owned),
+                place.container.map(|found| found.0),
+                place.is_claimed,
+                place.pod,
+            )
+        };
+        let unit = |name: &str| Some(format!("user@65534.service/{name}"));
+        let slice = Some("user-65534.slice".to_owned());
+        assert_eq!(of("nginx.service"), (unit("nginx.service"), slice.clone(), None, false, None));
+        let docker = format!("docker-{ID}.scope");
+        assert_eq!(of(&docker), (unit(&docker), slice.clone(), Some("docker"), true, None));
+        let pod = format!("kubepods.slice/kubepods-pod{}.slice", UID.replace('-', "_"));
+        assert_eq!(of(&pod), (Some("user@65534.service".to_owned()), slice, None, false, None));
+        // Handed to a user without systemd.
+        let place = super::read("/alice/nginx.service", "/alice".len());
+        assert_eq!(place, Place::default());
     }
 
     #[test]
@@ -169,7 +248,12 @@ mod tests {
             assert_eq!(container_of(path), None, "{path}");
         }
         let nested = format!("/docker/{ID}/docker/{}", ID.replace('0', "f"));
-        assert_eq!(read(&nested).container.map(|found| found.1.to_owned()), Some(ID.replace('0', "f")));
+        assert_eq!(
+            read(&nested).container,
+            Some(("docker", ID)),
+            "the outermost: what is in it can name itself"
+        );
+        assert_eq!(read(&format!("/docker/{ID}/nginx.service")).unit, None);
     }
 
     #[test]
@@ -195,7 +279,7 @@ mod tests {
         assert_eq!(read(&long), Place::default());
         let _ = read(&"é/".repeat(20_000));
         assert_eq!(
-            read("/a\nb\u{1b}[2J.service").unit,
+            read("/a\nb\u{1b}[2J.service").unit.as_deref(),
             Some("a\nb\u{1b}[2J.service"),
             "raw: showing escapes it"
         );

@@ -6,7 +6,7 @@
 
 use super::program::{MAX_CMDLINE, cmdline};
 use crate::model::{Mono, ProcessId, ProcessSeen};
-use crate::procfs::{Stat, TICK, lives};
+use crate::procfs::{Stat, TICK, as_shown, lives};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat, statat};
 use rustix::io::Errno;
@@ -20,15 +20,14 @@ const PER_BATCH: usize = 4096;
 /// The longest small file of /proc that is read, bytes.
 const MAX_FILE: u64 = 65_536;
 
-/// What was read. A field is `None` where /proc does not give it: hidepid, a kernel thread, another user's.
+/// What was read, of what cannot hang. A field is `None` where /proc does not give it: hidepid, a kernel thread, another user's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Look {
     pub(super) comm: Arc<str>,
     pub(super) parent: u32,
+    /// When it started, clock ticks: what tells it from another one with its pid.
+    pub(super) ticks: u64,
     pub(super) exe: Option<Arc<str>>,
-    /// The path of `exe` leads to that very file in the monitor's own mount namespace.
-    pub(super) on_host: bool,
-    pub(super) cmdline: Option<Arc<str>>,
     pub(super) cgroup: Option<String>,
     pub(super) netns_inode: u64,
     pub(super) uid: Option<u32>,
@@ -43,13 +42,12 @@ pub(super) fn gone(processes: &BTreeSet<ProcessId>) -> Vec<ProcessId> {
 
 /// Looks a process up that `claimed` something then; `None` where it is gone, hidden, or another one has its pid.
 pub(super) fn look(seen: &ProcessSeen, claimed: Option<Mono>) -> Option<Look> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = openat(CWD, format!("/proc/{}", seen.id.pid), flags, Mode::empty()).ok()?;
+    let dir = directory(seen.id.pid)?;
     let stat = String::from_utf8_lossy(&file(&dir, "stat", MAX_FILE)?).into_owned();
     let stat = Stat::parse(&stat)?;
     let start_ticks = stat.ticks()?;
     // start_boottime in clock ticks, as fs/proc/array.c prints it.
-    let ticks = |at: Mono| at.0 / TICK;
+    let ticks = |at: Mono| as_shown(at).0 / TICK;
     let fits = if let Some(began) = seen.start {
         ticks(began) == start_ticks
     } else {
@@ -61,18 +59,39 @@ pub(super) fn look(seen: &ProcessSeen, claimed: Option<Mono>) -> Option<Look> {
     }
     let exe = link(&dir, "exe");
     let denied = matches!(exe, Err(Errno::ACCESS | Errno::PERM));
-    let exe = exe.ok();
     Some(Look {
         comm: stat.comm.into(),
         parent: stat.parent().unwrap_or(0),
-        on_host: exe.as_deref().is_some_and(|exe| same_file(&dir, exe)),
-        exe: exe.map(Into::into),
-        cmdline: file(&dir, "cmdline", MAX_CMDLINE as u64).and_then(|bytes| cmdline(&bytes)),
+        ticks: start_ticks,
+        exe: exe.ok().map(Into::into),
         cgroup: file(&dir, "cgroup", MAX_FILE).and_then(|text| cgroup(&String::from_utf8_lossy(&text))),
         netns_inode: link(&dir, "ns/net").ok().and_then(|link| inode(&link)).unwrap_or(0),
         uid: if seen.uid.is_some() { None } else { uid(&dir) },
         denied,
     })
+}
+
+fn directory(pid: u32) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, format!("/proc/{pid}"), flags, Mode::empty()).ok()
+}
+
+/// The directory of the process that started then.
+pub(super) fn open(pid: u32, ticks: u64) -> Option<OwnedFd> {
+    let dir = directory(pid)?;
+    let stat = file(&dir, "stat", MAX_FILE)?;
+    let is_it = Stat::parse(&String::from_utf8_lossy(&stat))?.ticks() == Some(ticks);
+    is_it.then_some(dir)
+}
+
+/// The command line. It is in the memory of the process, which may be a file of a file system that hangs.
+pub(super) fn command_line(dir: &OwnedFd) -> Option<String> {
+    file(dir, "cmdline", MAX_CMDLINE as u64).and_then(|bytes| cmdline(&bytes))
+}
+
+/// Whether the path of the executable leads to that very file in the monitor's own mount namespace. It may hang.
+pub(super) fn is_on_host(dir: &OwnedFd) -> bool {
+    link(dir, "exe").is_ok_and(|exe| same_file(dir, &exe))
 }
 
 /// The start of a file, at most so many bytes.
@@ -144,9 +163,11 @@ mod tests {
         let own = look(&seen(std::process::id(), None), None).unwrap();
         assert!(!own.comm.is_empty());
         assert_eq!(own.exe.as_deref(), std::env::current_exe().unwrap().to_str());
-        assert!(own.on_host && own.uid.is_some() && own.netns_inode != 0 && own.parent != 0);
+        assert!(own.uid.is_some() && own.netns_inode != 0 && own.parent != 0);
         let line = std::env::args().collect::<Vec<_>>().join(" ");
-        assert_eq!(own.cmdline.as_deref(), Some(&*line));
+        let dir = open(std::process::id(), own.ticks).unwrap();
+        assert_eq!((command_line(&dir).as_deref(), is_on_host(&dir)), (Some(&*line), true));
+        assert!(open(std::process::id(), own.ticks + 1).is_none(), "another process");
         assert!(own.cgroup.is_some_and(|path| path.starts_with('/')));
     }
 

@@ -3,7 +3,8 @@
 //! A path that execve(2) was given is only a claim: it may be relative, a link, or mean another file by now. It is
 //! believed where it leads to the very file, by device and inode, that the kernel opened.
 
-use crate::model::Executed;
+use super::apart::{Apart, Unanswered};
+use crate::model::{Executed, Mono};
 use rustix::fs::{major, minor};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -15,37 +16,62 @@ use std::sync::Arc;
 
 /// Executables remembered; beyond it, they are looked up anew.
 const MAX_KNOWN: usize = 8_192;
+/// Bytes of a name that the kernel keeps (TASK_COMM_LEN, less the zero).
+const COMM_ROOM: usize = 15;
 /// Bytes of a command line that are kept.
 pub(super) const MAX_CMDLINE: usize = 4_096;
 
 /// A device (major, minor) and an inode.
-type FileId = (u32, u32, u64);
+pub(super) type FileId = (u32, u32, u64);
 
 /// A program that a process executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program {
     /// As execve(2) got it.
     pub(super) path: Option<Box<[u8]>>,
-    file: Option<FileId>,
+    pub(super) file: Option<FileId>,
     /// The command line, where all of it is known.
     pub(super) cmdline: Option<Arc<str>>,
     /// The first argument: the interpreter of a script is named here only.
     first: Box<[u8]>,
     pub(super) uid: u32,
     pub(super) cgroup: u64,
+    /// When it was started.
+    pub(super) at: Mono,
 }
 
 impl Program {
     pub(super) fn of(executed: Executed) -> Self {
-        let Executed { uid, cgroup, file, path, args, cut, .. } = executed;
+        let Executed { uid, cgroup, file, path, args, cut, at, .. } = executed;
         let first = args.split(|byte| *byte == 0).next().unwrap_or_default().into();
-        let cmdline = (!cut).then(|| cmdline(&args)).flatten();
-        Self { path, file, cmdline, first, uid, cgroup }
+        let cmdline = (!cut).then(|| cmdline(&args)).flatten().map(Into::into);
+        Self { path, file, cmdline, first, uid, cgroup, at }
+    }
+
+    /// The name of the file that was started: what comm is cut from.
+    pub(super) fn file_name(&self) -> Option<&str> {
+        file_name(std::str::from_utf8(self.path.as_deref()?).ok()?)
     }
 }
 
+/// The last part of a path.
+fn file_name(path: &str) -> Option<&str> {
+    path.rsplit('/').next().filter(|name| !name.is_empty())
+}
+
+/// The whole name of a process whose comm fills all the room that the kernel has for it (15 bytes), where one of these files
+/// is what it was cut from.
+pub(super) fn whole_name(comm: &str, started: Option<&str>, exe: Option<&str>) -> Option<Arc<str>> {
+    if comm.len() != COMM_ROOM {
+        return None;
+    }
+    let of_exe = exe.map(|exe| exe.strip_suffix(" (deleted)").unwrap_or(exe)).and_then(file_name);
+    let mut names = [started, of_exe].into_iter().flatten();
+    names.find(|name| name.len() > COMM_ROOM && name.starts_with(comm)).map(Into::into)
+}
+
 /// Arguments that end in zero bytes, joined by spaces and cut; `None` where there are none.
-pub(super) fn cmdline(args: &[u8]) -> Option<Arc<str>> {
+pub(super) fn cmdline(args: &[u8]) -> Option<String> {
     let args = &args[..args.len().min(MAX_CMDLINE)];
     let end = args.iter().rposition(|byte| *byte != 0)? + 1;
     let mut text = String::from_utf8_lossy(&args[..end]).replace('\0', " ");
@@ -53,7 +79,7 @@ pub(super) fn cmdline(args: &[u8]) -> Option<Arc<str>> {
     while text.len() > MAX_CMDLINE {
         text.pop();
     }
-    Some(text.into())
+    Some(text)
 }
 
 /// A file, and the path that execve(2) was given for it.
@@ -67,31 +93,42 @@ pub(super) struct Executables {
 
 impl Executables {
     /// The full path of a program, where it can be proven.
-    pub(super) fn path(&mut self, program: &Program) -> Option<Arc<str>> {
-        let file = program.file?;
+    pub(super) fn path(
+        &mut self,
+        program: &Program,
+        apart: &mut Apart,
+    ) -> Result<Option<Arc<str>>, Unanswered> {
+        let Some(file) = program.file else { return Ok(None) };
         let named = program.path.as_deref().unwrap_or_default();
         if let Some(path) = self.known.get(&(file, Box::from(named))) {
-            return path.clone();
+            return Ok(path.clone());
         }
-        let path = [named, &program.first].into_iter().find_map(|path| proven(path, file));
+        let path = match apart.leads(named, file)? {
+            Some(path) => Some(path),
+            None => apart.leads(&program.first, file)?,
+        };
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
         self.known.insert((file, named.into()), path.clone());
-        path
+        Ok(path)
     }
 }
 
-/// The path without links, where it leads to this file.
-fn proven(path: &[u8], file: FileId) -> Option<Arc<str>> {
+/// The path without links, where it leads to this file. May hang as long as a file system likes.
+pub(super) fn proven(path: &[u8], file: FileId) -> Option<String> {
     let path = Path::new(OsStr::from_bytes(path));
     if !path.is_absolute() {
         return None;
     }
     let path = fs::canonicalize(path).ok()?;
-    let found = fs::metadata(&path).ok()?;
-    let same = (major(dev(&found)), minor(dev(&found)), found.ino()) == file;
-    same.then(|| path.to_string_lossy().into())
+    let same = of_metadata(&fs::metadata(&path).ok()?) == file;
+    same.then(|| path.to_string_lossy().into_owned())
+}
+
+/// Which file that is of.
+pub(super) fn of_metadata(found: &fs::Metadata) -> FileId {
+    (major(dev(found)), minor(dev(found)), found.ino())
 }
 
 /// As rustix numbers devices.
@@ -114,7 +151,7 @@ mod tests {
     fn program(path: &str, first: &str, of: &Path) -> Program {
         let found = fs::metadata(of).unwrap();
         Program::of(Executed {
-            file: Some((major(dev(&found)), minor(dev(&found)), found.ino())),
+            file: Some(of_metadata(&found)),
             path: Some(path.as_bytes().into()),
             args: format!("{first}\0-x\0").into_bytes().into(),
             ..Executed::default()
@@ -129,9 +166,13 @@ mod tests {
         fs::write(&real, "x").unwrap();
         fs::write(&other, "y").unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        let mut executables = Executables::default();
+        let (mut executables, mut apart) = (Executables::default(), Apart::new(None));
         let mut path = |path: &Path, first: &str, of: &Path| {
-            executables.path(&program(path.to_str().unwrap(), first, of)).as_deref().map(str::to_owned)
+            executables
+                .path(&program(path.to_str().unwrap(), first, of), &mut apart)
+                .unwrap()
+                .as_deref()
+                .map(str::to_owned)
         };
         let real_text = real.to_str().map(str::to_owned);
         assert_eq!(path(&link, "a", &real), real_text, "without links");
@@ -139,6 +180,18 @@ mod tests {
         assert_eq!(path(Path::new("real"), "a", &real), None, "relative to who knows what");
         let script = root.join("script");
         assert_eq!(path(&script, real.to_str().unwrap(), &real), real_text, "its interpreter");
+    }
+
+    #[test]
+    fn names_that_fill_their_room_are_whole_where_the_file_is_known() {
+        let whole = |comm, started, exe| whole_name(comm, started, exe).map(|name| name.to_string());
+        let long = Some("averylongprocessname-server".to_owned());
+        assert_eq!(whole("averylongproces", long.as_deref(), Some("/usr/bin/python3.13")), long);
+        assert_eq!(whole("averylongproces", None, Some("/opt/averylongprocessname-server (deleted)")), long);
+        assert_eq!(whole("averylongproces", Some("averylongproces"), None), None, "it is whole");
+        assert_eq!(whole("another name", long.as_deref(), None), None, "it named itself");
+        assert_eq!(whole("averylongprotest", long.as_deref(), None), None);
+        assert_eq!(program("/a/b", "x", Path::new("/")).file_name(), Some("b"));
     }
 
     #[test]

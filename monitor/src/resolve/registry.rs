@@ -2,19 +2,20 @@
 //!
 //! Runs on a thread of its own (`worker`), so it may read files. It never waits for anything else.
 
+use super::apart::{Apart, Unanswered, Zygote};
 use super::cgroup::{Cgroups, Located};
-use super::digest::Digests;
+use super::digest::{Digests, Hashed};
 use super::kin::{Kin, Node};
 use super::package::Packages;
 use super::process::{self, Look};
-use super::program::Executables;
+use super::program::{Executables, Program, whole_name};
 use super::runtime::State;
 use super::user::Users;
 use super::worker::Ask;
 use crate::model::{Ancestor, Identity, Life, Mono, ProcessId, ProcessSeen};
 use crate::procfs;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -45,6 +46,9 @@ pub(super) struct Registry {
     users: Users,
     packages: Packages,
     digests: Digests,
+    apart: Apart,
+    /// Who is not whole because something does not answer: once more when it does.
+    waiting: HashSet<ProcessId>,
     known: HashMap<ProcessId, Known>,
     todo: VecDeque<ProcessId>,
     queued: HashSet<ProcessId>,
@@ -66,14 +70,16 @@ pub(super) struct Registry {
 
 impl Registry {
     /// With the state of runtimes, packages and users below `root`.
-    pub(super) fn new(root: &Path, hash: bool, asks: SyncSender<Ask>) -> Self {
+    pub(super) fn new(root: &Path, hash: bool, zygote: Option<Arc<Zygote>>, asks: SyncSender<Ask>) -> Self {
         Self {
             kin: Kin::default(),
             executables: Executables::default(),
             cgroups: Cgroups::new(State::new(root)),
             users: Users::new(root),
             packages: Packages::new(root),
-            digests: Digests::default(),
+            digests: Digests::new(zygote.clone()),
+            apart: Apart::new(zygote),
+            waiting: HashSet::new(),
             known: HashMap::new(),
             todo: VecDeque::new(),
             queued: HashSet::new(),
@@ -112,6 +118,11 @@ impl Registry {
         self.users.refresh();
         for id in std::mem::take(&mut self.later) {
             self.enqueue(id);
+        }
+        if self.apart.hung().is_empty() {
+            for id in std::mem::take(&mut self.waiting) {
+                self.enqueue(id);
+            }
         }
         for seen in seen.into_iter().filter(|seen| seen.id != ProcessId::KERNEL) {
             let id = seen.id;
@@ -161,7 +172,12 @@ impl Registry {
     /// Whether there is something to do with the next batch even where that brings no process: a cgroup to look for once
     /// more, or processes to be looked at for whether they live.
     pub(super) fn wants_batches(&self) -> bool {
-        !self.later.is_empty() || !(self.told || self.known.is_empty())
+        !self.later.is_empty() || !self.waiting.is_empty() || !(self.told || self.known.is_empty())
+    }
+
+    /// Paths, or whole file systems, that do not answer.
+    pub(super) fn hung(&mut self) -> Vec<PathBuf> {
+        self.apart.hung()
     }
 
     /// Whether packages are still to be looked for.
@@ -193,19 +209,28 @@ impl Registry {
         }
     }
 
-    /// Hashes the executable of a process, if it still runs; the answer comes later.
+    /// Hashes the executable of a process; the answer comes later.
     pub(super) fn hash(&mut self, id: ProcessId) {
         let Some(known) = self.known.get(&id) else { return };
+        let program = self.kin.get(id).and_then(|node| node.program.as_ref());
+        let opened = program
+            .and_then(|program| Some((Arc::clone(known.seen.exe.as_ref()?), program.file?, program.at)));
         let asks = self.asks.clone();
         // Fails only at the end of the program.
-        self.digests.ask(&known.seen, known.claimed, move |sum| drop(asks.send(Ask::Hashed(id, sum))));
+        let tell = move |hashed| drop(asks.send(Ask::Hashed(id, hashed)));
+        if let Err(busy) = self.digests.ask(&known.seen, known.claimed, opened, tell) {
+            self.learn_hash(id, Err(busy));
+        }
     }
 
     /// Takes in a hash.
-    pub(super) fn learn_hash(&mut self, id: ProcessId, sum: Option<Arc<str>>) {
-        if let Some(known) = self.known.get_mut(&id).filter(|_| sum.is_some()) {
-            self.out.extend(change(known, |identity| identity.sha256 = sum));
-        }
+    pub(super) fn learn_hash(&mut self, id: ProcessId, hashed: Hashed) {
+        let Some(known) = self.known.get_mut(&id) else { return };
+        let (sum, unhashed) = match hashed {
+            Ok(sum) => (Some(sum), None),
+            Err(why) => (None, Some(why)),
+        };
+        self.out.extend(change(known, |identity| (identity.sha256, identity.unhashed) = (sum, unhashed)));
     }
 
     fn enqueue(&mut self, id: ProcessId) {
@@ -234,7 +259,8 @@ impl Registry {
         if let Some(ended) = node.and_then(|node| node.ended) {
             seen.exited = Some(ended);
         }
-        let mut exe = program.as_deref().and_then(|program| self.executables.path(program));
+        let path = program.as_deref().map(|program| self.executables.path(program, &mut self.apart));
+        let mut exe = path.transpose().unwrap_or_else(|Unanswered| self.wait(id)).flatten();
         let mut on_host = exe.is_some();
         seen.uid = seen.uid.or(program.as_ref().map(|program| program.uid));
         if seen.cgroup == 0 {
@@ -249,10 +275,13 @@ impl Registry {
         let look = if complete || seen.exited.is_some() { None } else { process::look(&seen, claimed) };
         if let Some(look) = &look {
             self.denied |= look.denied && exe.is_none();
+            let near = self.apart.process(id, look.ticks, look.exe.as_deref());
+            let (cmdline, is_ours) = near.unwrap_or_else(|Unanswered| self.wait(id));
             if exe.is_none() {
-                (exe, on_host) = (look.exe.clone(), look.on_host);
+                (exe, on_host) = (look.exe.clone(), is_ours);
             }
-            identity.cmdline = look.cmdline.clone().or(identity.cmdline);
+            // A process can overwrite what is in its memory.
+            identity.cmdline = identity.cmdline.or(cmdline);
             if identity.netns_inode == 0 {
                 identity.netns_inode = look.netns_inode;
             }
@@ -278,6 +307,8 @@ impl Registry {
                 Err(()) => packaging = true,
             }
         }
+        let started = program.as_deref().and_then(Program::file_name);
+        identity.name = whole_name(&seen.comm, started, exe.as_deref().or(seen.exe.as_deref()));
         // A process that ended before its second look keeps what the first one found.
         seen.exe = exe.or(seen.exe);
         seen.identity = Some(Arc::new(identity));
@@ -286,6 +317,14 @@ impl Registry {
         if self.hash {
             self.hash(id);
         }
+    }
+
+    /// Once more when what hangs answers. Gives nothing in place of the answer.
+    fn wait<T: Default>(&mut self, id: ProcessId) -> T {
+        if self.waiting.len() < MAX_KNOWN {
+            self.waiting.insert(id);
+        }
+        T::default()
     }
 
     fn parents(&self, id: ProcessId, look: Option<&Look>) -> Arc<[Ancestor]> {

@@ -49,7 +49,7 @@ impl State {
                 .find(|(_, name)| name.is_some())
                 .unwrap_or((SOME_RUNTIME, None)),
         };
-        Container { runtime, id: id.into(), name: name.map(Into::into) }
+        Container { runtime, id: id.into(), name: name.map(Into::into), claimed_by: None }
     }
 
     /// `{"Name": "/web", ...}`.

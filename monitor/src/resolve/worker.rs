@@ -1,5 +1,7 @@
 //! The thread that names processes: it takes what the engine saw, a little at a time, and hands back what it found.
 
+use super::apart::Zygote;
+use super::digest::Hashed;
 use super::registry::Registry;
 use crate::model::{Life, Mono, ProcessId, ProcessSeen};
 use std::path::PathBuf;
@@ -25,7 +27,7 @@ pub(super) enum Ask {
     /// Hash the executable of this one.
     Hash(ProcessId),
     /// A hash that was asked for.
-    Hashed(ProcessId, Option<Arc<str>>),
+    Hashed(ProcessId, Hashed),
     /// The name of a uid that was asked for.
     User(u32, Option<String>),
 }
@@ -39,6 +41,8 @@ pub(super) struct Answer {
     pub(super) seen: Vec<ProcessSeen>,
     /// Something was looked up and kept from this program.
     pub(super) denied: bool,
+    /// Paths, or whole file systems, that do not answer.
+    pub(super) hung: Vec<PathBuf>,
     /// There is something to do with the next batch even where that brings no process.
     pub(super) again: bool,
 }
@@ -51,15 +55,20 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread, with the state of runtimes, packages and users below `root`. Without a thread to be had,
+    /// Nobody: nothing is ever answered, or asked for by who knows that.
+    pub(super) fn nobody() -> Self {
+        Self { asks: sync_channel(0).0, answers: channel().1 }
+    }
+
+    /// Starts the thread, with the state of runtimes, packages and users below `root`, and who looks at what may hang. Without a thread to be had,
     /// nothing is ever answered.
-    pub(super) fn start(root: PathBuf, hash: bool) -> Self {
+    pub(super) fn start(root: PathBuf, hash: bool, zygote: Option<Arc<Zygote>>) -> Self {
         let (asks, asked) = sync_channel(WAITING);
         let (sender, answers) = channel();
         let back = asks.clone();
         let run = move || {
-            Loop { registry: Registry::new(&root, hash, back), done: 0, number: 0, all: false }
-                .run(&asked, &sender);
+            let registry = Registry::new(&root, hash, zygote, back);
+            Loop { registry, hung: Vec::new(), done: 0, number: 0, all: false }.run(&asked, &sender);
         };
         if let Err(error) = thread::Builder::new().name("identity".to_owned()).spawn(run) {
             log::warn!("there is no thread to name processes: {error}");
@@ -70,6 +79,8 @@ impl Worker {
 
 struct Loop {
     registry: Registry,
+    /// What was said not to answer.
+    hung: Vec<PathBuf>,
     /// The last batch that was answered.
     done: u64,
     /// The last batch that was taken.
@@ -129,12 +140,14 @@ impl Loop {
     /// Hands over what there is; false where nobody takes it.
     fn answer(&mut self, busy: bool, answers: &Sender<Answer>) -> bool {
         let done = if busy { self.done } else { self.number };
-        if done == self.done && self.registry.out.is_empty() {
+        let hung = self.registry.hung();
+        if done == self.done && self.registry.out.is_empty() && hung == self.hung {
             return true;
         }
+        self.hung.clone_from(&hung);
         self.done = done;
         let registry = &mut self.registry;
         let (denied, again) = (registry.denied, registry.wants_batches());
-        answers.send(Answer { done, seen: std::mem::take(&mut registry.out), denied, again }).is_ok()
+        answers.send(Answer { done, seen: std::mem::take(&mut registry.out), denied, hung, again }).is_ok()
     }
 }

@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("source", &["model", "procfs", "sock_diag"]),
     ("attribution", &["model", "procfs", "sock_diag"]),
     ("resolve", &["model", "procfs", "bounded"]),
-    ("engine", &["model", "table", "query", "source", "attribution", "resolve"]),
+    ("engine", &["model", "table", "query", "source", "attribution", "resolve", "procfs"]),
     ("frontend", &["model", "query", "config", "engine::Command", "engine::Control", "engine::Snapshots"]),
     ("config", &["model", "query", "bounded"]),
     ("privilege", &["model"]),

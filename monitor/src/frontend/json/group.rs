@@ -1,7 +1,7 @@
 //! The rows of a view that sums processes or flows.
 
 use super::object::{Counted, date_of, optional_date};
-use crate::model::Snapshot;
+use crate::model::{Names, Snapshot};
 use crate::query::{GroupKey, GroupRow};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -22,18 +22,41 @@ pub(super) struct Group<'s> {
 }
 
 impl<'s> Group<'s> {
-    pub(super) fn new(row: &'s GroupRow, snapshot: &Snapshot) -> Self {
+    pub(super) fn new(row: &'s GroupRow, snapshot: &'s Snapshot) -> Self {
         Self {
             kind: kind(row),
             key: key(row),
             // The kind says it where the key is none.
-            name: row.name.as_deref().filter(|name| !name.is_empty()),
+            name: row.name.as_deref().filter(|name| !name.is_empty()).or_else(|| named(row, &snapshot.names)),
             depth: (row.view == crate::query::ViewKind::Tree).then_some(row.depth),
             processes: row.members,
             flows: row.flows,
             exited: row.exited.map(|at| date_of(at, snapshot.boot_wall)),
             counted: Counted::new(&row.sums.total, &row.sums.interval, snapshot.interval),
         }
+    }
+}
+
+/// The name of a host or a service, as flows have it.
+fn named<'s>(row: &GroupRow, names: &'s Names) -> Option<&'s str> {
+    match &row.key {
+        GroupKey::Host(addr) => names.host(*addr),
+        GroupKey::Port(protocol, port) => names.service(*protocol, *port),
+        GroupKey::Without
+        | GroupKey::Unread
+        | GroupKey::Kernel
+        | GroupKey::Retired
+        | GroupKey::Nobody(_)
+        | GroupKey::Ended
+        | GroupKey::Process(_)
+        | GroupKey::User(_)
+        | GroupKey::Name(_)
+        | GroupKey::Container(_)
+        | GroupKey::Pod(_)
+        | GroupKey::Net(_)
+        | GroupKey::Protocol(_)
+        | GroupKey::Interface(..)
+        | GroupKey::Netns(_) => None,
     }
 }
 

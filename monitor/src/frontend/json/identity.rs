@@ -6,6 +6,7 @@ use serde::Serialize;
 /// Names are raw, and null where they are not known or there are none.
 #[derive(Serialize)]
 pub(super) struct Fields<'s> {
+    full_name: Option<&'s str>,
     cmdline: Option<&'s str>,
     user: Option<&'s str>,
     cgroup: Option<&'s str>,
@@ -16,6 +17,7 @@ pub(super) struct Fields<'s> {
     netns_inode: Option<u64>,
     package: Option<&'s str>,
     sha256: Option<&'s str>,
+    sha256_reason: Option<&'s str>,
     parents: Vec<Parent<'s>>,
 }
 
@@ -24,6 +26,7 @@ struct Container<'s> {
     runtime: &'static str,
     id: &'s str,
     name: Option<&'s str>,
+    claimed_by: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +45,7 @@ struct Parent<'s> {
 impl<'s> Fields<'s> {
     pub(super) fn new(identity: &'s Identity) -> Self {
         Self {
+            full_name: identity.name.as_deref(),
             cmdline: identity.cmdline.as_deref(),
             user: identity.user.as_deref(),
             cgroup: identity.cgroup.as_deref(),
@@ -52,6 +56,7 @@ impl<'s> Fields<'s> {
             netns_inode: Some(identity.netns_inode).filter(|inode| *inode != 0),
             package: identity.package.as_deref(),
             sha256: identity.sha256.as_deref(),
+            sha256_reason: identity.unhashed,
             parents: identity.parents.iter().map(Parent::new).collect(),
         }
     }
@@ -59,7 +64,12 @@ impl<'s> Fields<'s> {
 
 impl<'s> Container<'s> {
     fn new(container: &'s model::Container) -> Self {
-        Self { runtime: container.runtime, id: &container.id, name: container.name.as_deref() }
+        Self {
+            runtime: container.runtime,
+            id: &container.id,
+            name: container.name.as_deref(),
+            claimed_by: container.claimed_by,
+        }
     }
 }
 

@@ -114,17 +114,24 @@ fn small() -> Snapshot {
 fn named(mut snapshot: Snapshot) -> Snapshot {
     let first = Arc::make_mut(&mut snapshot.processes[0]);
     first.identity = Arc::new(Identity {
+        name: None,
         cmdline: Some("nginx: master".into()),
         parents: [Ancestor { id: ProcessId { pid: 1, generation: 1 }, comm: "init".into() }].into(),
         user: Some("www".into()),
         cgroup: Some("/a.slice/b.service".into()),
         unit: Some("b.service".into()),
         slice: Some("a.slice".into()),
-        container: Some(Arc::new(Container { runtime: "docker", id: "0f".into(), name: Some("web".into()) })),
+        container: Some(Arc::new(Container {
+            runtime: "docker",
+            id: "0f".into(),
+            name: Some("web".into()),
+            claimed_by: None,
+        })),
         pod: Some(Arc::new(Pod { uid: "u".into(), name: None, namespace: None })),
         netns_inode: 7,
         package: Some("nginx".into()),
         sha256: Some("ff".into()),
+        unhashed: None,
     });
     first.exited = first.start.map(|start| start.plus(Duration::from_secs(9)));
     let hosts = [(std::net::IpAddr::from([93, 184, 216, 34]), "example.org".into())].into();
@@ -151,6 +158,7 @@ fn golden_object() {
     };
     let unnamed = |object: Value| {
         let nothing = json!({
+            "full_name": null, "sha256_reason": null,
             "cmdline": null, "user": null, "cgroup": null, "unit": null, "slice": null, "container": null,
             "pod": null, "netns_inode": null, "package": null, "sha256": null, "parents": [], "exited": null,
         });
@@ -180,9 +188,9 @@ fn golden_object() {
                 "pid": 2817, "start": "2026-01-02T03:03:55.678Z", "process": "nginx", "exe": "/usr/sbin/nginx",
                 "uid": 817, "cmdline": "nginx: master", "user": "www", "cgroup": "/a.slice/b.service",
                 "unit": "b.service", "slice": "a.slice",
-                "container": {"runtime": "docker", "id": "0f", "name": "web"},
+                "container": {"runtime": "docker", "id": "0f", "name": "web", "claimed_by": null},
                 "pod": {"uid": "u", "name": null, "namespace": null}, "netns_inode": 7, "package": "nginx",
-                "sha256": "ff", "parents": [{"pid": 1, "process": "init"}],
+                "full_name": null, "sha256": "ff", "sha256_reason": null, "parents": [{"pid": 1, "process": "init"}],
                 "exited": "2026-01-02T03:04:04.678Z", "attribution": {"confidence": "exact"},
             }), counted(8_000_000, 80_000)),
             with(unnamed(json!({
@@ -227,6 +235,31 @@ fn golden_object() {
     });
     let (objects, _) = objects(false, vec![named(small())]);
     assert_eq!(objects, [expected]);
+}
+
+#[test]
+fn hosts_services_and_ports_have_the_names_that_flows_have() {
+    use crate::query::ViewKind::{Hosts, Ports, Services};
+    let hosts = [(std::net::IpAddr::from([93, 184, 216, 34]), "example.org".into())].into();
+    let services = [((Protocol::TCP, 443), "https".into()), ((Protocol::TCP, 52_000), "made-up".into())];
+    let names = Arc::new(Names { hosts, services: Arc::new(services.into()) });
+    let mut snapshot = Snapshot { names, ..busy() };
+    Arc::make_mut(&mut snapshot.flows[0]).id.remote.port = Some(443);
+    Arc::make_mut(&mut snapshot.flows[0]).id.local.port = Some(52_000);
+    Arc::make_mut(&mut snapshot.flows[0]).id.remote.addr = [93, 184, 216, 34].into();
+    for (view, key, name) in [
+        (Hosts, "93.184.216.34", "example.org"),
+        (Services, "tcp/443", "https"),
+        (Ports, "tcp/52000", "made-up"),
+    ] {
+        let choice = Choice { view: Some(view), ..Choice::default() };
+        let sink = Sink::default();
+        run(Json::to(sink.clone(), choice, false), vec![snapshot.clone()]).1.unwrap();
+        let object: Value = serde_json::from_slice(&sink.0.lock().unwrap()[0]).unwrap();
+        let groups = object["groups"].as_array().unwrap();
+        let named = |group: &&Value| group["key"] == key;
+        assert_eq!(groups.iter().find(named).unwrap()["name"], name, "{object:#}");
+    }
 }
 
 #[test]

@@ -298,6 +298,7 @@ fn known() -> (ProcessRow, FlowRow, Names) {
         unit: Some("nginx.service".into()),
         slice: Some("system.slice".into()),
         container: Some(Arc::new(Container {
+            claimed_by: None,
             runtime: "docker",
             id: "f00d".into(),
             name: Some("Web".into()),

@@ -29,7 +29,8 @@ fn identity() -> impl Strategy<Value = Identity> {
             cgroup,
             unit,
             slice,
-            container: container.map(|id| Arc::new(Container { runtime: "docker", id, name: None })),
+            container: container
+                .map(|id| Arc::new(Container { runtime: "docker", id, name: None, claimed_by: None })),
             pod: pod.map(|uid| Arc::new(Pod { uid, name: None, namespace: None })),
             package,
             parents: parents
@@ -242,6 +243,7 @@ fn small() -> Arc<Snapshot> {
         cgroup: Some("/docker/0".into()),
         unit: Some("docker.service".into()),
         container: Some(Arc::new(Container {
+            claimed_by: None,
             runtime: "docker",
             id: "f00".into(),
             name: Some("web".into()),

@@ -174,6 +174,7 @@ fn identity(row: &ProcessRow) -> Identity {
             unit: Some("docker-4f1e.scope".into()),
             slice: Some("system.slice".into()),
             container: Some(Arc::new(Container {
+                claimed_by: None,
                 runtime: "docker",
                 id: "4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a".into(),
                 name: Some("shop-db-1".into()),
@@ -198,6 +199,7 @@ fn identity(row: &ProcessRow) -> Identity {
                 namespace: Some("shop".into()),
             })),
             container: Some(Arc::new(Container {
+                claimed_by: None,
                 runtime: "containerd",
                 id: "9a".repeat(32).into(),
                 name: None,

@@ -146,7 +146,8 @@ fn identity(text: &mut Text<'_>, identity: &Identity, uid: Option<u32>, ctx: &Ct
     }
     if let Some(container) = &identity.container {
         let name = container.name.as_deref().unwrap_or("no name known");
-        say("container", &format!("{name} ({} {})", container.runtime, container.id));
+        let claimed = container.claimed_by.map(|uid| format!("; uid {uid} says so")).unwrap_or_default();
+        say("container", &format!("{name} ({} {}{claimed})", container.runtime, container.id));
     }
     if let Some(pod) = &identity.pod {
         let part = |name: &Option<std::sync::Arc<str>>| name.as_deref().unwrap_or("?").to_owned();
