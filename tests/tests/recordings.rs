@@ -73,6 +73,26 @@ fn a_quiet_pipe_on_the_screen_obeys_keys_and_signals() {
 }
 
 #[test]
+fn a_recording_starts_nothing_that_looks_at_processes_or_asks_for_names() {
+    let pipe = QuietPipe::with(&recorded(15));
+    let mut monitor = Monitor::spawn(command(&pipe.read(true, &["--json"])));
+    monitor.objects_from(1);
+    let tasks = fs::read_dir(format!("/proc/{}/task", monitor.pid())).expect("it runs").flatten();
+    let (mut threads, mut children) = (Vec::new(), String::new());
+    for task in tasks {
+        let read = |name: &str| fs::read_to_string(task.path().join(name)).expect("a thread");
+        threads.push(read("comm").trim().to_owned());
+        children.push_str(&read("children"));
+    }
+    assert!(threads.iter().any(|name| name == "recording"), "{threads:?}");
+    for name in ["identity", "dns", "users", "sha256"] {
+        assert!(!threads.iter().any(|thread| thread == name), "{threads:?}");
+    }
+    assert_eq!(children, "", "no other process");
+    monitor.stop();
+}
+
+#[test]
 fn a_pipe_that_speaks_again_is_read_on() {
     let whole = recorded(40);
     let (before, after) = whole.split_at(24 + 15 * 144 + 30);

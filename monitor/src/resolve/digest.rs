@@ -59,12 +59,10 @@ fn hash(seen: &ProcessSeen, claimed: Option<Mono>, opened: Option<Opened>, apart
     let look = process::look(seen, claimed);
     let runs = look.is_some();
     let exe = look.as_ref().and_then(|look| look.exe.as_deref()).unwrap_or_default();
-    let living = look.as_ref().and_then(|look| apart.hash_of(seen.id, look.ticks, exe));
-    living.or_else(|| opened.and_then(|(path, file, at)| apart.hash_at(&path, file, at))).ok_or(if runs {
-        UNREADABLE
-    } else {
-        GONE
-    })
+    let living = look.as_ref().and_then(|look| apart.hash_of(seen.id, look.ticks, exe, seen.uid));
+    living
+        .or_else(|| opened.and_then(|(path, file, at)| apart.hash_at(&path, file, at, seen.uid)))
+        .ok_or(if runs { UNREADABLE } else { GONE })
 }
 
 #[cfg(test)]

@@ -103,9 +103,9 @@ impl Executables {
         if let Some(path) = self.known.get(&(file, Box::from(named))) {
             return Ok(path.clone());
         }
-        let path = match apart.leads(named, file)? {
+        let path = match apart.leads(named, file, program.uid)? {
             Some(path) => Some(path),
-            None => apart.leads(&program.first, file)?,
+            None => apart.leads(&program.first, file, program.uid)?,
         };
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();

@@ -275,7 +275,7 @@ impl Registry {
         let look = if complete || seen.exited.is_some() { None } else { process::look(&seen, claimed) };
         if let Some(look) = &look {
             self.denied |= look.denied && exe.is_none();
-            let near = self.apart.process(id, look.ticks, look.exe.as_deref());
+            let near = self.apart.process(id, look.ticks, look.exe.as_deref(), seen.uid.or(look.uid));
             let (cmdline, is_ours) = near.unwrap_or_else(|Unanswered| self.wait(id));
             if exe.is_none() {
                 (exe, on_host) = (look.exe.clone(), is_ours);

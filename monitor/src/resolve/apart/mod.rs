@@ -29,7 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a hash is: the largest file that is hashed takes so long from a slow disk.
 const HASH_PATIENCE: Duration = Duration::from_mins(1);
 /// Processes that hang, at most; with so many, nothing more is asked.
-const MAX_HUNG: usize = 8;
+const MAX_HUNG: usize = 64;
+/// Of them for processes of one user that is not root: then nothing more is asked for his, so that he costs others little.
+const MAX_OF_USER: usize = 4;
 /// The longest message, bytes: a command line whose bytes all have to be escaped is shorter.
 const MAX_MESSAGE: u32 = 1 << 16;
 /// File systems that wait for a server or a program.
@@ -77,6 +79,16 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) struct Unanswered;
 
+/// What a question is about.
+#[derive(Clone, Copy, Debug)]
+struct Subject<'p> {
+    path: &'p Path,
+    /// The process whose executable and memory it is about; without one it is the path alone.
+    process: Option<ProcessId>,
+    /// Whose process it is, or named the path.
+    uid: Option<u32>,
+}
+
 /// Something that does not answer.
 #[derive(Debug)]
 struct Hung {
@@ -87,13 +99,26 @@ struct Hung {
     /// The file system that it is on, where it is one that can hang.
     mount: Option<PathBuf>,
     process: Option<ProcessId>,
+    uid: Option<u32>,
 }
 
 impl Hung {
-    fn covers(&self, path: &Path, process: Option<ProcessId>) -> bool {
-        self.path == path
-            || self.mount.as_ref().is_some_and(|mount| path.starts_with(mount))
-            || (process.is_some() && self.process == process)
+    /// Whether that would hang, too. A process that hangs says nothing of others that run the same file: it may be its memory.
+    fn covers(&self, subject: Subject<'_>) -> bool {
+        self.mount.as_ref().is_some_and(|mount| subject.path.starts_with(mount))
+            || match self.process {
+                None => self.path == subject.path,
+                process => process == subject.process,
+            }
+    }
+
+    /// What is said to hang.
+    fn shown(&self) -> PathBuf {
+        match (&self.mount, self.process) {
+            (Some(mount), _) => mount.clone(),
+            (None, Some(process)) => PathBuf::from(format!("/proc/{}", process.pid)),
+            (None, None) => self.path.clone(),
+        }
     }
 }
 
@@ -120,12 +145,18 @@ impl Apart {
     }
 
     /// Whether this path leads to this file: then the path without links.
-    pub(super) fn leads(&mut self, path: &[u8], file: FileId) -> Result<Option<Arc<str>>, Unanswered> {
+    pub(super) fn leads(
+        &mut self,
+        path: &[u8],
+        file: FileId,
+        uid: u32,
+    ) -> Result<Option<Arc<str>>, Unanswered> {
         let named = Path::new(OsStr::from_bytes(path));
         if !named.is_absolute() {
             return Ok(None);
         }
-        Ok(match self.ask(&Question::Leads { path: path.into(), file }, named, None)? {
+        let subject = Subject { path: named, process: None, uid: Some(uid) };
+        Ok(match self.ask(&Question::Leads { path: path.into(), file }, subject)? {
             Answer::Path(path) => path.map(Into::into),
             Answer::Nothing | Answer::Process { .. } | Answer::Sum(_) => None,
         })
@@ -137,74 +168,107 @@ impl Apart {
         id: ProcessId,
         ticks: u64,
         exe: Option<&str>,
+        uid: Option<u32>,
     ) -> Result<(Option<Arc<str>>, bool), Unanswered> {
         let question = Question::Process { pid: id.pid, ticks };
-        Ok(match self.ask(&question, Path::new(exe.unwrap_or_default()), Some(id))? {
+        let subject = Subject { path: Path::new(exe.unwrap_or_default()), process: Some(id), uid };
+        Ok(match self.ask(&question, subject)? {
             Answer::Process { cmdline, on_host } => (cmdline.map(Into::into), on_host),
             Answer::Nothing | Answer::Path(_) | Answer::Sum(_) => (None, false),
         })
     }
 
     /// The hash of what a process runs.
-    pub(super) fn hash_of(&mut self, id: ProcessId, ticks: u64, exe: &str) -> Option<Arc<str>> {
+    pub(super) fn hash_of(
+        &mut self,
+        id: ProcessId,
+        ticks: u64,
+        exe: &str,
+        uid: Option<u32>,
+    ) -> Option<Arc<str>> {
         let question = Question::HashOf { pid: id.pid, ticks };
-        sum(self.ask(&question, Path::new(exe), Some(id)))
+        sum(self.ask(&question, Subject { path: Path::new(exe), process: Some(id), uid }))
     }
 
     /// The hash of the file that a program start opened, by its path, where it is that file still.
-    pub(super) fn hash_at(&mut self, path: &str, file: FileId, started: Mono) -> Option<Arc<str>> {
+    pub(super) fn hash_at(
+        &mut self,
+        path: &str,
+        file: FileId,
+        started: Mono,
+        uid: Option<u32>,
+    ) -> Option<Arc<str>> {
         let before = answer::wall_of(started);
         let question = Question::HashAt { path: path.as_bytes().into(), file, before };
-        sum(self.ask(&question, Path::new(path), None))
+        sum(self.ask(&question, Subject { path: Path::new(path), process: None, uid }))
     }
 
     /// What does not answer: file systems where they are known, else paths. Looks whether some answer by now.
     pub(super) fn hung(&mut self) -> Vec<PathBuf> {
         self.hung.retain(|hung| is_waiting(&hung.line));
-        let mut paths: Vec<_> =
-            self.hung.iter().map(|hung| hung.mount.as_ref().unwrap_or(&hung.path).clone()).collect();
+        let mut paths: Vec<_> = self.hung.iter().map(Hung::shown).collect();
         paths.sort_unstable();
         paths.dedup();
         paths
     }
 
-    fn ask(
-        &mut self,
-        question: &Question,
-        path: &Path,
-        process: Option<ProcessId>,
-    ) -> Result<Answer, Unanswered> {
-        let Some(zygote) = &self.zygote else { return Ok(self.here.answer(question)) };
-        if !self.hung.is_empty() {
-            self.hung.retain(|hung| is_waiting(&hung.line));
-            if self.hung.len() >= MAX_HUNG || self.hung.iter().any(|hung| hung.covers(path, process)) {
-                return Err(Unanswered);
-            }
+    /// Whether this is not asked, because it would hang or enough does.
+    fn is_refused(&mut self, subject: Subject<'_>) -> bool {
+        if self.hung.is_empty() {
+            return false;
         }
+        self.hung.retain(|hung| is_waiting(&hung.line));
+        let of_user = |uid| self.hung.iter().filter(|hung| hung.uid == Some(uid)).count();
+        self.hung.len() >= MAX_HUNG
+            || subject.uid.is_some_and(|uid| uid != 0 && of_user(uid) >= MAX_OF_USER)
+            || self.hung.iter().any(|hung| hung.covers(subject))
+    }
+
+    fn ask(&mut self, question: &Question, subject: Subject<'_>) -> Result<Answer, Unanswered> {
+        if self.is_refused(subject) {
+            return Err(Unanswered);
+        }
+        let Some(zygote) = &self.zygote else { return Ok(self.here.answer(question)) };
         let line = match self.line.take() {
-            Some(line) => Ok(line),
-            None => zygote.line(),
+            Some(line) => line,
+            None => match zygote.line() {
+                Ok(line) => line,
+                Err(error) => {
+                    // It was ended, or there is no descriptor to be had. Names are worth more than what it is there for.
+                    log::warn!("no process to look at files, so this one does: {error}");
+                    self.zygote = None;
+                    return Ok(self.here.answer(question));
+                }
+            },
         };
-        let asked = line.and_then(|mut line| {
-            line.set_read_timeout(Some(self.patience))?;
-            send(&mut line, question)?;
-            Ok(line)
-        });
-        let Ok(mut line) = asked else { return Err(Unanswered) };
-        match receive(&mut line) {
+        match self.answered(line, question) {
+            Ok(answer) => Ok(answer),
+            Err(Some(line)) => {
+                log::warn!("{} does not answer", subject.path.display());
+                let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+                let mount = foreign_mount(&mountinfo, subject.path);
+                let Subject { path, process, uid } = subject;
+                self.hung.push(Hung { line, path: path.to_path_buf(), mount, process, uid });
+                Err(Unanswered)
+            }
+            // Whoever was asked was ended. The next question goes to another one, and this one is not asked again: it may
+            // have been the reason.
+            Err(None) => Ok(Answer::Nothing),
+        }
+    }
+
+    /// The answer; else the line, where there is none in time, or nothing where nobody is at its end.
+    fn answered(&mut self, mut line: UnixStream, question: &Question) -> Result<Answer, Option<UnixStream>> {
+        let sent = line.set_read_timeout(Some(self.patience)).and_then(|()| send(&mut line, question));
+        match sent.and_then(|()| receive(&mut line)) {
             Ok(answer) => {
                 self.line = Some(line);
                 Ok(answer)
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                log::warn!("{} does not answer", path.display());
-                let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-                let mount = foreign_mount(&mountinfo, path);
-                self.hung.push(Hung { line, path: path.to_path_buf(), mount, process });
-                Err(Unanswered)
+                Err(Some(line))
             }
-            // It is gone. The next question has another one.
-            Err(_) => Err(Unanswered),
+            Err(_) => Err(None),
         }
     }
 }
@@ -274,24 +338,48 @@ mod tests {
         assert_eq!(mount("/usr/bin/x"), None);
     }
 
+    fn hung(path: &str, mount: Option<&str>, process: Option<ProcessId>) -> (Hung, UnixStream) {
+        let (line, theirs) = UnixStream::pair().unwrap();
+        let mount = mount.map(Into::into);
+        (Hung { line, path: path.into(), mount, process, uid: Some(7) }, theirs)
+    }
+
+    fn subject(path: &str, process: Option<ProcessId>, uid: u32) -> Subject<'_> {
+        Subject { path: Path::new(path), process, uid: Some(uid) }
+    }
+
     #[test]
     fn what_hangs_is_not_asked_for_again_and_the_rest_is() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let id = ProcessId { pid: 7, generation: 7 };
-        let hung = |mount: Option<&str>, process, line| Hung {
-            line,
-            path: "/hang/x".into(),
-            mount: mount.map(Into::into),
-            process,
-        };
-        let other = ProcessId { pid: 8, generation: 7 };
-        let one = hung(None, Some(id), ours);
-        assert!(one.covers(Path::new("/hang/x"), None) && one.covers(Path::new("/y"), Some(id)));
-        assert!(!one.covers(Path::new("/hang/y"), Some(other)));
-        assert!(is_waiting(&one.line));
+        let id = |pid| Some(ProcessId { pid, generation: 7 });
+        let (path, theirs) = hung("/hang/x", None, None);
+        assert!(path.covers(subject("/hang/x", id(8), 8)) && !path.covers(subject("/hang/y", None, 8)));
+        assert!(is_waiting(&path.line));
         drop(theirs);
-        assert!(!is_waiting(&one.line), "it has ended");
-        let whole = hung(Some("/hang"), None, one.line);
-        assert!(whole.covers(Path::new("/hang/y"), None) && !whole.covers(Path::new("/hanging"), None));
+        assert!(!is_waiting(&path.line), "it has ended");
+        let whole = hung("/hang/x", Some("/hang"), None).0;
+        assert!(whole.covers(subject("/hang/y", id(8), 8)) && !whole.covers(subject("/hanging", None, 8)));
+        let process = hung("/usr/bin/bash", None, id(8)).0;
+        assert!(process.covers(subject("/usr/bin/bash", id(8), 8)));
+        assert!(!process.covers(subject("/usr/bin/bash", id(9), 8)), "it may be its memory that hangs");
+        assert!(!process.covers(subject("/usr/bin/bash", None, 8)));
+        assert_eq!(process.shown(), PathBuf::from("/proc/8"));
+    }
+
+    #[test]
+    fn a_user_who_hangs_costs_himself_and_no_others() {
+        let mut apart = Apart::new(None);
+        let mut ends = Vec::new();
+        for number in 0..MAX_OF_USER {
+            assert!(!apart.is_refused(subject("/other", None, 7)));
+            let (hung, theirs) = hung(&format!("/hang/{number}"), None, None);
+            ends.push(theirs);
+            apart.hung.push(hung);
+        }
+        assert!(apart.is_refused(subject("/other", None, 7)));
+        assert!(!apart.is_refused(subject("/other", None, 8)));
+        assert_eq!(apart.hung().len(), MAX_OF_USER);
+        ends.clear();
+        assert!(!apart.is_refused(subject("/hang/0", None, 7)), "all is over");
+        assert!(apart.hung().is_empty());
     }
 }

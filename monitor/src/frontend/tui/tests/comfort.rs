@@ -380,9 +380,15 @@ fn an_opened_process_shows_the_hash_of_its_executable() {
     let sum = "0123456789abcdef".repeat(4);
     let identity = crate::model::Identity { sha256: Some(sum.as_str().into()), ..Default::default() };
     Arc::make_mut(&mut snapshot.processes[1]).identity = Arc::new(identity);
-    let mut screen = Screen::new(snapshot, (120, 30));
-    screen.press(KeyCode::Enter);
-    assert!(screen.text().contains(&format!("sha256    {sum}")), "{}", screen.text());
+    let identity = crate::model::Identity { unhashed: Some("it is gone"), ..Default::default() };
+    let mut without = snapshot.clone();
+    Arc::make_mut(&mut without.processes[1]).identity = Arc::new(identity);
+    for (snapshot, said) in [(snapshot, format!("sha256    {sum}")), (without, "none: it is gone".to_owned())]
+    {
+        let mut screen = Screen::new(snapshot, (120, 30));
+        screen.press(KeyCode::Enter);
+        assert!(screen.text().contains(&said), "{}", screen.text());
+    }
 }
 
 #[test]

@@ -175,6 +175,8 @@ fn background(text: &mut Text<'_>, identity: &Identity, ctx: &Ctx<'_>) {
     }
     if let Some(sha256) = &identity.sha256 {
         say("sha256", sha256);
+    } else if let Some(why) = identity.unhashed {
+        say("sha256", &format!("none: {why}"));
     }
 }
 
