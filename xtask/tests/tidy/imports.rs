@@ -76,7 +76,7 @@ fn abi(module: &[&str], paths: &[Path]) -> Vec<String> {
 }
 
 /// The path from the root of the crate; `None` for a path that does not say that it is one.
-fn resolve<'a>(module: &[&'a str], path: &'a Path) -> Option<Vec<&'a str>> {
+pub(crate) fn resolve<'a>(module: &[&'a str], path: &'a Path) -> Option<Vec<&'a str>> {
     let mut segments = path.segments.iter().map(String::as_str).peekable();
     match segments.peek().copied()? {
         "crate" => Some(segments.skip(1).collect()),

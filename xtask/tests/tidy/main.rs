@@ -3,6 +3,7 @@
 //! has a test that feeds it something bad.
 
 mod cases;
+mod circles;
 mod commits;
 mod files;
 mod imports;
@@ -28,6 +29,12 @@ fn holds(rule: impl Fn(&File) -> Vec<String>) {
 #[test]
 fn modules_import_only_what_they_may() {
     holds(imports::check);
+}
+
+#[test]
+fn modules_side_by_side_import_each_other_in_one_direction() {
+    let complaints = circles::check(&files::tracked());
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
 #[test]

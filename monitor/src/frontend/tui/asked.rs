@@ -1,7 +1,7 @@
 //! What the engine is asked about what is opened, while it is: the socket of a flow, the sockets of a process and
 //! the hash of its executable.
 
-use super::path::Opened;
+use super::nav::Opened;
 use crate::engine::{Command, Control};
 use crate::model::{FlowId, ProcessId};
 use crate::query::{GroupKey, RowId, ViewKind};

@@ -1,9 +1,7 @@
 //! What is told of the thing that was opened: gathered once for a snapshot, drawn by `view::detail`.
 
 use super::history::{History, Point};
-use super::path::{self, Limits, Opened};
-use super::popup::Popup;
-use super::state::State;
+use super::nav::{self, Limits, Opened};
 use super::trace::mark;
 use crate::model::{Confidence, FlowRow, Method, Mono, ProcessRow, Snapshot, TcpHealth, TcpState};
 use crate::query::filter::Filter;
@@ -128,7 +126,7 @@ fn listing(
     wanted: Option<&Filter>,
     limits: Limits<'_>,
 ) -> Listing {
-    let filter = path::filter(path, wanted, limits);
+    let filter = nav::filter(path, wanted, limits);
     Listing::new(Arc::clone(snapshot), Scope { view, filter, prefixes: limits.prefixes })
 }
 
@@ -159,25 +157,27 @@ pub(super) struct Tip {
     pub(super) points: Vec<Point>,
 }
 
-impl State {
-    /// Gathers what the tooltip tells, while there is one and unless that was done.
-    pub(super) fn look_closer(&mut self, snapshot: &Arc<Snapshot>) {
-        let Some(Popup::Tooltip(row, _)) = &self.popup else {
-            self.tip = None;
-            return;
-        };
-        if self.tip.as_ref().is_some_and(|tip| tip.row == *row && tip.at == snapshot.at) {
-            return;
-        }
-        let (row, view) = (row.clone(), self.view);
+impl Tip {
+    /// Gathers what is told of a row of a view, of what the path, a filter and the limits let through.
+    pub(super) fn new(
+        snapshot: &Arc<Snapshot>,
+        row: RowId,
+        view: ViewKind,
+        path: &[Opened],
+        (wanted, limits): (Option<&Filter>, Limits<'_>),
+        history: &History,
+    ) -> Self {
         let opened = Opened { id: row.clone(), name: String::new(), view, cursors: HashMap::new() };
-        let path: Vec<Opened> = self.path.iter().cloned().chain([opened]).collect();
-        let limits = Limits { prefixes: self.prefixes, interface: self.interface.as_deref() };
-        let wanted = self.filter.as_deref();
+        let path: Vec<Opened> = path.iter().cloned().chain([opened]).collect();
         let by_processes = is_of_processes(&path, wanted, limits);
         let view = if by_processes { ViewKind::Processes } else { ViewKind::Flows };
-        let points = of_rows(&listing(snapshot, view, &path, wanted, limits), &self.history);
-        self.tip = Some(Tip { row, at: snapshot.at, by_processes, points });
+        let points = of_rows(&listing(snapshot, view, &path, wanted, limits), history);
+        Self { row, at: snapshot.at, by_processes, points }
+    }
+
+    /// Whether it is of that row at that time.
+    pub(super) fn is_of(&self, row: &RowId, at: Mono) -> bool {
+        self.row == *row && self.at == at
     }
 }
 

@@ -1,12 +1,8 @@
-//! The line in which a filter is typed: history, completion of what can be asked, and what is wrong with it where.
+//! Filter line: text that is being typed, its history, completion of what can be asked, and what is wrong with it where.
+//! Which keys do what is `input`'s.
 
-use super::keymap::{Action, action};
 use super::line::Line;
-use super::popup::Popup;
-use super::state::{Effect, State, update};
-use crate::model::Snapshot;
 use crate::query::filter::{FIELDS, Filter, FilterError, Quantity};
-use crossterm::event::{KeyCode, KeyEvent};
 use std::sync::Arc;
 
 /// Filters that are remembered.
@@ -25,64 +21,13 @@ pub(super) struct Find {
     typed: String,
 }
 
-/// Looks for what the command line asked for, as if it had been typed.
-pub(super) fn begin(state: &mut State, filter: Option<Arc<Filter>>) {
-    let text = filter.as_ref().map(ToString::to_string).unwrap_or_default();
-    remember(&mut state.filters, &text);
-    state.look_for(filter, text);
-}
-
-/// Begins with the filter that is in force.
-pub(super) fn open(state: &mut State) {
-    let mut find = Find::default();
-    find.line.set(&state.filter_text);
-    state.popup = Some(Popup::Find(find));
-}
-
-/// Takes a key.
-pub(super) fn press(state: &mut State, key: &KeyEvent, snapshot: &Arc<Snapshot>) -> Option<Effect> {
-    let Some(Popup::Find(find)) = &mut state.popup else { return None };
-    match key.code {
-        KeyCode::Enter => enter(state),
-        KeyCode::Esc => state.popup = None,
-        KeyCode::Tab => find.complete(),
-        KeyCode::Up => find.recall(&state.filters, true),
-        KeyCode::Down => find.recall(&state.filters, false),
-        _ if find.line.press(key) => {
-            find.wrong = None;
-            find.candidates.clear();
-        }
-        _ => {
-            // Ctrl-C, Ctrl-L and Ctrl-Z are no text.
-            let asked = action(key)?;
-            if matches!(asked, Action::Quit | Action::Redraw | Action::Suspend) {
-                return update(state, asked, snapshot);
-            }
-        }
-    }
-    None
-}
-
-fn enter(state: &mut State) {
-    let Some(Popup::Find(find)) = &mut state.popup else { return };
-    let text = find.line.text().trim().to_owned();
-    match wanted(&text) {
-        Ok(filter) => {
-            state.popup = None;
-            remember(&mut state.filters, &text);
-            state.look_for(filter, text);
-        }
-        Err(wrong) => find.wrong = Some(wrong),
-    }
-}
-
 /// What was typed, as a filter; nothing asks for everything.
-fn wanted(text: &str) -> Result<Option<Arc<Filter>>, FilterError> {
+fn parsed(text: &str) -> Result<Option<Arc<Filter>>, FilterError> {
     if text.is_empty() { Ok(None) } else { Filter::parse(text).map(Arc::new).map(Some) }
 }
 
-/// The latest last, each once.
-fn remember(filters: &mut Vec<String>, text: &str) {
+/// Adds a filter to those that were typed: the latest last, each once.
+pub(super) fn remember(filters: &mut Vec<String>, text: &str) {
     if text.is_empty() {
         return;
     }
@@ -94,14 +39,39 @@ fn remember(filters: &mut Vec<String>, text: &str) {
 }
 
 impl Find {
-    /// Puts pasted text at the cursor; `false` where not all of it has room.
-    pub(super) fn paste(&mut self, text: &str) -> bool {
+    /// Begins with the text of the filter that is in force.
+    pub(super) fn of(text: &str) -> Self {
+        let mut find = Self::default();
+        find.line.set(text);
+        find
+    }
+
+    /// What was typed, with its filter; `None` where it is wrong, which is kept to be shown.
+    pub(super) fn wanted(&mut self) -> Option<(Option<Arc<Filter>>, String)> {
+        let text = self.line.text().trim().to_owned();
+        match parsed(&text) {
+            Ok(filter) => Some((filter, text)),
+            Err(wrong) => {
+                self.wrong = Some(wrong);
+                None
+            }
+        }
+    }
+
+    /// Forgets what was said of the text before it changed.
+    pub(super) fn changed(&mut self) {
         self.wrong = None;
         self.candidates.clear();
+    }
+
+    /// Puts pasted text at the cursor; `false` where not all of it has room.
+    pub(super) fn paste(&mut self, text: &str) -> bool {
+        self.changed();
         self.line.paste(text)
     }
 
-    fn recall(&mut self, filters: &[String], older: bool) {
+    /// Goes through the filters that were typed.
+    pub(super) fn recall(&mut self, filters: &[String], older: bool) {
         if self.back == 0 {
             self.typed = self.line.text();
         }
@@ -116,11 +86,11 @@ impl Find {
         };
         let text = text.clone();
         self.line.set(&text);
-        self.wrong = None;
-        self.candidates.clear();
+        self.changed();
     }
 
-    fn complete(&mut self) {
+    /// Completes the word at the cursor as far as it is clear.
+    pub(super) fn complete(&mut self) {
         let (before, _) = self.line.parts();
         let start = before.rfind([' ', '(', ')', '!', '|', '&']).map_or(0, |at| at + 1);
         let word = &before[start..];
@@ -149,12 +119,9 @@ fn common<'t>(one: &'t str, other: &str) -> &'t str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frontend::tui::popup;
 
     fn typed(text: &str) -> Find {
-        let mut find = Find::default();
-        find.line.set(text);
-        find
+        Find::of(text)
     }
 
     #[test]
@@ -174,30 +141,6 @@ mod tests {
         let mut find = typed("");
         find.complete();
         assert_eq!(find.candidates.len(), FIELDS.len() + 4, "Tab at the beginning tells everything");
-    }
-
-    #[test]
-    fn pasted_text_goes_into_the_line_and_nowhere_else() {
-        let mut state = State::default();
-        let before = state.kept();
-        popup::paste(&mut state, "proc:nginx\nWeq");
-        assert!(
-            state.message.take().is_some_and(|message| message.is_error && message.text.contains("pasted"))
-        );
-        assert_eq!((state.popup.clone(), state.kept()), (None, before.clone()));
-        open(&mut state);
-        popup::paste(&mut state, "proc:nginx\nWeq\n");
-        let Some(Popup::Find(find)) = &state.popup else { panic!("the line is closed") };
-        assert_eq!((find.line.text().as_str(), state.message.as_ref()), ("proc:nginx Weq", None));
-        popup::paste(&mut state, &"x".repeat(10_000));
-        assert!(state.message.take().is_some_and(|message| message.text.contains("longer")));
-        popup::open_help(&mut state);
-        let Some(Popup::Help(help)) = &mut state.popup else { panic!("no help") };
-        help.typing = true;
-        popup::paste(&mut state, "sort\n");
-        let Some(Popup::Help(help)) = &state.popup else { panic!("no help") };
-        assert_eq!(help.search.text(), "sort");
-        assert_eq!(state.kept(), before);
     }
 
     #[test]

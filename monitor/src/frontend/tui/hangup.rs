@@ -4,7 +4,6 @@
 //! never returns from a terminal that is gone: it reads again after end of file and after an error. So one thread sleeps
 //! until the terminal hangs up, and then sees to it that the program ends. Whoever finds that it is gone notes it here.
 
-use super::PATIENCE;
 use crate::engine::{Command, Control};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -13,6 +12,10 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
+
+/// How long the engine may take to end after it was asked to.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Exit status after SIGHUP, as shells have it.
 const HUNG_UP: i32 = 129;

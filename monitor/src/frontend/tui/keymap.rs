@@ -12,12 +12,7 @@ pub(super) enum Action {
     PreviousView,
     /// The view at that place, from 0.
     View(u8),
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    First,
-    Last,
+    Move(Motion),
     Sort(Window),
     PreviousColumn,
     NextColumn,
@@ -25,21 +20,7 @@ pub(super) enum Action {
     Freeze,
     Pause,
     Refresh,
-    LineMode,
-    Bars,
-    Scale,
-    BarWindow,
-    Hosts,
-    Services,
-    Ports,
-    Owners,
-    Unit,
-    Prefix,
-    Header,
-    Totals,
-    Graph,
-    Border,
-    Tooltips,
+    Display(Display),
     Tooltip,
     Open,
     Mouse,
@@ -60,6 +41,101 @@ pub(super) enum Action {
     Clear,
     Back,
     Quit,
+}
+
+/// A step through lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Motion {
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+}
+
+impl Motion {
+    /// The line that it leads to, with pages of so many lines; whether there is one is the caller's business.
+    pub(super) fn from(self, index: usize, page: usize) -> usize {
+        match self {
+            Self::Up => index.saturating_sub(1),
+            Self::Down => index.saturating_add(1),
+            Self::PageUp => index.saturating_sub(page),
+            Self::PageDown => index.saturating_add(page),
+            Self::First => 0,
+            Self::Last => usize::MAX,
+        }
+    }
+}
+
+/// Something that changes only how things look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Display {
+    LineMode,
+    Bars,
+    Scale,
+    BarWindow,
+    Hosts,
+    Services,
+    Ports,
+    Owners,
+    Unit,
+    Prefix,
+    Header,
+    Totals,
+    Graph,
+    Border,
+    Tooltips,
+}
+
+/// Where an action does something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Everywhere, also while something is open over the table.
+    Everywhere,
+    /// On a page of text, too.
+    AnyPage,
+    /// On a page with a table.
+    Table,
+}
+
+impl Action {
+    /// The step that it is, if it is one.
+    pub(super) fn motion(self) -> Option<Motion> {
+        if let Self::Move(motion) = self { Some(motion) } else { None }
+    }
+
+    /// Where it does something. What cannot be seen must not change, so most need the table.
+    pub(super) fn reach(self) -> Reach {
+        match self {
+            Self::Quit | Self::Redraw | Self::Suspend => Reach::Everywhere,
+            Self::Move(_) | Self::Pause | Self::Help | Self::Health | Self::Back => Reach::AnyPage,
+            Self::NextView
+            | Self::PreviousView
+            | Self::View(_)
+            | Self::Sort(_)
+            | Self::PreviousColumn
+            | Self::NextColumn
+            | Self::Reverse
+            | Self::Freeze
+            | Self::Refresh
+            | Self::Display(_)
+            | Self::Tooltip
+            | Self::Open
+            | Self::Mouse
+            | Self::Themes
+            | Self::Interfaces
+            | Self::Pin
+            | Self::Copy
+            | Self::Export
+            | Self::Save
+            | Self::Views
+            | Self::Zoom
+            | Self::Find
+            | Self::FindNothing
+            | Self::Clear => Reach::Table,
+        }
+    }
 }
 
 /// One line of the table.
@@ -122,12 +198,12 @@ pub(super) static BINDINGS: &[Binding] = &[
     ),
     bind(&[key(KeyCode::BackTab)], Action::PreviousView, "previous view"),
     bind(FUNCTION, Action::View(0), "a view, by its place"),
-    bind(&[letter('k'), key(KeyCode::Up)], Action::Up, "up"),
-    bind(&[letter('j'), key(KeyCode::Down)], Action::Down, "down"),
-    bind(&[key(KeyCode::PageUp), control('u')], Action::PageUp, "page up"),
-    bind(&[key(KeyCode::PageDown), control('d')], Action::PageDown, "page down"),
-    bind(&[key(KeyCode::Home)], Action::First, "first row, and stay there"),
-    bind(&[letter('G'), key(KeyCode::End)], Action::Last, "last row"),
+    bind(&[letter('k'), key(KeyCode::Up)], Action::Move(Motion::Up), "up"),
+    bind(&[letter('j'), key(KeyCode::Down)], Action::Move(Motion::Down), "down"),
+    bind(&[key(KeyCode::PageUp), control('u')], Action::Move(Motion::PageUp), "page up"),
+    bind(&[key(KeyCode::PageDown), control('d')], Action::Move(Motion::PageDown), "page down"),
+    bind(&[key(KeyCode::Home)], Action::Move(Motion::First), "first row, and stay there"),
+    bind(&[letter('G'), key(KeyCode::End)], Action::Move(Motion::Last), "last row"),
     hinted(&[letter('1')], Action::Sort(Window::Two), "sort by the 2 s rate", ("1-3", "sort")),
     bind(&[letter('2')], Action::Sort(Window::Ten), "sort by the 10 s rate"),
     bind(&[letter('3')], Action::Sort(Window::Forty), "sort by the 40 s rate"),
@@ -139,35 +215,35 @@ pub(super) static BINDINGS: &[Binding] = &[
     bind(&[letter('f')], Action::Refresh, "refresh every 0.5, 1, 2, 5, 10 s"),
     Binding {
         keys: &[letter('t')],
-        action: Action::LineMode,
+        action: Action::Display(Display::LineMode),
         help: "flows: two lines, one, sent, received",
         hint: Some(("t", "lines")),
         only: Some(ViewKind::Flows),
     },
-    hinted(&[letter('b')], Action::Bars, "bar style, or no bars", ("b", "bars")),
-    bind(&[letter('L')], Action::Scale, "bars: logarithmic or linear"),
-    bind(&[letter('w')], Action::BarWindow, "bars: average of 2, 10, 40 s"),
-    bind(&[letter('n')], Action::Hosts, "host names or addresses"),
-    bind(&[letter('N')], Action::Services, "service names or port numbers"),
-    bind(&[letter('p')], Action::Ports, "ports on or off"),
+    hinted(&[letter('b')], Action::Display(Display::Bars), "bar style, or no bars", ("b", "bars")),
+    bind(&[letter('L')], Action::Display(Display::Scale), "bars: logarithmic or linear"),
+    bind(&[letter('w')], Action::Display(Display::BarWindow), "bars: average of 2, 10, 40 s"),
+    bind(&[letter('n')], Action::Display(Display::Hosts), "host names or addresses"),
+    bind(&[letter('N')], Action::Display(Display::Services), "service names or port numbers"),
+    bind(&[letter('p')], Action::Display(Display::Ports), "ports on or off"),
     Binding {
         keys: &[letter('Z')],
-        action: Action::Owners,
+        action: Action::Display(Display::Owners),
         help: "flows: whose they are, on or off",
         hint: None,
         only: Some(ViewKind::Flows),
     },
-    bind(&[letter('B')], Action::Unit, "rates in bits or bytes"),
-    bind(&[letter('u')], Action::Prefix, "units in steps of 1000 or 1024"),
-    bind(&[letter('g')], Action::Header, "first line on or off"),
-    bind(&[letter('U')], Action::Totals, "totals on or off"),
-    bind(&[letter('v')], Action::Graph, "graph on or off"),
-    bind(&[letter('x')], Action::Border, "border on or off"),
+    bind(&[letter('B')], Action::Display(Display::Unit), "rates in bits or bytes"),
+    bind(&[letter('u')], Action::Display(Display::Prefix), "units in steps of 1000 or 1024"),
+    bind(&[letter('g')], Action::Display(Display::Header), "first line on or off"),
+    bind(&[letter('U')], Action::Display(Display::Totals), "totals on or off"),
+    bind(&[letter('v')], Action::Display(Display::Graph), "graph on or off"),
+    bind(&[letter('x')], Action::Display(Display::Border), "border on or off"),
     bind(&[letter('0')], Action::FindNothing, "no filter"),
     bind(&[letter('V')], Action::Views, "choose a view, or what to group by"),
     bind(&[letter('X')], Action::Clear, "clear what has ended"),
     bind(&[letter('d')], Action::Tooltip, "more about the row"),
-    bind(&[letter('T')], Action::Tooltips, "tooltips of the mouse on or off"),
+    bind(&[letter('T')], Action::Display(Display::Tooltips), "tooltips of the mouse on or off"),
     bind(&[letter('M')], Action::Mouse, "mouse: ours or the terminal's"),
     bind(&[letter('F')], Action::Pin, "pin the row to the top"),
     bind(&[letter('y')], Action::Copy, "copy the row to the clipboard"),
@@ -208,6 +284,12 @@ pub(super) fn action(event: &KeyEvent) -> Option<Action> {
         (Action::View(_), KeyCode::F(number)) => Action::View(number.saturating_sub(1)),
         (action, _) => action,
     })
+}
+
+/// The first key of an action, as the help spells it.
+pub(super) fn key_of(action: Action) -> String {
+    let binding = BINDINGS.iter().find(|binding| binding.action == action);
+    binding.and_then(|binding| binding.keys.first()).map_or_else(String::new, |key| key.spelled())
 }
 
 impl Binding {

@@ -4,7 +4,7 @@
 mod iftop;
 mod iftoprs;
 
-use super::keymap::{Action, BINDINGS};
+use super::keymap::{Action, BINDINGS, Display};
 use super::view::LEGEND;
 use crate::query::Window;
 use std::fmt::Write as _;
@@ -38,10 +38,30 @@ const fn row(there: &'static str, what: &'static str, fate: Fate, tests: &'stati
 
 /// Keys that are the same in both.
 const BOTH: &[Row] = &[
-    row("n", "host names", Key(Action::Hosts), &["names_of_hosts_and_services_and_ports_come_and_go"]),
-    row("t", "line mode", Key(Action::LineMode), &["t_goes_through_the_line_modes_of_both"]),
-    row("N", "service names", Key(Action::Services), &["names_of_hosts_and_services_and_ports_come_and_go"]),
-    row("p", "ports", Key(Action::Ports), &["names_of_hosts_and_services_and_ports_come_and_go"]),
+    row(
+        "n",
+        "host names",
+        Key(Action::Display(Display::Hosts)),
+        &["names_of_hosts_and_services_and_ports_come_and_go"],
+    ),
+    row(
+        "t",
+        "line mode",
+        Key(Action::Display(Display::LineMode)),
+        &["t_goes_through_the_line_modes_of_both"],
+    ),
+    row(
+        "N",
+        "service names",
+        Key(Action::Display(Display::Services)),
+        &["names_of_hosts_and_services_and_ports_come_and_go"],
+    ),
+    row(
+        "p",
+        "ports",
+        Key(Action::Display(Display::Ports)),
+        &["names_of_hosts_and_services_and_ports_come_and_go"],
+    ),
     row("1", "sort by 2 s", Key(Action::Sort(Window::Two)), &["digits_sort_and_r_reverses"]),
     row("2", "sort by 10 s", Key(Action::Sort(Window::Ten)), &["digits_sort_and_r_reverses"]),
     row("3", "sort by 40 s", Key(Action::Sort(Window::Forty)), &["digits_sort_and_r_reverses"]),

@@ -3,12 +3,14 @@
 //! A click selects or sorts, a second one in the same place opens, the right button tells more, the middle one pins, the
 //! wheel scrolls.
 
-use super::keymap::Action;
-use super::popup::{self, Popup};
-use super::state::{Effect, State, update};
+use super::effect::Effect;
+use super::keymap::{Action, Motion};
+use super::popup::Popup;
+use super::state::State;
+use super::update::{choose, tooltip, update};
 use super::view::{Spot, spot};
 use crate::model::Snapshot;
-use crate::query::{SortKey, ViewKind};
+use crate::query::SortKey;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 use std::sync::Arc;
@@ -54,22 +56,14 @@ impl Mouse {
 
     fn scroll(&mut self, state: &mut State, down: bool, snapshot: &Arc<Snapshot>) {
         self.last = None;
-        let by: isize = if down { 1 } else { -1 };
-        let count = popup::themes(&state.catalog);
         match &mut state.popup {
-            // Every notch shows the next theme.
-            Some(Popup::Themes(list)) => {
-                let next = (list.index + count).saturating_add_signed(by);
-                list.index = next % count.max(1);
-            }
-            Some(Popup::Interfaces(list, names)) => list.step(by, names.len()),
-            Some(Popup::Views(list)) => list.step(by, ViewKind::ALL.len()),
+            Some(Popup::Choose(chooser)) => chooser.scroll(down),
             Some(Popup::Find(_)) => {}
-            Some(Popup::Help(help)) => help.offset = help.offset.saturating_add_signed(by),
+            Some(Popup::Help(help)) => {
+                help.offset = help.offset.saturating_add_signed(if down { 1 } else { -1 });
+            }
             None if state.health.is_some() => {
-                let action = if down { Action::Down } else { Action::Up };
-                // Moving has no effect outside.
-                let _ = update(state, action, snapshot);
+                state.go(snapshot, if down { Motion::Down } else { Motion::Up });
             }
             Some(Popup::Tooltip(..)) | None => {
                 state.popup = None;
@@ -93,35 +87,17 @@ fn click(
     let found = spot(area, state, snapshot, place);
     if let Some(popup) = &mut state.popup {
         match (found, popup, button) {
-            (Some(Spot::Line(line)), Popup::Themes(list), MouseButton::Left)
-                if line < popup::themes(&state.catalog) =>
+            (Some(Spot::Line(line)), Popup::Choose(chooser), MouseButton::Left)
+                if line < chooser.items.len() =>
             {
-                list.index = line;
-                if double {
-                    popup::theme_at(&state.catalog, line).clone_into(&mut state.settings.theme);
-                    state.popup = None;
-                }
-            }
-            (Some(Spot::Line(line)), Popup::Interfaces(list, names), MouseButton::Left)
-                if line < names.len() =>
-            {
-                list.index = line;
-                if double {
-                    let chosen = names.get(line).filter(|_| line > 0).cloned();
-                    state.popup = None;
-                    return popup::choose_interface(state, chosen, &snapshot.health);
-                }
-            }
-            (Some(Spot::Line(line)), Popup::Views(list), MouseButton::Left) if line < ViewKind::ALL.len() => {
-                list.index = line;
-                if double {
-                    state.view = ViewKind::ALL[line];
-                    state.popup = None;
-                }
+                chooser.index = line;
+                return double.then(|| choose(state, &snapshot.health)).flatten();
             }
             (Some(Spot::Line(_)), ..) => {}
             // Beside it.
-            _ => state.popup = None,
+            (Some(Spot::Row(_) | Spot::Title(_) | Spot::Tab(_) | Spot::Hint(_)) | None, ..) => {
+                state.popup = None;
+            }
         }
         return None;
     }
@@ -136,14 +112,17 @@ fn click(
             state.go_to(snapshot, index);
             return update(state, Action::Pin, snapshot);
         }
-        (Spot::Row(index), MouseButton::Right) if state.settings.tooltips => {
-            state.go_to(snapshot, index);
-            popup::open_tooltip(state, Some(place));
+        (Spot::Row(index), MouseButton::Right) => {
+            if state.settings.tooltips {
+                state.go_to(snapshot, index);
+                tooltip(state, Some(place));
+            }
         }
         (Spot::Tab(view), MouseButton::Left) => state.view = view,
         (Spot::Title(id), MouseButton::Left) => state.order_by_column(SortKey::Column(id)),
         (Spot::Hint(action), MouseButton::Left) => return update(state, action, snapshot),
-        _ => {}
+        (Spot::Tab(_) | Spot::Title(_) | Spot::Hint(_), MouseButton::Middle | MouseButton::Right)
+        | (Spot::Line(_), _) => {}
     }
     None
 }

@@ -1,53 +1,25 @@
-//! What the user has chosen, and how an action changes it.
+//! State: what the user has chosen, what is shown, and the small steps from one to the next.
 //!
-//! Pure: no terminal, no clock, no channel. What must happen outside comes back as an [`Effect`].
+//! Pure: no terminal, no clock, no channel. Which action takes which step is `update`'s.
 
+use super::alert;
 use super::detail::{Detail, Tip};
 use super::find;
 use super::history::History;
-use super::keymap::Action;
-use super::look;
-use super::path::{self, Limits, Opened};
+use super::keymap::Motion;
+use super::nav::{self, Cursor, Limits, Opened};
 use super::pins::Pins;
-use super::popup::{self, Popup};
+use super::popup::{Choice, Popup};
 use crate::config::{Catalog, Ground, Lines, Settings};
 use crate::model::Snapshot;
 use crate::query::filter::Filter;
 use crate::query::{
-    ColumnId, Format, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View, ViewKind, columns,
+    Align, ColumnId, Format, GroupKey, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View,
+    ViewKind, columns,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What `update` cannot do itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// Stop the engine and leave.
-    Quit,
-    /// Paint every cell again.
-    Repaint,
-    /// Leave the terminal to the shell for a while.
-    Suspend,
-    /// Tick this often.
-    Interval(Duration),
-    /// Take the mouse or leave it.
-    Mouse(bool),
-    /// Write the settings file.
-    Save,
-    /// Put this on the clipboard.
-    Copy(String),
-    /// Write what is shown to a file.
-    Export,
-    /// Have the engine let go of what is over.
-    Clear,
-    /// Have the engine ask for the names of hosts, or no longer.
-    NameHosts(bool),
-    /// Have the engine count what counting costs, or no longer.
-    Measure(bool),
-    /// Have the engine count on these interfaces instead, from zero.
-    Watch(Vec<String>),
-}
 
 /// What the screen follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,18 +38,6 @@ pub(super) enum Phase {
 pub(super) struct Message {
     pub(super) text: String,
     pub(super) is_error: bool,
-}
-
-/// Where the user is in a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cursor {
-    /// The selected row, counted from the top.
-    pub(super) index: usize,
-    /// The first row on the screen.
-    pub(super) offset: usize,
-    /// The row that the selection sticks to wherever it moves; at the top it sticks to the place instead, because who
-    /// has not moved wants to see the greatest.
-    row: Option<RowId>,
 }
 
 /// The state of the screen.
@@ -179,8 +139,10 @@ impl State {
     /// The name of the theme that is shown: the chosen one, or the one that is looked at in the chooser.
     pub(super) fn theme(&self) -> &str {
         match &self.popup {
-            Some(Popup::Themes(list)) => popup::theme_at(&self.catalog, list.index),
-            _ => &self.settings.theme,
+            Some(Popup::Choose(chooser)) if chooser.choice == Choice::Theme => chooser.marked(),
+            Some(Popup::Choose(_) | Popup::Help(_) | Popup::Find(_) | Popup::Tooltip(..)) | None => {
+                &self.settings.theme
+            }
         }
     }
 
@@ -274,14 +236,15 @@ impl State {
     }
 
     /// Filters and groups what is to be shown, unless that was done.
-    fn look(&mut self, snapshot: &Arc<Snapshot>) {
-        let limits = Limits { prefixes: self.prefixes, interface: self.interface.as_deref() };
-        let filter = path::filter(&self.path, self.filter.as_deref(), limits);
+    pub(super) fn look(&mut self, snapshot: &Arc<Snapshot>) {
+        let limits = self.limits();
+        let filter = nav::filter(&self.path, self.filter.as_deref(), limits);
         let scope = Scope { view: self.view, filter, prefixes: self.prefixes };
         if !self.listing.shows(snapshot, &scope) {
             self.listing = Arc::new(Listing::new(Arc::clone(snapshot), scope));
-            self.alarming = look::alarming(&self.settings, &self.listing);
-            self.detail = Detail::new(snapshot, &self.path, limits, &self.history).map(Arc::new);
+            self.alarming = alert::alarming(&self.settings, &self.listing);
+            let detail = Detail::new(snapshot, &self.path, self.limits(), &self.history);
+            self.detail = detail.map(Arc::new);
         }
         // A view that is opened while the order is frozen freezes as it is then.
         if self.frozen.as_ref().is_some_and(|orders| !orders.contains_key(&self.view)) {
@@ -318,25 +281,22 @@ impl State {
         self.settle(snapshot, self.page);
     }
 
-    fn freeze(&mut self) {
+    /// Keeps the order as it is, or lets it follow the rates again.
+    pub(super) fn freeze(&mut self) {
         self.frozen = match self.frozen {
             Some(_) => None,
             None => Some(HashMap::from([(self.view, self.order())])),
         };
     }
 
-    fn scroll_health(&mut self, offset: usize, action: Action) {
+    /// Moves through the table, or through the page of text that is in its place.
+    pub(super) fn go(&mut self, snapshot: &Arc<Snapshot>, motion: Motion) {
         let page = self.page;
-        // Drawing stops at the end, and `settle` brings the offset back to where it stopped.
-        self.health = Some(match action {
-            Action::Up => offset.saturating_sub(1),
-            Action::Down => offset.saturating_add(1),
-            Action::PageUp => offset.saturating_sub(page),
-            Action::PageDown => offset.saturating_add(page),
-            Action::First => 0,
-            Action::Last => usize::MAX,
-            _ => offset,
-        });
+        match &mut self.health {
+            // Drawing stops at the end, and `settle_text` brings the offset back to where it stopped.
+            Some(offset) => *offset = motion.from(*offset, page),
+            None => self.go_to(snapshot, motion.from(self.cursor().index, page)),
+        }
     }
 
     /// Keeps the scrolled page within its `lines`, of which the screen has room for `page`.
@@ -360,13 +320,13 @@ impl State {
             SortKey::Column(id) => columns(self.view)
                 .iter()
                 .find(|column| column.id == id)
-                .is_none_or(|column| column.align == crate::query::Align::Right),
+                .is_none_or(|column| column.align == Align::Right),
         };
         self.order_by(sort, descending);
     }
 
     /// The order by the column beside the one that rows are ordered by.
-    fn order_beside(&mut self, right: bool) {
+    pub(super) fn order_beside(&mut self, right: bool) {
         let every = columns(self.view);
         let here = every.iter().position(|column| SortKey::Column(column.id) == self.sort);
         let of = |id| every.iter().position(|column| column.id == id).unwrap_or(0);
@@ -383,95 +343,109 @@ impl State {
     }
 
     /// How often the screen is refreshed, next.
-    fn refresh(&mut self) -> Effect {
+    pub(super) fn refresh(&mut self) -> Duration {
         const STEPS: [u64; 5] = [500, 1000, 2000, 5000, 10_000];
         let next = STEPS.into_iter().map(Duration::from_millis).find(|step| *step > self.settings.interval);
         self.settings.interval = next.unwrap_or(Duration::from_millis(STEPS[0]));
         self.say(format!("refresh every {} s", self.settings.interval.as_secs_f64()));
-        Effect::Interval(self.settings.interval)
+        self.settings.interval
     }
-}
 
-/// Does what the user asked for, given what the screen shows.
-pub(super) fn update(state: &mut State, action: Action, snapshot: &Arc<Snapshot>) -> Option<Effect> {
-    state.look(snapshot);
-    if let Some(offset) = state.health {
-        match action {
-            Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::First | Action::Last => {
-                state.scroll_health(offset, action);
-                return None;
-            }
-            Action::Back | Action::Health => {
-                state.health = None;
-                return Some(Effect::Measure(false));
-            }
-            Action::Pause | Action::Help | Action::Redraw | Action::Quit => {}
-            // What cannot be seen must not change.
-            _ => return None,
+    /// What narrows every list.
+    pub(super) fn limits(&self) -> Limits<'_> {
+        Limits { prefixes: self.prefixes, interface: self.interface.as_deref() }
+    }
+
+    /// The views that Tab goes through, with the one that is shown.
+    pub(super) fn views(&self) -> Vec<ViewKind> {
+        let mut views = nav::views(&self.path);
+        if !views.contains(&self.view) {
+            views.push(self.view);
+        }
+        views
+    }
+
+    /// What is told of what was opened last.
+    pub(super) fn detail(&self) -> Option<&Detail> {
+        self.detail.as_deref()
+    }
+
+    /// Shows the next view, or the one before.
+    pub(super) fn turn(&mut self, forward: bool) {
+        let views = self.views();
+        let here = views.iter().position(|view| *view == self.view).unwrap_or(0);
+        let step = if forward { 1 } else { views.len() - 1 };
+        self.view = views[(here + step) % views.len()];
+    }
+
+    /// Opens the selected row: what is listed then is part of it.
+    pub(super) fn open(&mut self) {
+        let Some(row) = self.selected() else { return };
+        let id = row.id();
+        if matches!(id, RowId::Group(_, GroupKey::Ended)) {
+            return self.say("flows that have ended are no longer told apart");
+        }
+        if self.path.last().is_some_and(|opened| opened.id == id) {
+            return;
+        }
+        let opened = Opened::new(row, self.view, self.cursors.clone(), &self.format());
+        self.path.push(opened);
+        self.cursors.clear();
+        self.view = nav::views(&self.path)[0];
+        self.refreeze();
+    }
+
+    /// Goes back to where the last thing was opened, or to everything where nothing was. What is on top goes first.
+    pub(super) fn back(&mut self) {
+        if self.popup.take().is_some() {
+            return;
+        }
+        if let Some(opened) = self.path.pop() {
+            (self.view, self.cursors) = (opened.view, opened.cursors);
+            self.refreeze();
+        } else if self.filter.is_some() {
+            self.look_for(None, String::new());
         }
     }
-    let (index, page) = (state.cursor().index, state.page);
-    match action {
-        Action::NextView => state.turn(true),
-        Action::PreviousView => state.turn(false),
-        Action::View(place) => {
-            if let Some(view) = state.views().get(usize::from(place)) {
-                state.view = *view;
-            }
-        }
-        Action::Up => state.go_to(snapshot, index.saturating_sub(1)),
-        Action::Down => state.go_to(snapshot, index + 1),
-        Action::PageUp => state.go_to(snapshot, index.saturating_sub(page)),
-        Action::PageDown => state.go_to(snapshot, index.saturating_add(page)),
-        Action::First => state.go_to(snapshot, 0),
-        Action::Last => state.go_to(snapshot, usize::MAX),
-        Action::Sort(window) => state.order_by(SortKey::Rate(window), true),
-        Action::PreviousColumn => state.order_beside(false),
-        Action::NextColumn => state.order_beside(true),
-        Action::Reverse => state.order_by(state.sort, !state.descending),
-        Action::Freeze => state.freeze(),
-        Action::Pause => {
-            state.phase = if state.phase == Phase::Paused { Phase::Live } else { Phase::Paused };
-        }
-        Action::Refresh => return Some(state.refresh()),
-        Action::Zoom => state.zoomed = !state.zoomed,
-        Action::Themes => popup::open_themes(state),
-        Action::Interfaces => popup::open_interfaces(state, snapshot),
-        Action::Open => state.open(),
-        Action::Tooltip => popup::open_tooltip(state, None),
-        Action::Views => popup::open_views(state),
-        Action::Find => find::open(state),
-        Action::FindNothing => state.look_for(None, String::new()),
-        Action::Clear => return Some(Effect::Clear),
-        Action::Help => popup::open_help(state),
-        Action::Pin => {
-            if let Some(id) = state.selected().map(Row::id) {
-                state.pins.toggle(id);
-            }
-        }
-        Action::Copy => {
-            return state.selected().map(|row| Effect::Copy(super::export::line(state, row)));
-        }
-        Action::Export => return Some(Effect::Export),
-        Action::Save => return Some(Effect::Save),
-        Action::Redraw => return Some(Effect::Repaint),
-        Action::Suspend => return Some(Effect::Suspend),
-        Action::Health => {
-            state.health = Some(0);
-            return Some(Effect::Measure(true));
-        }
-        Action::Back => state.back(),
-        Action::Quit => return Some(Effect::Quit),
-        Action::Mouse => {
-            state.settings.mouse = !state.settings.mouse;
-            state.say(if state.settings.mouse {
-                "the mouse clicks here; M gives it back to the terminal"
-            } else {
-                "the mouse selects text; M takes it back"
-            });
-            return Some(Effect::Mouse(state.settings.mouse));
-        }
-        other => return look::change(state, other),
+
+    /// Looks for what was typed, and remembers it.
+    pub(super) fn look_for_typed(&mut self, filter: Option<Arc<Filter>>, text: String) {
+        find::remember(&mut self.filters, &text);
+        self.look_for(filter, text);
     }
-    None
+
+    /// Shows what the filter lets through, and totals it.
+    pub(super) fn look_for(&mut self, filter: Option<Arc<Filter>>, text: String) {
+        (self.filter, self.filter_text) = (filter, text);
+        self.refreeze();
+    }
+
+    /// Lists and totals what passes that interface; everything with `None`.
+    pub(super) fn limit_to(&mut self, interface: Option<String>) {
+        self.interface = interface;
+        self.refreeze();
+    }
+
+    /// Other rows have other places.
+    fn refreeze(&mut self) {
+        if let Some(orders) = &mut self.frozen {
+            orders.clear();
+        }
+    }
+
+    /// Gathers what the tooltip tells, while there is one and unless that was done.
+    fn look_closer(&mut self, snapshot: &Arc<Snapshot>) {
+        let row = match &self.popup {
+            Some(Popup::Tooltip(row, _)) => row.clone(),
+            Some(Popup::Choose(_) | Popup::Help(_) | Popup::Find(_)) | None => {
+                self.tip = None;
+                return;
+            }
+        };
+        if !self.tip.as_ref().is_some_and(|tip| tip.is_of(&row, snapshot.at)) {
+            let wanted = self.filter.as_deref();
+            let tip = Tip::new(snapshot, row, self.view, &self.path, (wanted, self.limits()), &self.history);
+            self.tip = Some(tip);
+        }
+    }
 }

@@ -7,22 +7,29 @@ mod picture;
 mod server;
 mod views;
 
+use super::effect::Effect;
 use super::keymap::{Action, BINDINGS, Key, action};
+use super::mouse::Mouse;
 use super::popup::Popup;
-use super::state::{Effect, Phase, State};
+use super::session::{Session, themed};
+use super::state::{Phase, State};
 use super::style::Glyphs;
 use super::theme::Theme;
 use super::view::{Ctx, draw, page, text_lines};
 use super::*;
-use crate::config::{BarStyle, Lines};
-use crate::model::{self, Confidence, Health, OwnCost};
+use crate::config::{BarStyle, Ground, Lines};
+use crate::engine::Command;
+use crate::model::{self, Confidence, Health, OwnCost, Snapshot};
 use crate::query::fixture::{busy, degraded, process, snapshot};
 use crate::query::{SortKey, ViewKind, Window};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use futures_util::StreamExt;
 use proptest::prelude::*;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use std::collections::HashSet;
+use std::time::Duration;
 
 const PLAIN: Abilities = Abilities { depth: Depth::Mono, ascii: true };
 const RICH: Abilities = Abilities { depth: Depth::Sixteen, ascii: false };
@@ -66,7 +73,7 @@ impl Screen {
     }
 
     fn event(&mut self, event: KeyEvent) -> Option<Effect> {
-        let effect = popup::press(&mut self.state, &event, &self.snapshot);
+        let effect = input::press(&mut self.state, &event, &self.snapshot);
         self.settle();
         effect
     }
@@ -384,7 +391,7 @@ fn tab_goes_round_the_views_both_ways() {
         seen.push(screen.state.view);
         screen.press(KeyCode::Tab);
     }
-    assert_eq!(seen, super::path::TABS);
+    assert_eq!(seen, super::nav::TABS);
     assert_eq!(screen.state.view, ViewKind::Processes);
     screen.press(KeyCode::BackTab);
     assert_eq!(screen.state.view, ViewKind::Packages);

@@ -1,6 +1,6 @@
 //! iftop's keys, options and settings: what became of each, and which test shows it.
 
-use super::super::keymap::Action;
+use super::super::keymap::{Action, Display, Motion};
 use super::Fate::{Key, Not, Option as Opt};
 use super::{Row, row};
 
@@ -23,14 +23,24 @@ pub(super) const KEYS: &[Row] = &[
         &[],
     ),
     row("o", "freeze the order", Key(Action::Freeze), &["a_frozen_order_stays_and_a_sort_thaws_it"]),
-    row("b", "bars", Key(Action::Bars), &["bars_follow_style_scale_window_and_maximum"]),
-    row("B", "average of the bars", Key(Action::BarWindow), &["w_gives_the_bars_another_average"]),
+    row("b", "bars", Key(Action::Display(Display::Bars)), &["bars_follow_style_scale_window_and_maximum"]),
+    row(
+        "B",
+        "average of the bars",
+        Key(Action::Display(Display::BarWindow)),
+        &["w_gives_the_bars_another_average"],
+    ),
     row("T", "cumulative column", Not("totals are columns wherever there is room"), &[]),
-    row("j", "down", Key(Action::Down), &["every_key_that_moves_moves"]),
-    row("k", "up", Key(Action::Up), &["every_key_that_moves_moves"]),
+    row("j", "down", Key(Action::Move(Motion::Down)), &["every_key_that_moves_moves"]),
+    row("k", "up", Key(Action::Move(Motion::Up)), &["every_key_that_moves_moves"]),
     row("f", "edit the filter of libpcap", Not("`f` is iftoprs' refresh; `-f` says it at the start"), &[]),
     row("l", "screen filter", Key(Action::Find), &["l_and_slash_filter_and_0_ends_it"]),
-    row("L", "linear or logarithmic", Key(Action::Scale), &["bars_follow_style_scale_window_and_maximum"]),
+    row(
+        "L",
+        "linear or logarithmic",
+        Key(Action::Display(Display::Scale)),
+        &["bars_follow_style_scale_window_and_maximum"],
+    ),
     row(
         "!",
         "shell",

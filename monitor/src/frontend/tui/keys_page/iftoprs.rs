@@ -1,6 +1,6 @@
 //! iftoprs' keys, mouse, options and settings: what became of each, and which test shows it.
 
-use super::super::keymap::Action;
+use super::super::keymap::{Action, Display, Motion};
 use super::Fate::{Key, Not, Option as Opt};
 use super::{Row, row};
 
@@ -11,22 +11,37 @@ const FILES: &str =
 pub(super) const KEYS: &[Row] = &[
     row("Tab", "next view", Key(Action::NextView), &["tab_goes_round_the_views_both_ways"]),
     row("BackTab", "previous view", Key(Action::PreviousView), &["tab_goes_round_the_views_both_ways"]),
-    row("Z", "process column", Key(Action::Owners), &["z_shows_flows_without_processes_and_with_them"]),
-    row("b", "bar style", Key(Action::Bars), &["bars_follow_style_scale_window_and_maximum"]),
-    row("B", "bytes or bits", Key(Action::Unit), &["units_are_those_that_were_asked_for"]),
-    row("T", "tooltips", Key(Action::Tooltips), &["the_right_button_tells_more_and_the_middle_one_pins"]),
-    row("U", "totals", Key(Action::Totals), &["parts_of_the_screen_come_and_go"]),
-    row("x", "border", Key(Action::Border), &["parts_of_the_screen_come_and_go"]),
-    row("g", "header", Key(Action::Header), &["parts_of_the_screen_come_and_go"]),
+    row(
+        "Z",
+        "process column",
+        Key(Action::Display(Display::Owners)),
+        &["z_shows_flows_without_processes_and_with_them"],
+    ),
+    row(
+        "b",
+        "bar style",
+        Key(Action::Display(Display::Bars)),
+        &["bars_follow_style_scale_window_and_maximum"],
+    ),
+    row("B", "bytes or bits", Key(Action::Display(Display::Unit)), &["units_are_those_that_were_asked_for"]),
+    row(
+        "T",
+        "tooltips",
+        Key(Action::Display(Display::Tooltips)),
+        &["the_right_button_tells_more_and_the_middle_one_pins"],
+    ),
+    row("U", "totals", Key(Action::Display(Display::Totals)), &["parts_of_the_screen_come_and_go"]),
+    row("x", "border", Key(Action::Display(Display::Border)), &["parts_of_the_screen_come_and_go"]),
+    row("g", "header", Key(Action::Display(Display::Header)), &["parts_of_the_screen_come_and_go"]),
     row("f", "refresh", Key(Action::Refresh), &["refresh_goes_round_and_the_engine_is_told"]),
     row("r", "reverse", Key(Action::Reverse), &["digits_sort_and_r_reverses"]),
     row("o", "freeze", Key(Action::Freeze), &["a_frozen_order_stays_and_a_sort_thaws_it"]),
-    row("j Down", "down", Key(Action::Down), &["every_key_that_moves_moves"]),
-    row("k Up", "up", Key(Action::Up), &["every_key_that_moves_moves"]),
-    row("^D", "half a page down", Key(Action::PageDown), &["every_key_that_moves_moves"]),
-    row("^U", "half a page up", Key(Action::PageUp), &["every_key_that_moves_moves"]),
-    row("G End", "last row", Key(Action::Last), &["every_key_that_moves_moves"]),
-    row("Home", "first row", Key(Action::First), &["every_key_that_moves_moves"]),
+    row("j Down", "down", Key(Action::Move(Motion::Down)), &["every_key_that_moves_moves"]),
+    row("k Up", "up", Key(Action::Move(Motion::Up)), &["every_key_that_moves_moves"]),
+    row("^D", "half a page down", Key(Action::Move(Motion::PageDown)), &["every_key_that_moves_moves"]),
+    row("^U", "half a page up", Key(Action::Move(Motion::PageUp)), &["every_key_that_moves_moves"]),
+    row("G End", "last row", Key(Action::Move(Motion::Last)), &["every_key_that_moves_moves"]),
+    row("Home", "first row", Key(Action::Move(Motion::First)), &["every_key_that_moves_moves"]),
     row("Enter", "drill", Key(Action::Open), &["the_path_leads_down_and_back_up_to_where_one_was"]),
     row(
         "Esc",

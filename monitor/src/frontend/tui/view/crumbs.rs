@@ -1,6 +1,6 @@
 //! Where the user is: what was opened, what is looked for, which of the lists this is.
 
-use super::super::path;
+use super::super::nav;
 use super::super::state::State;
 use super::{Ctx, Pen};
 use crate::query::{ViewKind, count};
@@ -87,7 +87,7 @@ fn titles(width: u16, state: &State) -> Vec<(ViewKind, String)> {
     };
     let mut titles = written(ViewKind::title);
     if !fits(&titles) {
-        titles = written(path::short);
+        titles = written(nav::short);
     }
     while !fits(&titles) && titles.len() > shown + 1 {
         titles.pop();

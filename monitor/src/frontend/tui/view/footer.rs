@@ -1,7 +1,7 @@
 //! The last line: keys that do something here, from the table of bindings, or of what is open over the table.
 
-use super::super::keymap::{Action, BINDINGS};
-use super::super::path;
+use super::super::keymap::{Action, BINDINGS, Reach};
+use super::super::nav;
 use super::super::popup::Popup;
 use super::super::state::State;
 use super::{Ctx, Pen};
@@ -92,9 +92,7 @@ fn over_the_table(state: &State) -> Option<&'static [(&'static str, &'static str
         Popup::Help(help) if help.typing => &[("Enter", "keep"), ("Esc", "all keys")],
         // Whether there is more to move to is said in its title.
         Popup::Help(_) => &[("/", "search"), ("Esc", "back"), ("q", "quit")],
-        Popup::Themes(_) | Popup::Interfaces(..) | Popup::Views(_) => {
-            &[("j k", "move"), ("Enter", "keep"), ("Esc", "back"), ("q", "quit")]
-        }
+        Popup::Choose(_) => &[("j k", "move"), ("Enter", "keep"), ("Esc", "back"), ("q", "quit")],
         Popup::Tooltip(..) => &[("Esc", "back"), ("?", "help"), ("q", "quit")],
         Popup::Find(_) => &[],
     })
@@ -105,11 +103,10 @@ fn hints(zooms: bool, state: &State) -> Vec<Hint> {
     let is_text = state.health.is_some();
     let goes_back = is_text || !state.path.is_empty();
     // Of a flow that was opened there is nothing but itself.
-    let is_all = path::views(&state.path).len() == 1;
+    let is_all = nav::views(&state.path).len() == 1;
     let works = |action: Action| match action {
-        Action::Help | Action::Quit | Action::Pause => true,
         Action::Back => goes_back,
-        _ if is_text => false,
+        _ if is_text => action.reach() != Reach::Table,
         Action::Open | Action::NextView => !is_all,
         Action::Zoom => zooms,
         _ => true,

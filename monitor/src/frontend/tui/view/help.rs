@@ -2,7 +2,7 @@
 
 use super::super::keymap::BINDINGS;
 use super::super::popup::Help;
-use super::popup::open;
+use super::frame::open;
 use super::{Ctx, Pen};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

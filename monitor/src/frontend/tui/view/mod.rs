@@ -6,6 +6,7 @@ mod crumbs;
 mod detail;
 mod find;
 mod footer;
+mod frame;
 mod graph;
 mod header;
 mod health;
@@ -22,7 +23,7 @@ mod tooltip;
 pub(super) use help::LEGEND;
 
 use super::keymap::Action;
-use super::path;
+use super::nav;
 use super::state::State;
 use super::style::Glyphs;
 use super::theme::Theme;
@@ -122,7 +123,7 @@ fn arrange(area: Rect, state: &State, snapshot: &Snapshot) -> Option<Arranged> {
         _ => 0,
     };
     // Of what was opened its own line is enough of a table; else a third of the screen is the table's.
-    let is_all = path::views(&state.path).len() == 1;
+    let is_all = nav::views(&state.path).len() == 1;
     let third = spare.saturating_sub((area.height / 3).saturating_sub(2));
     let wanted = if is_table { detail::height(area.width, state, snapshot) } else { 0 };
     let panel = wanted.min(if state.zoomed || is_all { spare } else { third });
@@ -222,7 +223,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, ctx: &Ctx<'_>) {
     detail::draw(buffer, at.panel, ctx);
     crumbs::tabs(buffer, at.tabs, ctx);
     if let Some(frame) = at.frame {
-        popup::block(ctx).border_style(ctx.theme.border).render(frame, buffer);
+        frame::block(ctx).border_style(ctx.theme.border).render(frame, buffer);
     }
     if let Some(offset) = ctx.state.health {
         health::draw(buffer, at.titles, at.rows, offset, ctx);

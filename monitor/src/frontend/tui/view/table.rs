@@ -1,6 +1,6 @@
 //! A row a line: the columns of the query, bars behind them.
 
-use super::super::look;
+use super::super::alert;
 use super::super::state::State;
 use super::bar::bar;
 use super::{Ctx, Pen};
@@ -25,7 +25,7 @@ impl Mark {
     /// Of a row of the list.
     pub(super) fn new(row: Row<'_>, selected: bool, ctx: &Ctx<'_>) -> Self {
         let state = ctx.state;
-        Self { selected, pinned: state.pins.contains(&row.id()), alarms: look::alarms(&state.settings, row) }
+        Self { selected, pinned: state.pins.contains(&row.id()), alarms: alert::alarms(&state.settings, row) }
     }
 
     /// The style that a row's own gives way to.

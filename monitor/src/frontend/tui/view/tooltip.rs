@@ -1,8 +1,8 @@
 //! More about one row: the columns that there is no room for, rates, totals and a sparkline.
 
 use super::detail::since;
+use super::frame::open;
 use super::graph::{sparkline, two_minutes};
-use super::popup::open;
 use super::{Ctx, Pen};
 use crate::query::{Row, RowId, columns};
 use ratatui::buffer::Buffer;

@@ -1,9 +1,8 @@
-//! Where the user is: a tab, and what was opened one after another from there. Each of them narrows what is listed.
+//! Navigation: a tab, what was opened one after another from there, and the place in each list. What was opened narrows
+//! what is listed. Moving is `state`'s.
 
-use super::detail::Detail;
-use super::state::{Cursor, State};
 use crate::query::filter::{Expr, Field, Filter, Value};
-use crate::query::{Format, GroupKey, Prefixes, Row, RowId, ViewKind};
+use crate::query::{Format, Prefixes, Row, RowId, ViewKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -48,6 +47,18 @@ const OF_GROUP: [ViewKind; 8] = [
     ViewKind::Units,
     ViewKind::Interfaces,
 ];
+
+/// Where the user is in a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cursor {
+    /// The selected row, counted from the top.
+    pub(super) index: usize,
+    /// The first row on the screen.
+    pub(super) offset: usize,
+    /// The row that the selection sticks to wherever it moves; at the top it sticks to the place instead, because who
+    /// has not moved wants to see the greatest.
+    pub(super) row: Option<RowId>,
+}
 
 /// Something that was opened, and what to go back to.
 #[derive(Clone, Debug)]
@@ -132,77 +143,5 @@ pub(super) fn filter(path: &[Opened], wanted: Option<&Filter>, limits: Limits<'_
         0 => None,
         1 => parts.pop().map(|one| Arc::new(Filter::new(one))),
         _ => Some(Arc::new(Filter::new(Expr::And(parts)))),
-    }
-}
-
-impl State {
-    /// The views that Tab goes through, with the one that is shown.
-    pub(super) fn views(&self) -> Vec<ViewKind> {
-        let mut views = views(&self.path);
-        if !views.contains(&self.view) {
-            views.push(self.view);
-        }
-        views
-    }
-
-    /// What is told of what was opened last.
-    pub(super) fn detail(&self) -> Option<&Detail> {
-        self.detail.as_deref()
-    }
-
-    pub(super) fn turn(&mut self, forward: bool) {
-        let views = self.views();
-        let here = views.iter().position(|view| *view == self.view).unwrap_or(0);
-        let step = if forward { 1 } else { views.len() - 1 };
-        self.view = views[(here + step) % views.len()];
-    }
-
-    /// Opens the selected row: what is listed then is part of it.
-    pub(super) fn open(&mut self) {
-        let Some(row) = self.selected() else { return };
-        let id = row.id();
-        if matches!(id, RowId::Group(_, GroupKey::Ended)) {
-            return self.say("flows that have ended are no longer told apart");
-        }
-        if self.path.last().is_some_and(|opened| opened.id == id) {
-            return;
-        }
-        let opened = Opened::new(row, self.view, self.cursors.clone(), &self.format());
-        self.path.push(opened);
-        self.cursors.clear();
-        self.view = views(&self.path)[0];
-        self.refreeze();
-    }
-
-    /// Goes back to where the last thing was opened, or to everything where nothing was. What is on top goes first.
-    pub(super) fn back(&mut self) {
-        if self.popup.take().is_some() {
-            return;
-        }
-        if let Some(opened) = self.path.pop() {
-            (self.view, self.cursors) = (opened.view, opened.cursors);
-            self.refreeze();
-        } else if self.filter.is_some() {
-            self.look_for(None, String::new());
-        }
-    }
-
-    /// Shows what the filter lets through, and totals it.
-    pub(super) fn look_for(&mut self, filter: Option<Arc<Filter>>, text: String) {
-        (self.filter, self.filter_text) = (filter, text);
-        self.refreeze();
-    }
-
-    /// Lists and totals what passes that interface; everything with `None`.
-    pub(super) fn limit_to(&mut self, interface: Option<String>) {
-        self.interface = interface;
-        self.refreeze();
-    }
-
-    /// Other rows have other places.
-    fn refreeze(&mut self) {
-        if let Some(orders) = &mut self.frozen {
-            orders.clear();
-        }
     }
 }
