@@ -1,7 +1,7 @@
 //! How each kind of setting is read from and written to TOML.
 
 use super::reading::{shown, suggestion, type_of};
-use super::settings::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
+use super::value::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
 use super::{MIN_INTERVAL, checked_seconds, parse_rate};
 use crate::query::{ColumnId, SortKey, ViewKind, Window, columns};
 use clap::ValueEnum;

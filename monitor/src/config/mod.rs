@@ -12,12 +12,14 @@ mod reading;
 mod rights;
 mod settings;
 mod themes;
+mod value;
 
 pub use caller::Caller;
 pub use capture::{AttributionChoice, BackendChoice, CaptureOptions, DEFAULT_BUFFER, Speed};
 pub use file::SettingsFile;
-pub use settings::{Alert, Background, BarStyle, Lines, OPTIONS, Prefix, Scale, Settings, Unit};
+pub use settings::{OPTIONS, Settings};
 pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
+pub use value::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
 
 use crate::query::filter::{Filter, FilterError};
 use crate::query::{Choice, Notation, Prefixes, SortKey, Units, ViewKind};

@@ -5,8 +5,9 @@
 
 use super::filter::{Filter, Subject, Truth};
 use super::group::Sums;
+use super::slot::{Slot, slot_of};
 use super::view::ViewKind;
-use crate::model::{Confidence, FlowRow, ProcessId, ProcessRow, Snapshot};
+use crate::model::{Confidence, FlowRow, ProcessRow, Snapshot};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,17 +19,6 @@ pub(super) struct Matched {
     pub(super) flows: Vec<Arc<FlowRow>>,
     /// What the processes that matched as a whole moved beyond their flows, where the view sums flows.
     pub(super) rest: Option<Sums>,
-}
-
-/// The row that a flow is part of.
-pub(super) type Slot = (Option<ProcessId>, Confidence);
-
-pub(super) fn slot_of(flow: &FlowRow) -> Slot {
-    match (flow.attribution.owner, flow.attribution.confidence) {
-        (Some(owner), _) => (Some(owner), Confidence::Exact),
-        (None, confidence @ (Confidence::Pending | Confidence::Ambiguous)) => (None, confidence),
-        (None, _) => (None, Confidence::Unknown),
-    }
 }
 
 /// A process, what the filter says of it, and what of its flows matched.

@@ -17,6 +17,7 @@ mod group;
 mod listing;
 mod matched;
 mod number;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod tree;

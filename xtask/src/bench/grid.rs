@@ -1,6 +1,6 @@
 //! Many numbers of a kind: a table for each bench that has them, with a line for each thing that is measured and each build.
 
-use super::table::{sorted, spread};
+use super::numbers::{sorted, spread};
 
 /// Lines and columns, in the order of their first appearance.
 #[derive(Default)]

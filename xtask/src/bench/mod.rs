@@ -7,6 +7,7 @@
 
 mod floor;
 mod grid;
+mod numbers;
 mod page;
 mod rivals;
 mod table;

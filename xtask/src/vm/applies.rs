@@ -1,8 +1,6 @@
 //! Which tests say nothing of a kernel, and why: what they need, or what they ask of `monitor`, is of a newer one.
 //! Everything else runs everywhere.
 
-use super::matrix::version;
-
 /// `(test or beginning of its name, first kernel that has what it needs, why)`.
 const NEEDS: [(&str, &str, &str); 7] = [
     (
@@ -35,6 +33,11 @@ pub(super) fn why_not(test: &str, kernel: &str) -> Option<&'static str> {
     let needed =
         NEEDS.iter().find(|(name, since, _)| test.starts_with(name) && version(kernel) < version(since));
     needed.map(|&(_, _, why)| why)
+}
+
+/// "6.12" as numbers.
+pub(super) fn version(name: &str) -> Vec<u32> {
+    name.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Everything below the marker is generated; what stands above is written by people and stays.
 
-use super::applies;
+use super::applies::{self, version};
 use super::guest::Said;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -158,11 +158,6 @@ pub(super) fn parse(file: &str) -> Matrix {
 pub(super) fn replaced(file: &str, matrix: &Matrix) -> String {
     let by_hand = file.split_once(MARKER).map_or(file, |(by_hand, _)| by_hand);
     format!("{by_hand}{}", matrix.render())
-}
-
-/// "6.12" as numbers.
-pub(super) fn version(name: &str) -> Vec<u32> {
-    name.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What is told of the thing that was opened: gathered once for a snapshot, drawn by `view::detail`.
 
-use super::history::{History, Point};
+use super::history::History;
 use super::nav::{self, Limits, Opened};
-use super::trace::mark;
+use super::trace::{Point, mark};
 use crate::model::{Confidence, FlowRow, Method, Mono, ProcessRow, Snapshot, TcpHealth, TcpState};
 use crate::query::filter::Filter;
 use crate::query::{GroupRow, Listing, Row, RowId, Scope, Sums, ViewKind};

@@ -3,31 +3,13 @@
 //!
 //! Bounded: so many snapshots are kept.
 
-use super::trace::{Mark, Trace};
+use super::trace::{Mark, Point, Trace, saturated};
 use crate::model::{Mono, Snapshot};
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 /// Snapshots that are kept of the totals: as many as the widest graph has columns, where a column is a snapshot.
 const KEPT: usize = 240;
-
-/// Rates, bits/s, over an interval and the time that it ends at.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Point {
-    pub(super) at: Mono,
-    pub(super) interval: Duration,
-    pub(super) rx: u64,
-    pub(super) tx: u64,
-}
-
-impl Point {
-    /// Of bytes that moved in a snapshot's interval.
-    pub(super) fn new(rx_bytes: u64, tx_bytes: u64, at: Mono, interval: Duration) -> Self {
-        let nanoseconds = interval.as_nanos().max(1);
-        let rate = |bytes: u64| saturated(u128::from(bytes) * 8 * 1_000_000_000 / nanoseconds);
-        Self { at, interval, rx: rate(rx_bytes), tx: rate(tx_bytes) }
-    }
-}
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -100,10 +82,6 @@ pub(super) fn columns<'p>(
         if watched * 2 < step { 0 } else { bits.checked_div(watched).map_or(0, saturated) }
     };
     sums.into_iter().map(|[rx, tx, watched]| (rate(rx, watched), rate(tx, watched))).unzip()
-}
-
-fn saturated(value: u128) -> u64 {
-    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //!
 //! Bounded: of each snapshot the rows that moved the most are kept, as a hash of what they are and two rates.
 
-use super::history::Point;
 use crate::model::{Counters, Mono, Snapshot};
 use crate::query::{Row, RowId};
 use std::collections::{HashSet, VecDeque};
@@ -23,6 +22,24 @@ pub(super) fn mark(id: &RowId) -> Mark {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     hasher.finish()
+}
+
+/// Rates, bits/s, over an interval and the time that it ends at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) at: Mono,
+    pub(super) interval: Duration,
+    pub(super) rx: u64,
+    pub(super) tx: u64,
+}
+
+impl Point {
+    /// Of bytes that moved in a snapshot's interval.
+    pub(super) fn new(rx_bytes: u64, tx_bytes: u64, at: Mono, interval: Duration) -> Self {
+        let nanoseconds = interval.as_nanos().max(1);
+        let rate = |bytes: u64| saturated(u128::from(bytes) * 8 * 1_000_000_000 / nanoseconds);
+        Self { at, interval, rx: rate(rx_bytes), tx: rate(tx_bytes) }
+    }
 }
 
 /// Bytes of one row in one interval.
@@ -93,6 +110,10 @@ fn most<'s>(rows: impl Iterator<Item = Row<'s>>) -> Vec<Moved> {
 
 fn bytes(row: Row<'_>) -> &Counters {
     row.interval()
+}
+
+pub(super) fn saturated(value: u128) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::eval::{Subject, Truth};
 use crate::model::{ProcessId, ProcessRow};
 use crate::query::group::{GroupKey, of_flow, of_process};
-use crate::query::matched::slot_of;
+use crate::query::slot::slot_of;
 use crate::query::{Prefixes, Row, RowId, ViewKind};
 
 impl Subject<'_> {

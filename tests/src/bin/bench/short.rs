@@ -9,7 +9,7 @@ use crate::{
     cost::{Share, Watched},
     datagrams::loader,
     sample::Samples,
-    truth::{Judgement, Truth},
+    truth::{Judgement, PORT, Truth},
 };
 use monitor_tests::{agent::Agent, cgroup::Cgroup, json::number, netns::Netns, program};
 use serde_json::Value;
@@ -21,7 +21,6 @@ use std::{
     time::Duration,
 };
 
-pub(crate) const PORT: u16 = 8080;
 /// The address that the children ask, as the eight clients ask 127.0.1.1 to 127.0.1.8.
 const CHILDREN: u8 = 9;
 const CLIENTS: u8 = 8;

@@ -1,6 +1,5 @@
 //! Whose the bytes of a short connection are, by its addresses and ports, and what `monitor` said.
 
-use crate::short::PORT;
 use monitor_tests::json::{field, number};
 use serde_json::Value;
 use std::{
@@ -10,6 +9,8 @@ use std::{
     path::Path,
 };
 
+/// The port of the server.
+pub(crate) const PORT: u16 = 8080;
 /// Examples of a wrong owner that are told.
 const EXAMPLES: usize = 3;
 

@@ -1,7 +1,7 @@
 //! The graph of all traffic: received upwards, sent below it, the latest at the right; and sparklines of rows.
 
-use super::super::history::{Point, columns};
-use super::super::trace::SPAN;
+use super::super::history::columns;
+use super::super::trace::{Point, SPAN};
 use super::{Ctx, Pen};
 use crate::model::Mono;
 use ratatui::buffer::Buffer;
