@@ -50,7 +50,7 @@ fn press_popup(
         Some(Popup::Choose(_)) if key.code == KeyCode::Enter => return choose(state, &snapshot.health),
         Some(Popup::Choose(chooser)) => match asked {
             Some(action) if action == Action::Back || action == chooser.choice.opened_by() => {
-                state.popup = None
+                state.popup = None;
             }
             Some(action) => chooser.go(action),
             None => {}

@@ -90,7 +90,7 @@ fn change(state: &mut State, display: Display) -> Option<Effect> {
         Display::Owners => toggle(&mut settings.owners),
         Display::Bars => {
             settings.bars = next(settings.bars);
-            Some(format!("bars: {}", name(settings.bars)))
+            Some(format!("bars: {}", name(&settings.bars)))
         }
         Display::Scale => {
             settings.bar_scale = next(settings.bar_scale);
@@ -145,7 +145,7 @@ fn next<T: ValueEnum + PartialEq>(value: T) -> T {
 }
 
 /// What a value is called in options and settings.
-fn name<T: ValueEnum>(value: T) -> String {
+fn name<T: ValueEnum>(value: &T) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
