@@ -4,6 +4,7 @@
 //! is the source's business.
 
 use super::Counters;
+use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 
 /// Why an interface carried bytes that no socket saw.
@@ -156,6 +157,8 @@ pub struct InterfaceReport {
     pub carries: Vec<(u32, u32)>,
     /// What a tap adds, received and sent; `None` where there is none.
     pub tap: Option<(TapSide, TapSide)>,
+    /// It is not there any more, and this is the last of it.
+    pub gone: bool,
 }
 
 /// Packets, as a capture counted them since it was opened.
@@ -209,8 +212,8 @@ pub struct InterfaceSide {
     pub remainder: Option<i64>,
 }
 
-/// The ledger of one interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The ledger of one interface, or of all that are gone ("(gone)", index 0).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceLedger {
     /// Netns cookie, 0 where unknown.
     pub netns: u64,
@@ -224,6 +227,8 @@ pub struct InterfaceLedger {
     pub tx: InterfaceSide,
     /// Where it was captured: what the capture counted.
     pub capture: Option<Capture>,
+    /// The number of the snapshot in which something of it changed last.
+    pub changed: u64,
 }
 
 impl InterfaceSide {
@@ -243,6 +248,47 @@ impl InterfaceSide {
             None => self.not_at_sockets = left,
         }
         self
+    }
+}
+
+impl Add for TapSide {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            forwarded: self.forwarded + other.forwarded,
+            socketless: self.socketless + other.socketless,
+            encapsulation: self.encapsulation + other.encapsulation,
+            link: self.link + other.link,
+            other_hosts: self.other_hosts + other.other_hosts,
+            overflow: self.overflow + other.overflow,
+            fragment_headers: self.fragment_headers + other.fragment_headers,
+            extra_copies: self.extra_copies + other.extra_copies,
+            dropped: self.dropped + other.dropped,
+            stacked: self.stacked + other.stacked,
+            in_flight: self.in_flight + other.in_flight,
+            framing: self.framing + other.framing,
+        }
+    }
+}
+
+/// Line by line; what neither side has measured stays so.
+impl AddAssign for InterfaceSide {
+    fn add_assign(&mut self, mut other: Self) {
+        for (part, more) in socket_parts(self).into_iter().zip(socket_parts(&mut other)) {
+            *part += *more;
+        }
+        self.device = sum(self.device, other.device);
+        self.not_at_sockets = sum(self.not_at_sockets, other.not_at_sockets);
+        self.tap = sum(self.tap, other.tap);
+        self.remainder = sum(self.remainder, other.remainder);
+    }
+}
+
+fn sum<T: Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
     }
 }
 

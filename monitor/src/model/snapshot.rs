@@ -157,7 +157,7 @@ pub struct Ledger {
     /// Sent.
     pub tx: LedgerSide,
     /// One per interface that moved something, ordered by netns and index.
-    pub interfaces: Vec<InterfaceLedger>,
+    pub interfaces: Vec<Arc<InterfaceLedger>>,
 }
 
 /// One consistent picture.

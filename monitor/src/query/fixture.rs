@@ -134,14 +134,15 @@ pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snaps
     };
     let windows = Windows { rx: sum(|w| w.rx), tx: sum(|w| w.tx) };
     let total: Counters = processes.iter().map(|row| row.total).sum();
-    let interfaces = vec![InterfaceLedger {
+    let interfaces = vec![Arc::new(InterfaceLedger {
         capture: None,
+        changed: 9,
         netns: 4_026_531_840,
         ifindex: 2,
         name: "eth0".into(),
         rx: self::side(4_812_331_020),
         tx: self::side(1_640_212_116),
-    }];
+    })];
     let side = |counted: u64| LedgerSide { counted, attributed: counted, ..LedgerSide::default() };
     Snapshot {
         sequence: 9,

@@ -52,6 +52,9 @@ impl Interfaces {
             name = search(netns, ifindex);
         }
         let Some(name) = name else {
+            if self.failed.len() >= MAX_KNOWN {
+                self.failed.clear();
+            }
             let attempts = self.failed.entry(key).or_default();
             *attempts += 1;
             if *attempts < ATTEMPTS {

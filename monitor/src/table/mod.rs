@@ -22,13 +22,13 @@ mod sockets;
 mod tests;
 mod window;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Attribution, Batch, Claim, Counters, Delta, FlowId, Health, Identity, InterfaceSeen, Ledger, Method,
-    Mono, OwnCost, ProcessId, Protocol, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+    Attribution, Batch, Claim, Counters, Delta, FlowId, Health, Identity, Ledger, Method, Mono, OwnCost,
+    ProcessId, Protocol, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
 };
 
 use claims::{Claims, Verdict, judge};
@@ -73,9 +73,6 @@ impl Default for TableConfig {
     }
 }
 
-/// Interface names kept before those without flows are forgotten.
-const INTERFACES: usize = 4_096;
-
 /// See the module.
 #[derive(Debug)]
 pub struct FlowTable {
@@ -94,7 +91,6 @@ pub struct FlowTable {
     sockets: Sockets,
     parking: Parking,
     carried: Interfaces,
-    interfaces: HashMap<(u64, u32), Arc<str>>,
     /// An interface was named or renamed since the last snapshot.
     relabel: bool,
     /// Sockets that were closed since the last snapshot.
@@ -122,7 +118,6 @@ impl FlowTable {
             sockets: Sockets::default(),
             parking: Parking::default(),
             carried: Interfaces::default(),
-            interfaces: HashMap::new(),
             relabel: false,
             closing: HashSet::new(),
             health: Arc::default(),
@@ -143,7 +138,7 @@ impl FlowTable {
             self.processes.note(seen, self.config.max_names);
         }
         for seen in &batch.interfaces {
-            self.name_interface(seen);
+            self.relabel |= self.carried.name_one(seen, || self.flows.interfaces());
         }
         self.carried.note(batch);
         for claim in &batch.claims {
@@ -220,7 +215,7 @@ impl FlowTable {
         };
         let labels = |key: &FlowKey| {
             let facts = key.owner.and_then(|id| self.processes.facts(Slot::Process(id)));
-            let interface = self.interfaces.get(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
+            let interface = self.carried.name(&(key.id.netns, key.id.ifindex)).unwrap_or(no_name);
             let socket = sockets.get(key.id.socket);
             Labels {
                 process: Arc::clone(facts.map_or(no_name, |facts| &facts.comm)),
@@ -268,7 +263,7 @@ impl FlowTable {
     }
 
     /// Where every byte went. What no socket saw is in the row of the unknown, and a line of its own here.
-    fn ledger(&self) -> Ledger {
+    fn ledger(&mut self) -> Ledger {
         let mut ledger = self.processes.ledger(&self.totals.total, &self.overflow);
         (ledger.rx.injected, ledger.tx.injected) = (self.injected.rx_bytes, self.injected.tx_bytes);
         let unseen = &self.carried.unseen;
@@ -276,7 +271,7 @@ impl FlowTable {
             side.unknown -= bytes;
             side.forwarded = self.carried.tapped.then_some(bytes);
         }
-        ledger.interfaces = self.carried.ledger(&self.interfaces);
+        ledger.interfaces = self.carried.ledger(self.clock.cut + 1);
         ledger
     }
 
@@ -288,15 +283,6 @@ impl FlowTable {
         if !(batch.deltas.is_empty() && batch.unplaced.is_empty()) {
             self.clock.tick = self.ticks.note(batch.from, batch.to);
             self.clock.oldest = self.ticks.oldest();
-        }
-    }
-
-    fn name_interface(&mut self, seen: &InterfaceSeen) {
-        let old = self.interfaces.insert((seen.netns, seen.ifindex), Arc::clone(&seen.name));
-        self.relabel |= old.is_none_or(|old| old != seen.name);
-        if self.interfaces.len() > INTERFACES {
-            let used = self.flows.interfaces();
-            self.interfaces.retain(|id, _| used.contains(id) || *id == (seen.netns, seen.ifindex));
         }
     }
 

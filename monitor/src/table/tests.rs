@@ -1,11 +1,12 @@
 //! The rules, one by one. What must hold for any input is in `properties`.
 
+mod interfaces;
 mod properties;
 
 use super::*;
 use crate::model::{
-    Confidence, Endpoint, FlowRow, Peak, ProcessRow, ProcessSeen, TcpHealth, TcpState, WINDOW_SECONDS,
-    Windows,
+    Confidence, Endpoint, FlowRow, InterfaceSeen, Peak, ProcessRow, ProcessSeen, TcpHealth, TcpState,
+    WINDOW_SECONDS, Windows,
 };
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -80,11 +80,14 @@ struct Carried {
 }
 
 impl<'s> Ledger<'s> {
-    pub(super) fn new(ledger: &'s model::Ledger) -> Self {
+    /// With the interfaces of which something changed in the snapshot of that number; all of them where `None`.
+    pub(super) fn new(ledger: &'s model::Ledger, changed: Option<u64>) -> Self {
+        let is_listed = |one: &&InterfaceLedger| changed.is_none_or(|number| one.changed == number);
+        let interfaces = ledger.interfaces.iter().map(|one| &**one).filter(is_listed);
         Self {
             rx: Side::new(&ledger.rx),
             tx: Side::new(&ledger.tx),
-            interfaces: ledger.interfaces.iter().map(Interface::new).collect(),
+            interfaces: interfaces.map(Interface::new).collect(),
         }
     }
 }

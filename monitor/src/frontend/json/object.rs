@@ -182,7 +182,7 @@ impl<'s> Object<'s> {
                 .iter()
                 .map(|d| Degraded { what: &d.what, why: &d.why, fix: &d.fix })
                 .collect(),
-            ledger: ledger::Ledger::new(ledger),
+            ledger: ledger::Ledger::new(ledger, (!everything).then_some(snapshot.sequence)),
             filter,
             totals: Counted::new(total, moved, *interval),
             processes: rows(&lists.processes)

@@ -361,7 +361,7 @@ fn every_field_is_on_the_page() {
     }
     let mut captured = named(small());
     captured.ledger.interfaces = busy().ledger.interfaces;
-    captured.ledger.interfaces[0].capture = Some(crate::model::Capture::default());
+    Arc::make_mut(&mut captured.ledger.interfaces[0]).capture = Some(crate::model::Capture::default());
     let filter = Some(Arc::new(crate::query::filter::Filter::parse("total>=0").unwrap()));
     let tree = Choice { view: Some(crate::query::ViewKind::Tree), filter, ..Choice::default() };
     let (lists, mut lines) = (Choice::default(), Vec::new());

@@ -182,8 +182,9 @@ fn all_interfaces(backend: Backend) -> &'static str {
 
 /// The interfaces of this host, those that are counted, and those that moved something.
 fn interfaces(state: &State, snapshot: &Snapshot) -> Chooser {
-    let (health, moved) = (&snapshot.health, &snapshot.ledger.interfaces);
-    let mut names: Vec<String> = moved.iter().map(|interface| interface.name.to_string()).collect();
+    let health = &snapshot.health;
+    let moved = snapshot.ledger.interfaces.iter().filter(|interface| interface.ifindex != 0);
+    let mut names: Vec<String> = moved.map(|interface| interface.name.to_string()).collect();
     if health.backend != Backend::File {
         names.extend((state.interfaces)());
     }

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 const LOOPBACK: u32 = 1;
 /// Flows looked for in one batch.
 const VISITS: usize = 16;
+/// Interfaces remembered; beyond it all are asked for anew.
+const MAX_KNOWN: usize = 65_536;
 /// Batches in which a name is asked for before it is given up.
 const ATTEMPTS: u32 = 20;
 
@@ -36,6 +38,9 @@ impl Interfaces {
 
     /// Names the interfaces that the batch mentions for the first time.
     pub(super) fn complete(&mut self, batch: &mut Batch) {
+        if self.done.len() + self.attempts.len() > MAX_KNOWN {
+            (self.done, self.attempts) = (HashSet::new(), HashMap::new());
+        }
         let mut visits = 0;
         let mut elsewhere = None;
         for delta in &batch.deltas {

@@ -148,6 +148,8 @@ impl PcapSource {
         self.looked = Instant::now();
         if let Ok(all) = interfaces::list() {
             self.names = names_of(&all);
+            self.named
+                .retain(|(index, name)| *index == 0 || self.names.contains(&(*index, Arc::clone(name))));
             self.sides.own = Some(all.into_iter().flat_map(|interface| interface.addrs).collect());
         }
     }

@@ -24,7 +24,8 @@ pub(super) fn named() -> Snapshot {
     let flows: Vec<Arc<FlowRow>> = busy.flows.iter().map(|row| Arc::new(flow(row, &busy))).collect();
     let processes = busy.processes.iter().map(|row| Arc::new(process(row, &flows))).collect();
     let mut ledger = busy.ledger.clone();
-    ledger.interfaces = [("lo", 1), ("eth0", 2)].map(|(name, index)| interface(name, index, &flows)).into();
+    ledger.interfaces =
+        [("lo", 1), ("eth0", 2)].map(|(name, index)| Arc::new(interface(name, index, &flows))).into();
     let boot_wall = busy.wall - i64::try_from(NOW.0).unwrap();
     Snapshot { sequence: 752, at: NOW, boot_wall, ledger, processes, flows, ..busy }
 }
@@ -126,6 +127,7 @@ fn interface(name: &str, ifindex: u32, flows: &[Arc<FlowRow>]) -> InterfaceLedge
     };
     InterfaceLedger {
         capture: None,
+        changed: 0,
         netns: NETNS,
         ifindex,
         name: name.into(),

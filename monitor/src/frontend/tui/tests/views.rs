@@ -273,9 +273,9 @@ fn a_chosen_interface_limits_lists_and_totals_at_once() {
     let flow = Arc::make_mut(&mut snapshot.flows[1]);
     flow.interface = "lo".into();
     flow.id.ifindex = 1;
-    let mut lo = snapshot.ledger.interfaces[0].clone();
+    let mut lo = crate::model::InterfaceLedger::clone(&snapshot.ledger.interfaces[0]);
     (lo.ifindex, lo.name) = (1, "lo".into());
-    snapshot.ledger.interfaces.push(lo);
+    snapshot.ledger.interfaces.push(Arc::new(lo));
     let mut screen = typed(Screen::new(snapshot, (120, 40)), "ijj\n");
     let text = screen.text();
     assert!(text.contains("[Processes 1]") && text.contains("postgres") && !text.contains("nginx"), "{text}");

@@ -295,6 +295,16 @@ impl Join {
         self.wires.retain(|_, (.., used)| now.since(*used) < IDLE * 10);
     }
 
+    /// Whether a tap has balances that are not closed.
+    pub(super) fn has(&self, tap: u32) -> bool {
+        self.balances.keys().any(|at| at.tap == tap)
+    }
+
+    /// Forgets the lines of a tap.
+    pub(super) fn forget(&mut self, tap: u32) {
+        self.lines.retain(|(of, _), _| *of != tap);
+    }
+
     /// The lines of every tap as of now: (received, sent) by interface.
     pub(super) fn lines(&self, now: Mono, closing: bool) -> HashMap<u32, (TapSide, TapSide)> {
         let mut all = self.lines.clone();

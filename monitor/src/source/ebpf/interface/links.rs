@@ -43,8 +43,38 @@ pub(super) struct Carrier {
     pub(super) whole: bool,
 }
 
+/// Which interface stands on which, made once for all of them.
+pub(super) struct Stack<'l> {
+    masters: HashMap<u32, u32>,
+    links: HashMap<u32, &'l Link>,
+    stacked: HashMap<u32, Vec<&'l Link>>,
+}
+
+impl<'l> Stack<'l> {
+    /// Of all the interfaces of a namespace.
+    pub(super) fn of(links: impl Iterator<Item = &'l Link>) -> Self {
+        let mut stack = Self { masters: HashMap::new(), links: HashMap::new(), stacked: HashMap::new() };
+        for link in links {
+            stack.links.insert(link.index, link);
+            stack.masters.extend(link.master.map(|master| (link.index, master)));
+            let lower = link.lower.filter(|_| matches!(link.kind.as_str(), "vlan" | "macvlan" | "ipvlan"));
+            if let Some(lower) = lower {
+                stack.stacked.entry(lower).or_default().push(link);
+            }
+        }
+        stack
+    }
+
+    /// What stands on an interface, and whether as the bridge or bond that it is a port of.
+    fn above(&self, index: u32) -> impl Iterator<Item = (&'l Link, bool)> {
+        let master = self.masters.get(&index).and_then(|master| self.links.get(master));
+        let stacked = self.stacked.get(&index).into_iter().flatten();
+        stacked.map(|link| (*link, false)).chain(master.map(|link| (*link, true)))
+    }
+}
+
 /// For every interface that stands on `tap`, itself included, the way there.
-pub(super) fn carriers(links: &[Link], tap: &Link) -> Vec<(u32, Carrier)> {
+pub(super) fn carriers(stack: &Stack<'_>, tap: &Link) -> Vec<(u32, Carrier)> {
     let unit = rule(tap).unit;
     let mut found = vec![(tap.index, Carrier { tap: tap.index, vlan: 0, tag: 0, whole: true })];
     let mut depths = HashMap::from([(tap.index, (0, 0))]);
@@ -52,12 +82,8 @@ pub(super) fn carriers(links: &[Link], tap: &Link) -> Vec<(u32, Carrier)> {
     while let Some((index, carrier)) = found.get(next).copied() {
         next += 1;
         let (depth, tags) = depths.get(&index).copied().unwrap_or_default();
-        let master = links.iter().find(|link| link.index == index).and_then(|link| link.master);
-        for upper in links {
-            let stacked =
-                matches!(upper.kind.as_str(), "vlan" | "macvlan" | "ipvlan") && upper.lower == Some(index);
-            let port = master == Some(upper.index);
-            if depths.contains_key(&upper.index) || depth >= MAX_DEPTH || !(stacked || port) {
+        for (upper, port) in stack.above(index) {
+            if depths.contains_key(&upper.index) || depth >= MAX_DEPTH {
                 continue;
             }
             let tags = tags + u32::from(upper.vlan.is_some());
@@ -96,7 +122,7 @@ mod tests {
             link(7, "veth", Some(2), None),
         ];
         links[3].master = Some(6);
-        let found = carriers(&links, &links[0]);
+        let found = carriers(&Stack::of(links.iter()), &links[0]);
         let way = |index: u32| found.iter().find(|(at, _)| *at == index).map(|(_, way)| *way);
         assert_eq!(way(2), Some(Carrier { tap: 2, vlan: 0, tag: 0, whole: true }));
         assert_eq!(way(3), Some(Carrier { tap: 2, vlan: 7, tag: 4, whole: true }));
@@ -109,7 +135,7 @@ mod tests {
     #[test]
     fn a_loop_ends() {
         let links = [link(2, "macvlan", Some(3), None), link(3, "macvlan", Some(2), None)];
-        assert_eq!(carriers(&links, &links[0]).len(), 2);
+        assert_eq!(carriers(&Stack::of(links.iter()), &links[0]).len(), 2);
     }
 
     #[test]

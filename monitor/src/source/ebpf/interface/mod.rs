@@ -3,6 +3,7 @@
 //! Without `-i` it only reads the devices' own counters, for the ledger. With `-i` it keeps a tap on each named
 //! interface, follows interfaces that come and go, and turns what the taps counted into deltas of what no socket saw.
 
+mod devices;
 mod join;
 mod links;
 mod netlink;
@@ -10,16 +11,16 @@ mod tap;
 
 use super::bpf;
 use super::decode;
-use crate::model::{Batch, Degradation, Delta, DeviceRule, InterfaceReport, InterfaceSeen, Mono, Protocol};
+use crate::model::{Batch, Degradation, Delta, DeviceRule, Mono, Protocol};
 use crate::source::SourceError;
+use devices::{Devices, Taps};
 use join::{Conversation, Join, Moved, Scene, TapRow};
 use links::Carrier;
 use monitor_common as abi;
 use netlink::Link;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Instant;
 use tap::Tap;
 
@@ -35,14 +36,6 @@ pub(super) struct Programs {
     pub(super) frames: Option<OwnedFd>,
     /// For devices without.
     pub(super) packets: Option<OwnedFd>,
-}
-
-/// What a device counted since it was first looked at.
-#[derive(Debug)]
-struct Device {
-    link: Link,
-    rx: u64,
-    tx: u64,
 }
 
 /// What was drained from the interface table.
@@ -63,11 +56,9 @@ pub(super) struct View {
     netns: u64,
     events: Option<OwnedFd>,
     links: Vec<Link>,
-    devices: BTreeMap<u32, Device>,
-    /// Interfaces whose name was told.
-    named: HashSet<(u32, Arc<str>)>,
+    devices: Devices,
     taps: HashMap<u32, Tap>,
-    /// Interfaces that were tapped once: their lines stay.
+    /// Interfaces that are tapped, or were until a while ago: their lines stay as long.
     tapped: HashSet<u32>,
     rules: HashMap<u32, DeviceRule>,
     carriers: HashMap<u32, Vec<Carrier>>,
@@ -85,7 +76,7 @@ pub(super) fn check(names: &[String]) -> Result<(), SourceError> {
     if names.is_empty() {
         return Ok(());
     }
-    let links = netlink::links()
+    let (links, _) = netlink::links()
         .map_err(|error| SourceError::new(format!("cannot list the interfaces: {error}; run it as root")))?;
     let Some(missing) = names.iter().find(|name| !links.iter().any(|link| *link.name == ***name)) else {
         return Ok(());
@@ -109,8 +100,7 @@ impl View {
             netns: tap::own_netns(),
             events: None,
             links: Vec::new(),
-            devices: BTreeMap::new(),
-            named: HashSet::new(),
+            devices: Devices::default(),
             taps: HashMap::new(),
             tapped: HashSet::new(),
             rules: HashMap::new(),
@@ -149,20 +139,16 @@ impl View {
             return;
         }
         match netlink::links() {
-            Ok(links) => self.links = links,
+            Ok((links, whole)) => {
+                self.links = links;
+                self.devices.take(&self.links, whole);
+            }
             Err(error) => {
                 log::warn!("cannot read the interfaces: {error}");
                 return;
             }
         }
         self.next_look = Some(started + started.elapsed() * SHARE);
-        for link in &self.links {
-            let device =
-                self.devices.entry(link.index).or_insert_with(|| Device { link: link.clone(), rx: 0, tx: 0 });
-            device.rx += advance(device.link.rx_bytes, link.rx_bytes);
-            device.tx += advance(device.link.tx_bytes, link.tx_bytes);
-            device.link = link.clone();
-        }
         if self.active() {
             self.follow();
         }
@@ -194,8 +180,9 @@ impl View {
         }
         self.rules.extend(wanted.iter().map(|link| (link.index, links::rule(link))));
         self.carriers.clear();
+        let stack = links::Stack::of(self.links.iter());
         for link in &wanted {
-            for (upper, carrier) in links::carriers(&self.links, link) {
+            for (upper, carrier) in links::carriers(&stack, link) {
                 self.carriers.entry(upper).or_default().push(carrier);
             }
         }
@@ -223,11 +210,8 @@ impl View {
         match opened {
             Ok(tap) => {
                 self.taps.insert(link.index, tap);
-                if self.tapped.insert(link.index)
-                    && let Some(device) = self.devices.get_mut(&link.index)
-                {
-                    // The ledger of a tapped interface begins with the tap.
-                    (device.rx, device.tx) = (0, 0);
+                if self.tapped.insert(link.index) {
+                    self.devices.restart(link.index);
                 }
             }
             Err(why) => self.notices.push(Degradation {
@@ -272,8 +256,7 @@ impl View {
         }
         for (key, value) in &drained.rows {
             let Some(rule) = self.rules.get(&key.ifindex) else { continue };
-            for row in tap_rows(key, value, *rule, self.devices.get(&key.ifindex).map(|device| &device.link))
-            {
+            for row in tap_rows(key, value, *rule, self.devices.link(key.ifindex)) {
                 self.join.carried(&row, &scene);
             }
         }
@@ -293,41 +276,15 @@ impl View {
     }
 
     fn report(&mut self, now: Mono, closing: bool, out: &mut Batch) {
-        let mut lines = if self.active() { self.join.lines(now, closing) } else { HashMap::new() };
-        for (index, device) in &self.devices {
-            let Device { link, rx, tx } = device;
-            let tapped = self.tapped.contains(index);
-            if self.active() && !self.rules.contains_key(index) {
-                continue;
-            }
-            let ways = links::carriers(&self.links, link);
-            out.reports.push(InterfaceReport {
-                netns: self.netns,
-                ifindex: *index,
-                name: Arc::clone(&link.name),
-                rule: links::rule(link),
-                rx_device: *rx,
-                tx_device: *tx,
-                carries: ways
-                    .iter()
-                    .filter(|way| way.1.whole)
-                    .map(|(upper, way)| (*upper, way.tag))
-                    .collect(),
-                tap: tapped.then(|| lines.remove(index).unwrap_or_default()),
-            });
-        }
-        for link in &self.links {
-            if self.named.insert((link.index, Arc::clone(&link.name))) {
-                let (netns, ifindex, name) = (self.netns, link.index, Arc::clone(&link.name));
-                out.interfaces.push(InterfaceSeen { netns, ifindex, name });
-            }
+        let Self { rules, tapped, join, .. } = self;
+        let taps = Taps { now, rules, tapped, join, closing };
+        let taps = Some(taps).filter(|_| !self.names.is_empty());
+        for index in self.devices.report(self.netns, taps, out) {
+            self.tapped.remove(&index);
+            self.rules.remove(&index);
+            self.join.forget(index);
         }
     }
-}
-
-/// What a counter gained. One that fell belongs to a new device with the old one's index.
-fn advance(before: u64, after: u64) -> u64 {
-    after.checked_sub(before).unwrap_or(after)
 }
 
 fn signed(value: u64) -> i64 {
@@ -405,11 +362,6 @@ pub(super) fn drain(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_counter_that_fell_starts_anew() {
-        assert_eq!((advance(5, 9), advance(9, 5)), (4, 5));
-    }
 
     #[test]
     fn a_missing_interface_is_named_with_those_that_exist() {

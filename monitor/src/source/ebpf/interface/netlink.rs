@@ -19,6 +19,7 @@ const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
+const NLM_F_DUMP_INTR: u16 = 0x10;
 const RTMGRP_LINK: u32 = 1;
 
 const IFLA_IFNAME: u16 = 3;
@@ -83,18 +84,27 @@ impl Addresses {
     }
 }
 
-/// Every interface, with its counters.
+impl Link {
+    /// Whether another look at the same interface finds nothing new but its counters.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        let Self { index, name, hardware, kind, bus, lower, master, vlan, rx_bytes: _, tx_bytes: _ } = self;
+        (index, name, hardware, kind) == (&other.index, &other.name, &other.hardware, &other.kind)
+            && (bus, lower, master, vlan) == (&other.bus, &other.lower, &other.master, &other.vlan)
+    }
+}
+
+/// Every interface, with its counters; and whether none can be missing, because none came or went meanwhile.
 ///
 /// # Errors
 /// The kernel's.
-pub(super) fn links() -> io::Result<Vec<Link>> {
+pub(super) fn links() -> io::Result<(Vec<Link>, bool)> {
     let mut links = Vec::new();
-    dump(RTM_GETLINK, 16, |kind, body| {
+    let is_whole = dump(RTM_GETLINK, 16, |kind, body| {
         if kind == RTM_NEWLINK {
             links.extend(link(body));
         }
     })?;
-    Ok(links)
+    Ok((links, is_whole))
 }
 
 /// Every address.
@@ -135,7 +145,9 @@ pub(super) fn heard(events: &OwnedFd) -> bool {
 }
 
 /// Asks for all objects of a kind (protocol 0 of netlink is NETLINK_ROUTE); `header` is the length of the kind's own header, all zero for "any".
-fn dump(kind: u16, header: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+/// False where they changed meanwhile, so that one may be missing.
+fn dump(kind: u16, header: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<bool> {
+    let mut is_whole = true;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     let mut request = Vec::with_capacity(16 + header);
     request.extend(u32::try_from(16 + header).unwrap_or(0).to_ne_bytes());
@@ -152,9 +164,10 @@ fn dump(kind: u16, header: usize, mut each: impl FnMut(u16, &[u8])) -> io::Resul
         if length > buffer.len() {
             return Err(io::Error::other("an answer of rtnetlink is longer than its buffer"));
         }
-        for (kind, body) in messages(&buffer[..length]) {
+        for (kind, flags, body) in messages(&buffer[..length]) {
+            is_whole &= flags & NLM_F_DUMP_INTR == 0;
             match kind {
-                NLMSG_DONE => return Ok(()),
+                NLMSG_DONE => return Ok(is_whole),
                 NLMSG_ERROR => return Err(error(body)),
                 _ => each(kind, body),
             }
@@ -171,14 +184,15 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.get(..N).and_then(|bytes| bytes.try_into().ok()).unwrap_or([0; N])
 }
 
-/// Type and body of each message.
-fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+/// Type, flags and body of each message.
+fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u16, u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = u32::from_ne_bytes(array(bytes.get(..4)?)) as usize;
         let kind = u16::from_ne_bytes(array(bytes.get(4..6)?));
+        let flags = u16::from_ne_bytes(array(bytes.get(6..8)?));
         let body = bytes.get(16..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, body))
+        Some((kind, flags, body))
     })
 }
 
@@ -270,7 +284,7 @@ mod tests {
 
     #[test]
     fn our_own_loopback_is_there() {
-        let links = links().unwrap();
+        let (links, _) = links().unwrap();
         let lo = links.iter().find(|link| link.index == 1).unwrap();
         assert_eq!((&*lo.name, lo.hardware), ("lo", libc::ARPHRD_LOOPBACK));
         assert!(addresses().unwrap().mine("127.0.0.1".parse().unwrap()));
@@ -288,7 +302,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_that_is_said_makes_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            for (_, body) in messages(&bytes).take(50) {
+            for (_, _, body) in messages(&bytes).take(50) {
                 let _ = link(body);
                 address(body, &mut Addresses::default());
             }
