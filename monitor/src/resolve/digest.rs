@@ -2,9 +2,9 @@
 //! process that has ended, what its path leads to where that is provably the same.
 
 use super::apart::{Apart, Zygote};
+use super::file_id::FileId;
 use super::pool::Pool;
 use super::process;
-use super::program::FileId;
 use crate::model::{Mono, ProcessSeen};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -69,7 +69,7 @@ fn hash(seen: &ProcessSeen, claimed: Option<Mono>, opened: Option<Opened>, apart
 mod tests {
     use super::*;
     use crate::model::ProcessId;
-    use crate::resolve::program::of_metadata;
+    use crate::resolve::file_id::of_metadata;
 
     fn now() -> Mono {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

@@ -6,6 +6,7 @@
 mod apart;
 mod cgroup;
 mod digest;
+mod file_id;
 mod hosts;
 mod interface;
 mod kin;

@@ -4,7 +4,6 @@
 //! kernel programs saw. Everything is read through one descriptor of its directory, which a later process with the same
 //! pid does not answer to.
 
-use super::program::{MAX_CMDLINE, cmdline};
 use crate::model::{Mono, ProcessId, ProcessSeen};
 use crate::procfs::{Stat, TICK, as_shown, lives};
 use rustix::fd::OwnedFd;
@@ -19,6 +18,9 @@ use std::sync::Arc;
 const PER_BATCH: usize = 4096;
 /// The longest small file of /proc that is read, bytes.
 const MAX_FILE: u64 = 65_536;
+
+/// Bytes of a command line that are kept.
+pub(super) const MAX_CMDLINE: usize = 4_096;
 
 /// What was read, of what cannot hang. A field is `None` where /proc does not give it: hidepid, a kernel thread, another user's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,6 +140,18 @@ fn inode(link: &str) -> Option<u64> {
 
 fn real_uid(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Arguments that end in zero bytes, joined by spaces and cut; `None` where there are none.
+pub(super) fn cmdline(args: &[u8]) -> Option<String> {
+    let args = &args[..args.len().min(MAX_CMDLINE)];
+    let end = args.iter().rposition(|byte| *byte != 0)? + 1;
+    let mut text = String::from_utf8_lossy(&args[..end]).replace('\0', " ");
+    // Each byte that is no text takes three here.
+    while text.len() > MAX_CMDLINE {
+        text.pop();
+    }
+    Some(text)
 }
 
 #[cfg(test)]

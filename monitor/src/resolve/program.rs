@@ -4,25 +4,16 @@
 //! believed where it leads to the very file, by device and inode, that the kernel opened.
 
 use super::apart::{Apart, Unanswered};
+use super::file_id::FileId;
+use super::process::cmdline;
 use crate::model::{Executed, Mono};
-use rustix::fs::{major, minor};
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Executables remembered; beyond it, they are looked up anew.
 const MAX_KNOWN: usize = 8_192;
 /// Bytes of a name that the kernel keeps (TASK_COMM_LEN, less the zero).
 const COMM_ROOM: usize = 15;
-/// Bytes of a command line that are kept.
-pub(super) const MAX_CMDLINE: usize = 4_096;
-
-/// A device (major, minor) and an inode.
-pub(super) type FileId = (u32, u32, u64);
 
 /// A program that a process executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,18 +61,6 @@ pub(super) fn whole_name(comm: &str, started: Option<&str>, exe: Option<&str>) -
     names.find(|name| name.len() > COMM_ROOM && name.starts_with(comm)).map(Into::into)
 }
 
-/// Arguments that end in zero bytes, joined by spaces and cut; `None` where there are none.
-pub(super) fn cmdline(args: &[u8]) -> Option<String> {
-    let args = &args[..args.len().min(MAX_CMDLINE)];
-    let end = args.iter().rposition(|byte| *byte != 0)? + 1;
-    let mut text = String::from_utf8_lossy(&args[..end]).replace('\0', " ");
-    // Each byte that is no text takes three here.
-    while text.len() > MAX_CMDLINE {
-        text.pop();
-    }
-    Some(text)
-}
-
 /// A file, and the path that execve(2) was given for it.
 type Start = (FileId, Box<[u8]>);
 
@@ -115,38 +94,13 @@ impl Executables {
     }
 }
 
-/// The path without links, where it leads to this file. May hang as long as a file system likes.
-pub(super) fn proven(path: &[u8], file: FileId) -> Option<String> {
-    let path = Path::new(OsStr::from_bytes(path));
-    if !path.is_absolute() {
-        return None;
-    }
-    let path = fs::canonicalize(path).ok()?;
-    let same = of_metadata(&fs::metadata(&path).ok()?) == file;
-    same.then(|| path.to_string_lossy().into_owned())
-}
-
-/// Which file that is of.
-pub(super) fn of_metadata(found: &fs::Metadata) -> FileId {
-    (major(dev(found)), minor(dev(found)), found.ino())
-}
-
-/// As rustix numbers devices.
-fn dev(metadata: &fs::Metadata) -> rustix::fs::Dev {
-    #[expect(clippy::allow_attributes, reason = "the cast is one only where Dev is narrower")]
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        clippy::unnecessary_cast,
-        reason = "see above"
-    )]
-    let dev = metadata.dev() as rustix::fs::Dev;
-    dev
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::file_id::of_metadata;
+    use crate::resolve::process::MAX_CMDLINE;
+    use std::fs;
+    use std::path::Path;
 
     fn program(path: &str, first: &str, of: &Path) -> Program {
         let found = fs::metadata(of).unwrap();

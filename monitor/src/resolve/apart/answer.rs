@@ -3,8 +3,8 @@
 use super::{Answer, Question};
 use crate::bounded;
 use crate::model::Mono;
+use crate::resolve::file_id::{FileId, of_metadata, proven};
 use crate::resolve::process;
-use crate::resolve::program::{FileId, of_metadata, proven};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, openat};
 use sha2::{Digest, Sha256};

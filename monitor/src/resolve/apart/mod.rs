@@ -12,7 +12,7 @@ mod fork;
 pub use fork::Zygote;
 
 use crate::model::{Mono, ProcessId};
-use crate::resolve::program::FileId;
+use crate::resolve::file_id::FileId;
 use answer::Answerer;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
