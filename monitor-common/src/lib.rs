@@ -8,15 +8,14 @@
 #![no_std]
 
 mod life;
+mod owner;
 mod wire;
 
 pub use life::{
     ARGS_BYTES, Executed, LIFE_BORN, LIFE_ENDED, LIFE_EXECUTED, LIFE_FOUND, LIVES_BYTES, Life, PATH_BYTES,
 };
+pub use owner::{OWNER_AMBIGUOUS, OWNER_KERNEL, Owner, OwnerWord};
 pub use wire::{Segments, wire_segments};
-
-/// Version of everything in this file. Userspace refuses an object whose `ABI` global differs.
-pub const ABI_VERSION: u32 = 5;
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 65_536;
@@ -321,32 +320,6 @@ pub struct TapOverflowKey {
     pub direction: u32,
 }
 
-/// Owner of a socket, in SK_STORAGE. 32 bytes at most: a clone of it comes out of `net.core.optmem_max` and a clone
-/// that fails drops the connection.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Owner {
-    /// The socket that was claimed. Differs from the socket's own cookie in a clone: then the owner is provisional.
-    pub cookie: u64,
-    /// Netns cookie at the claim, 0 where the helper is missing.
-    pub netns: u64,
-    /// Thread-group id in the initial pid namespace; 0 = nobody yet.
-    pub tgid: u32,
-    /// [`generation`] of the process.
-    pub generation: u32,
-    /// `CLAIM_*`.
-    pub method: u8,
-    /// [`OWNER_AMBIGUOUS`], [`OWNER_KERNEL`].
-    pub flags: u8,
-    /// Zero.
-    pub pad: [u8; 6],
-}
-
-/// The seed found the socket in several processes.
-pub const OWNER_AMBIGUOUS: u8 = 1;
-/// The claimant is a kernel thread.
-pub const OWNER_KERNEL: u8 = 2;
-
 /// Not claimed.
 pub const CLAIM_NONE: u8 = 0;
 /// Found open in the process when the monitor started (iter/task_file).
@@ -565,7 +538,7 @@ layout! {
     TcpSample: 40;
     OverflowKey: 16;
     HalfStats: 48;
-    Owner: 32;
+    Owner: 24;
     ClaimKey: 16;
     Claim: 32;
     ProcessKey: 8;
@@ -588,6 +561,6 @@ const _: () = {
     assert!(core::mem::offset_of!(FlowValue, netns) == 64);
     assert!(core::mem::offset_of!(FlowValue, uid) == 80);
     assert!(core::mem::offset_of!(FlowValue, tcp) == 88);
-    assert!(core::mem::offset_of!(Owner, method) == 24);
+    assert!(core::mem::offset_of!(Owner, word) == 16);
     assert!(core::mem::offset_of!(Claim, method) == 24);
 };

@@ -9,6 +9,7 @@ use crate::maps::{
     UNSEEN, WIRE, global,
 };
 use crate::owner;
+use crate::slot::{Slot, zero};
 use crate::tcp;
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
 use aya_ebpf::helpers::generated::{
@@ -16,12 +17,12 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::maps::PerCpuArray;
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
-use core::mem::{MaybeUninit, offset_of};
+use core::mem::offset_of;
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
-    Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, STANDING_AMBIGUOUS,
-    STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_RAW, STANDING_UNCLAIMED,
-    Tuple, WireKey, wire_segments,
+    Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, OwnerWord,
+    STANDING_AMBIGUOUS, STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_RAW,
+    STANDING_UNCLAIMED, Tuple, WireKey, wire_segments,
 };
 
 /// No room in a map.
@@ -64,42 +65,12 @@ impl Amount {
     }
 }
 
-/// Room for a key or a value, aligned for whole words: the verifier refuses a misaligned store to the stack.
-#[repr(align(8))]
-pub struct Slot<T>(pub MaybeUninit<T>);
-
-impl<T> Slot<T> {
-    /// Not yet written.
-    #[inline(always)]
-    pub const fn new() -> Self {
-        Self(MaybeUninit::uninit())
-    }
-}
-
-/// Zeroes a key or a value word by word. `T::default()` would become a call of memset, a loop over bytes on this
-/// target.
-#[inline(always)]
-pub fn zero<T>(slot: &mut Slot<T>) -> &mut T {
-    const { assert!(size_of::<T>().is_multiple_of(8)) };
-    let Slot(value) = slot;
-    // SAFETY: all of it is written, and every `T` used here is made of integers, for which zero is a value.
-    unsafe {
-        let words = value.as_mut_ptr().cast::<u64>();
-        let mut index = 0;
-        while index < size_of::<T>() / 8 {
-            words.add(index).write_volatile(0);
-            index += 1;
-        }
-        value.assume_init_mut()
-    }
-}
-
 /// Counts one packet of the hook's socket. Bytes are L3, at the cgroup hook.
 #[inline(always)]
 pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let half = active();
-    let (mut key, mut value) = (Slot::new(), Slot::new());
-    let (key, value) = (zero::<FlowKey>(&mut key), zero::<FlowValue>(&mut value));
+    let mut key = Slot::new();
+    let key = zero::<FlowKey>(&mut key);
     // SAFETY: context fields of a live `__sk_buff`.
     let (len, gso_segs, gso_size, ifindex) =
         unsafe { ((*skb).len, (*skb).gso_segs, (*skb).gso_size, (*skb).ifindex) };
@@ -127,15 +98,46 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     } else {
         false
     };
-    own(skb, socket, key, value);
+    let seen = own(skb, socket, key);
+    let packet = Packet { skb, socket, direction, amount };
+    let mut value = Slot::new();
     let placed = if parsed {
-        into_row(half, skb, socket, key, value, direction, &amount)
+        into_row(half, &packet, key, &seen, &mut value)
     } else {
         stat(&STATS, half, offset_of!(HalfStats, unparsed));
         false
     };
     if !placed {
-        overflow(half, key, value, direction, &amount);
+        overflow(half, key, seen.value(&mut value), direction, &packet.amount);
+    }
+}
+
+/// The packet that is counted.
+struct Packet {
+    skb: *mut __sk_buff,
+    /// Null or a full socket.
+    socket: *mut bpf_sock,
+    direction: Direction,
+    amount: Amount,
+}
+
+/// What every packet says of its socket; a row's value is made of it only where there is no row yet.
+struct Seen {
+    netns: u64,
+    socket_type: u8,
+    method: u8,
+    state: u8,
+}
+
+impl Seen {
+    #[inline(always)]
+    fn value<'v>(&self, slot: &'v mut Slot<FlowValue>) -> &'v mut FlowValue {
+        let value = zero::<FlowValue>(slot);
+        value.netns = self.netns;
+        value.socket_type = self.socket_type;
+        value.method = self.method;
+        value.state = self.state;
+        value
     }
 }
 
@@ -160,15 +162,16 @@ fn full_socket(skb: *mut __sk_buff) -> *mut bpf_sock {
 
 /// Owner and standing.
 #[inline(always)]
-fn own(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey, value: &mut FlowValue) {
+fn own(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) -> Seen {
+    let mut seen = Seen { netns: 0, socket_type: 0, method: 0, state: 0 };
     key.standing = STANDING_UNCLAIMED;
     if socket.is_null() {
-        return;
+        return seen;
     }
     // SAFETY: a full socket.
     let (state, kind) = unsafe { ((*socket).state, (*socket).type_) };
-    value.state = state as u8;
-    value.socket_type = kind as u8;
+    seen.state = state as u8;
+    seen.socket_type = kind as u8;
     // SAFETY: as above.
     let owner = unsafe { owner::storage(socket.cast(), global(&SCOPED) == 1) };
     if owner.is_null() {
@@ -176,35 +179,37 @@ fn own(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey, value: &mu
             key.standing = STANDING_RAW;
             if global(&SKB_NETNS) == 1 {
                 // SAFETY: the context.
-                value.netns = unsafe { bpf_get_netns_cookie(skb.cast()) };
-                key.tgid = value.netns as u32;
-                key.generation = (value.netns >> 32) as u32;
+                seen.netns = unsafe { bpf_get_netns_cookie(skb.cast()) };
+                key.tgid = seen.netns as u32;
+                key.generation = (seen.netns >> 32) as u32;
             }
-            return;
+            return seen;
         }
     } else {
         // SAFETY: the storage of a live socket, checked for null. The cookie is read first and `owner::set` writes it
-        // last: whoever sees the new cookie sees the new process.
-        let (cookie, flags) = unsafe {
+        // last; the word is one load, so it is one claim's.
+        let (cookie, word) = unsafe {
             let cookie = (&raw const (*owner).cookie).read_volatile();
-            value.netns = (*owner).netns;
-            value.method = (*owner).method;
-            key.tgid = (*owner).tgid;
-            key.generation = (*owner).generation;
-            (cookie, (*owner).flags)
+            seen.netns = (*owner).netns;
+            (cookie, OwnerWord((&raw const (*owner).word).read_volatile()))
         };
-        if flags & OWNER_AMBIGUOUS != 0 {
+        seen.method = word.method();
+        key.tgid = word.tgid();
+        if key.tgid != 0 {
+            key.generation = word.generation();
+            let own = cookie == key.cookie && word.may_be_of(cookie);
+            key.standing = if own { STANDING_FIRM } else { STANDING_INHERITED };
+        } else if word.flags() & OWNER_AMBIGUOUS != 0 {
             key.standing = STANDING_AMBIGUOUS;
-        } else if flags & OWNER_KERNEL != 0 {
+        } else if word.flags() & OWNER_KERNEL != 0 {
             key.standing = STANDING_KERNEL;
-        } else if key.tgid != 0 {
-            key.standing = if cookie == key.cookie { STANDING_FIRM } else { STANDING_INHERITED };
         }
     }
     let settled = key.standing == STANDING_FIRM || key.standing == STANDING_UNCLAIMED;
     if settled && state == TCP_LISTEN && key.protocol == TCP {
         key.standing = STANDING_LISTENER;
     }
+    seen
 }
 
 /// The own ends of a connected TCP or UDP socket; false where it is none and the packet has to say. Under NAT the
@@ -304,28 +309,22 @@ fn copy_tuple(key: &FlowKey, tuple: &mut Tuple) {
 
 /// Adds to the row of `key`, making it if need be. False where there is no room for it.
 #[inline(always)]
-fn into_row(
-    half: u32,
-    skb: *mut __sk_buff,
-    socket: *mut bpf_sock,
-    key: &FlowKey,
-    value: &mut FlowValue,
-    direction: Direction,
-    amount: &Amount,
-) -> bool {
+fn into_row(half: u32, packet: &Packet, key: &FlowKey, seen: &Seen, slot: &mut Slot<FlowValue>) -> bool {
+    let &Packet { skb, socket, direction, ref amount } = packet;
     if let Some(row) = row(half, key) {
         // Last write wins: the latest state and method are what a reader wants.
         // SAFETY: a live row.
         unsafe {
             if key.protocol == TCP {
-                tcp::sample(addr_of_mut!((*row).tcp), (*row).state != value.state, socket);
+                tcp::sample(addr_of_mut!((*row).tcp), (*row).state != seen.state, socket);
             }
-            (*row).state = value.state;
-            (*row).method = value.method;
+            (*row).state = seen.state;
+            (*row).method = seen.method;
         }
         bump(row, direction, amount);
         return true;
     }
+    let value = seen.value(slot);
     describe(skb, socket, value);
     if key.protocol == TCP {
         // SAFETY: the value on the stack.

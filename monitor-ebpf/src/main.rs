@@ -15,7 +15,7 @@
 )]
 #![expect(unsafe_code, reason = "kernel helpers, map values and context fields are raw pointers")]
 #![expect(clippy::cast_possible_truncation, reason = "kernel fields are wider than what they hold")]
-#![expect(clippy::cast_ptr_alignment, reason = "keys and values are aligned for words: `account::Slot`")]
+#![expect(clippy::cast_ptr_alignment, reason = "keys and values are aligned for words: `slot::Slot`")]
 #![expect(
     clippy::needless_borrows_for_generic_args,
     reason = "by value, aya's maps would copy keys on a 512-byte stack"
@@ -29,6 +29,7 @@ mod life;
 mod maps;
 mod owner;
 mod packet;
+mod slot;
 mod tap;
 mod tcp;
 

@@ -5,9 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, CgroupArray, HashMap, PerCpuArray, RingBuf};
 use core::ptr;
 use monitor_common::{
-    ABI_VERSION, CLAIM_CAPACITY, Claim, ClaimKey, ClaimStats, Counters, DEFAULT_CAPACITY, FlowKey, FlowValue,
-    HalfStats, LIVES_BYTES, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey, TapKey,
-    TapOverflowKey, TapValue, Tuple, WireKey,
+    CLAIM_CAPACITY, Claim, ClaimKey, ClaimStats, Counters, DEFAULT_CAPACITY, FlowKey, FlowValue, HalfStats,
+    LIVES_BYTES, OVERFLOW_CAPACITY, Offsets, OverflowKey, Owner, Process, ProcessKey, TapKey, TapOverflowKey,
+    TapValue, Tuple, WireKey,
 };
 
 /// Half A of the flow table. Written by `account` while active, drained by userspace while retired.
@@ -126,9 +126,6 @@ pub static OWNERS: SocketStorage<{ BPF_F_NO_PREALLOC | BPF_F_CLONE }> = SocketSt
 #[unsafe(export_name = "OWNERS_NO_CLONE")]
 pub static OWNERS_NO_CLONE: SocketStorage<BPF_F_NO_PREALLOC> = SocketStorage::new();
 
-/// Checked by userspace before load.
-#[unsafe(no_mangle)]
-pub static ABI: u32 = ABI_VERSION;
 /// Structure offsets, set before load.
 #[unsafe(no_mangle)]
 pub static OFFSETS: Offsets = Offsets {

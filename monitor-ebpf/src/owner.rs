@@ -5,10 +5,11 @@
 //! of a listener's storage is provisional and yields to any claim. A change of owner is also written to CLAIMS and
 //! PROCS, which userspace drains every tick.
 
-use crate::account::{E2BIG, Slot, add, zero};
+use crate::account::{E2BIG, add};
 use crate::maps::{
     CGROUP_TASK, CLAIM_STATS, CLAIMS, CLONE, OFFSETS, OWNERS, OWNERS_NO_CLONE, PROCS, SCOPED, TRACING, global,
 };
+use crate::slot::{Slot, zero};
 use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
@@ -20,7 +21,7 @@ use core::mem::offset_of;
 use core::ptr::{self, addr_of_mut};
 use monitor_common::{
     CLAIM_CLOSED, CLAIM_READ, CLAIM_RELEASE, CLAIM_SEED, Claim, ClaimKey, ClaimStats, OWNER_AMBIGUOUS,
-    OWNER_KERNEL, Owner, Process, ProcessKey, claim_priority, generation,
+    OWNER_KERNEL, Owner, OwnerWord, Process, ProcessKey, claim_priority, generation,
 };
 
 /// `PF_KTHREAD` of include/linux/sched.h.
@@ -139,20 +140,21 @@ pub unsafe fn claim(sk: *mut c_void, cookie: u64, netns: u64, method: u8, reader
                 (*owner).netns = netns;
             }
             netns = (*owner).netns;
-            let known = (*owner).tgid != 0 || (*owner).flags & (OWNER_KERNEL | OWNER_AMBIGUOUS) != 0;
-            if !known || (*owner).cookie != cookie {
+            let word = read(owner);
+            let process = word.process();
+            if process == 0 || (*owner).cookie != cookie {
                 set(owner, cookie, method, &claimant);
-            } else if same(owner, &claimant) {
-                let (before, now) = (claim_priority((*owner).method), claim_priority(method));
+            } else if process == process_of(&claimant) {
+                let (before, now) = (claim_priority(word.method()), claim_priority(method));
                 if now > before {
-                    (*owner).method = method;
+                    set(owner, cookie, method, &claimant);
                 }
                 // The first use by the one who made the socket is told, too: a datagram that came in before may wait for
                 // it, and what others do with the socket is then known to be in turn. Once a socket.
                 if before >= USE || now < USE {
                     return;
                 }
-            } else if yields(&*owner, method) {
+            } else if yields(word, method) {
                 set(owner, cookie, method, &claimant);
             } else {
                 return;
@@ -181,14 +183,19 @@ pub fn claim_without_storage(cookie: u64, method: u8) {
     changed(cookie, 0, method, 0, &claimant);
 }
 
+/// The owner of the moment.
+///
+/// # Safety
+/// `owner` must be live storage.
 #[inline(always)]
-unsafe fn same(owner: *const Owner, claimant: &Claimant) -> bool {
-    // SAFETY: live storage.
-    unsafe {
-        (*owner).tgid == claimant.tgid
-            && (*owner).generation == claimant.generation
-            && (*owner).flags == claimant.flags
-    }
+unsafe fn read(owner: *const Owner) -> OwnerWord {
+    // SAFETY: the caller's. Volatile keeps it one load.
+    OwnerWord(unsafe { (&raw const (*owner).word).read_volatile() })
+}
+
+#[inline(always)]
+fn process_of(claimant: &Claimant) -> u64 {
+    OwnerWord::process_of(claimant.tgid, claimant.generation, claimant.flags)
 }
 
 /// [`claim_priority`] from which on a claim shows that the process moved bytes, or took a connection on itself.
@@ -196,29 +203,30 @@ const USE: u8 = 3;
 
 /// Whether a firm owner gives way to a claim by somebody else.
 #[inline(always)]
-fn yields(owner: &Owner, method: u8) -> bool {
-    if owner.flags & OWNER_AMBIGUOUS != 0 {
+fn yields(owner: OwnerWord, method: u8) -> bool {
+    if owner.flags() & OWNER_AMBIGUOUS != 0 {
         return method != CLAIM_SEED;
     }
     match method {
         // A seed never overwrites a hook's claim, and the last closer is no better than who made or used the socket.
         CLAIM_SEED | CLAIM_RELEASE => false,
         // May run outside the reader's context: it replaces only what is weaker than any use or connect.
-        CLAIM_READ => claim_priority(owner.method) < 2,
-        _ => claim_priority(method) >= claim_priority(owner.method),
+        CLAIM_READ => claim_priority(owner.method()) < 2,
+        _ => claim_priority(method) >= claim_priority(owner.method()),
     }
 }
 
-/// Writes the owner: the process in one store, the cookie last, so that a packet that passes meanwhile sees the old
-/// owner, or a provisional one, and never a mixture.
+/// Writes the owner: all of it in one store, the cookie last, so that a packet that passes meanwhile sees the old owner,
+/// or a provisional one, and never a mixture.
+///
+/// # Safety
+/// `owner` must be live storage.
 #[inline(always)]
-pub unsafe fn set(owner: *mut Owner, cookie: u64, method: u8, claimant: &Claimant) {
-    let process = u64::from(claimant.tgid) | (u64::from(claimant.generation) << 32);
-    // SAFETY: live storage; `tgid` and `generation` are adjacent and 8-byte aligned (asserted in monitor-common).
+unsafe fn set(owner: *mut Owner, cookie: u64, method: u8, claimant: &Claimant) {
+    let word = OwnerWord::new(cookie, claimant.tgid, claimant.generation, method, claimant.flags);
+    // SAFETY: the caller's.
     unsafe {
-        addr_of_mut!((*owner).tgid).cast::<u64>().write_volatile(process);
-        addr_of_mut!((*owner).method).write_volatile(method);
-        addr_of_mut!((*owner).flags).write_volatile(claimant.flags);
+        addr_of_mut!((*owner).word).write_volatile(word.0);
         addr_of_mut!((*owner).cookie).write_volatile(cookie);
     }
 }
@@ -354,7 +362,7 @@ pub unsafe fn release(sk: *mut c_void, cookie: u64) {
     let claimant = current(Reader::Cgroup);
     // SAFETY: live storage.
     unsafe {
-        let firm = (*owner).cookie == cookie && (*owner).tgid != 0;
+        let firm = (*owner).cookie == cookie && read(owner).tgid() != 0;
         if !firm {
             set(owner, cookie, CLAIM_RELEASE, &claimant);
         }
@@ -378,9 +386,10 @@ pub unsafe fn seed(sk: *mut c_void, cookie: u64, netns: u64, claimant: &Claimant
         if (*owner).netns == 0 {
             (*owner).netns = netns;
         }
-        if (*owner).cookie != cookie || ((*owner).tgid == 0 && (*owner).flags == 0) {
+        let word = read(owner);
+        if (*owner).cookie != cookie || word.process() == 0 {
             set(owner, cookie, CLAIM_SEED, claimant);
-        } else if (*owner).method == CLAIM_SEED && !same(owner, claimant) {
+        } else if word.method() == CLAIM_SEED && word.process() != process_of(claimant) {
             let nobody =
                 Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_AMBIGUOUS, leader: ptr::null() };
             set(owner, cookie, CLAIM_SEED, &nobody);

@@ -3,11 +3,12 @@
 //! Bytes are those that the call took, link-layer header included where the sender wrote one; a call counts as one
 //! packet. Which device takes them is not known here. Receiving is no traffic of its own.
 
-use crate::account::{Amount, Slot, active, bump, new_row, overflow, row, zero};
+use crate::account::{Amount, active, bump, new_row, overflow, row};
 use crate::hook::netns;
 use crate::key::Direction;
 use crate::maps::{SCOPE, SCOPED, global};
 use crate::owner::{Reader, current, introduce, is_kernel, key_of};
+use crate::slot::{Slot, zero};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_uid_gid, bpf_get_socket_cookie,
 };

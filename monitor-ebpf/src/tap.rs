@@ -2,9 +2,10 @@
 //!
 //! Nothing is claimed here and no owner is known. Every packet adds to exactly one of: a row, an overflow row.
 
-use crate::account::{E2BIG, EEXIST, Slot, active, add, stat, zero};
+use crate::account::{E2BIG, EEXIST, active, add, stat};
 use crate::key::{self, Direction, load};
 use crate::maps::{TAP_OVERFLOW_A, TAP_OVERFLOW_B, TAP_STATS, TAPS_A, TAPS_B};
+use crate::slot::{Slot, zero};
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
 use core::mem::offset_of;
 use core::ptr::addr_of_mut;
