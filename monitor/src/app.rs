@@ -10,7 +10,9 @@ mod origin;
 mod search_path;
 
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
-use crate::engine::{Command, Ending, Engine, EngineOptions, ResolveOptions, Running, Zygote};
+use crate::engine::{
+    Command, Ending, Engine, EngineOptions, ProcessOptions, ResolveOptions, Running, Zygote,
+};
 use crate::frontend::{self, Frontend};
 use crate::query::Choice;
 use crate::source::SourceError;
@@ -91,9 +93,7 @@ fn run(cli: &Cli) -> Result<Ending> {
         hosts: if on_screen { settings.hosts } else { !cli.no_dns },
         private_hosts: cli.dns_private,
         services: on_screen || !cli.no_port_names,
-        hash: cli.sha256,
-        processes: true,
-        zygote,
+        processes: Some(ProcessOptions { hash: cli.sha256, zygote }),
         root: cli.state_root.clone(),
     };
     let options = EngineOptions {

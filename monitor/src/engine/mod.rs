@@ -18,7 +18,7 @@ pub use replay::Pace;
 use crate::attribution::Attributor;
 use crate::model::{Batch, Degradation, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
 use crate::resolve::Resolver;
-pub use crate::resolve::{ResolveOptions, Zygote};
+pub use crate::resolve::{ProcessOptions, ResolveOptions, Zygote};
 use crate::source::{Recording, Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
 use std::io;

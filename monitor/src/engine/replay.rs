@@ -163,7 +163,7 @@ impl Replay {
         let hosts = options.resolve.hosts && pace.lingers;
         Ok(Self {
             table: FlowTable::new(config, start),
-            resolver: Resolver::new(ResolveOptions { hosts, processes: false, ..options.resolve.clone() }),
+            resolver: Resolver::new(ResolveOptions { hosts, processes: None, ..options.resolve.clone() }),
             snapshots,
             commands,
             signals,

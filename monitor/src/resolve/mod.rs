@@ -47,27 +47,29 @@ pub struct ResolveOptions {
     pub private_hosts: bool,
     /// Name ports.
     pub services: bool,
-    /// Hash every executable.
-    pub hash: bool,
-    /// Name processes: there are none in a recording.
-    pub processes: bool,
-    /// Who makes the processes that look at what may hang; without one, the program itself looks.
-    pub zygote: Option<Arc<Zygote>>,
+    /// How processes are named; in a recording there are none.
+    pub processes: Option<ProcessOptions>,
     /// Where files of the system are looked for: `/`, but in tests.
     pub root: PathBuf,
 }
 
+/// How processes are named.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessOptions {
+    /// Hash every executable.
+    pub hash: bool,
+    /// Who makes the processes that look at what may hang; without one, the program itself looks.
+    pub zygote: Option<Arc<Zygote>>,
+}
+
 impl Default for ResolveOptions {
     fn default() -> Self {
-        let root = PathBuf::from("/");
         Self {
             hosts: true,
             private_hosts: false,
             services: true,
-            hash: false,
-            processes: true,
-            zygote: None,
-            root,
+            processes: Some(ProcessOptions::default()),
+            root: PathBuf::from("/"),
         }
     }
 }
@@ -101,11 +103,8 @@ impl Resolver {
         let hosts = hosts::Hosts::new(&options.root, options.hosts, options.private_hosts);
         let services = if options.services { services::load(&options.root) } else { HashMap::new() };
         let names = Names { hosts: hosts.all(), services: Arc::new(services) };
-        let worker = if options.processes {
-            Worker::start(options.root, options.hash, options.zygote)
-        } else {
-            Worker::nobody()
-        };
+        let hidden = options.processes.is_some() && is_hidden();
+        let worker = options.processes.map_or_else(Worker::nobody, |of| Worker::start(options.root, of));
         Self {
             interfaces: interface::Interfaces::default(),
             hosts,
@@ -116,7 +115,7 @@ impl Resolver {
             again: false,
             dropped: false,
             health: None,
-            hidden: options.processes && is_hidden(),
+            hidden,
             hung: Vec::new(),
             degraded: Vec::new(),
         }
@@ -243,7 +242,8 @@ impl Resolver {
             ));
         }
         if !self.hung.is_empty() {
-            let paths: Vec<_> = self.hung.iter().map(|path| format!("{path:?}")).collect();
+            let paths: Vec<_> =
+                self.hung.iter().map(|path| path.to_string_lossy().escape_debug().to_string()).collect();
             missing.push(sentence(
                 "executables, packages or hashes of some processes are not known",
                 &format!("it does not answer: {}", paths.join(", ")),

@@ -2,7 +2,8 @@
 //!
 //! Runs on a thread of its own (`worker`), so it may read files. It never waits for anything else.
 
-use super::apart::{Apart, Unanswered, Zygote};
+use super::ProcessOptions;
+use super::apart::{Apart, Unanswered};
 use super::cgroup::{Cgroups, Located};
 use super::digest::{Digests, Hashed};
 use super::kin::{Kin, Node};
@@ -70,7 +71,8 @@ pub(super) struct Registry {
 
 impl Registry {
     /// With the state of runtimes, packages and users below `root`.
-    pub(super) fn new(root: &Path, hash: bool, zygote: Option<Arc<Zygote>>, asks: SyncSender<Ask>) -> Self {
+    pub(super) fn new(root: &Path, options: ProcessOptions, asks: SyncSender<Ask>) -> Self {
+        let ProcessOptions { hash, zygote } = options;
         Self {
             kin: Kin::default(),
             executables: Executables::default(),

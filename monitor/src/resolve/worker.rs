@@ -1,11 +1,10 @@
 //! The thread that names processes: it takes what the engine saw, a little at a time, and hands back what it found.
 
-use super::apart::Zygote;
+use super::ProcessOptions;
 use super::digest::Hashed;
 use super::registry::Registry;
 use crate::model::{Life, Mono, ProcessId, ProcessSeen};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -62,12 +61,12 @@ impl Worker {
 
     /// Starts the thread, with the state of runtimes, packages and users below `root`, and who looks at what may hang. Without a thread to be had,
     /// nothing is ever answered.
-    pub(super) fn start(root: PathBuf, hash: bool, zygote: Option<Arc<Zygote>>) -> Self {
+    pub(super) fn start(root: PathBuf, options: ProcessOptions) -> Self {
         let (asks, asked) = sync_channel(WAITING);
         let (sender, answers) = channel();
         let back = asks.clone();
         let run = move || {
-            let registry = Registry::new(&root, hash, zygote, back);
+            let registry = Registry::new(&root, options, back);
             Loop { registry, hung: Vec::new(), done: 0, number: 0, all: false }.run(&asked, &sender);
         };
         if let Err(error) = thread::Builder::new().name("identity".to_owned()).spawn(run) {

@@ -257,8 +257,8 @@ fn hosts_services_and_ports_have_the_names_that_flows_have() {
         run(Json::to(sink.clone(), choice, false), vec![snapshot.clone()]).1.unwrap();
         let object: Value = serde_json::from_slice(&sink.0.lock().unwrap()[0]).unwrap();
         let groups = object["groups"].as_array().unwrap();
-        let named = |group: &&Value| group["key"] == key;
-        assert_eq!(groups.iter().find(named).unwrap()["name"], name, "{object:#}");
+        let group = groups.iter().find(|group| group["key"] == key).unwrap();
+        assert_eq!(group["name"], name, "{object:#}");
     }
 }
 

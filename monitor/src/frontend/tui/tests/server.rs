@@ -147,6 +147,11 @@ fn uid(row: &ProcessRow) -> Option<u32> {
     })
 }
 
+fn container(runtime: &'static str, id: &str, name: Option<&str>) -> Arc<Container> {
+    let (id, name) = (id.into(), name.map(Into::into));
+    Arc::new(Container { runtime, id, name, claimed_by: None })
+}
+
 fn identity(row: &ProcessRow) -> Identity {
     let parents = |names: &[(&str, u32)]| {
         let one = |(comm, pid): &(&str, u32)| Ancestor {
@@ -175,12 +180,11 @@ fn identity(row: &ProcessRow) -> Identity {
             cgroup: Some("/system.slice/docker-4f1e.scope".into()),
             unit: Some("docker-4f1e.scope".into()),
             slice: Some("system.slice".into()),
-            container: Some(Arc::new(Container {
-                claimed_by: None,
-                runtime: "docker",
-                id: "4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a".into(),
-                name: Some("shop-db-1".into()),
-            })),
+            container: Some(container(
+                "docker",
+                "4f1e02f5c8d94a3b9b0c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a",
+                Some("shop-db-1"),
+            )),
             ..known
         },
         "curl" => Identity {
@@ -200,12 +204,7 @@ fn identity(row: &ProcessRow) -> Identity {
                 name: Some("cart-7d4b9c".into()),
                 namespace: Some("shop".into()),
             })),
-            container: Some(Arc::new(Container {
-                claimed_by: None,
-                runtime: "containerd",
-                id: "9a".repeat(32).into(),
-                name: None,
-            })),
+            container: Some(container("containerd", &"9a".repeat(32), None)),
             ..known
         },
         "a\u{1b}[2J\u{202e}b" => Identity {
