@@ -253,6 +253,7 @@ impl Loop {
     }
 }
 
+/// Opens the source, runs to the end, and shows what is left, whatever the end was.
 async fn run<F>(
     open: F,
     reopen: Reopen,
@@ -275,7 +276,7 @@ where
         reopen,
         config,
         table,
-        resolver: Resolver::new(options.resolve),
+        resolver: Resolver::new(options.resolve.clone()),
         snapshots,
         boot: clock::Boot::default(),
         own: own::Own::default(),
@@ -285,64 +286,76 @@ where
     };
     #[cfg(debug_assertions)]
     test_panic();
+    let ending = engine.go_on(&options, &mut signals, &mut commands).await;
+    let finished = engine.finish().await;
+    let ending = ending?;
+    finished.map(|()| ending)
+}
 
-    let opened = Instant::now();
-    let mut first = opened + options.interval;
-    if options.eager {
-        engine.tick()?;
-        first = opened + EAGER_TICK.min(options.interval);
-    }
-    let mut eager = options.eager;
-    let mut tick = interval_at(first, options.interval);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let deadline = options.duration.map(|duration| opened + duration);
-
-    let ending = loop {
-        tokio::select! {
-            // In this order, so that the tick at the deadline is the last object and not one more before it.
-            biased;
-            signal = signals.next() => break Ending::Signal(signal),
-            () = at(deadline) => break Ending::Done,
-            command = commands.recv() => match command {
-                Some(Command::Hash(process)) => engine.resolver.hash(process),
-                Some(Command::NameHosts(on)) => engine.resolver.name_hosts(on),
-                Some(Command::Stop) | None => break Ending::Done,
-                Some(Command::Clear) => {
-                    engine.table.clear();
-                    engine.tick()?;
-                }
-                Some(Command::Interval(interval)) => {
-                    tick = interval_at(Instant::now() + interval, interval);
-                    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                    eager = false;
-                }
-                Some(Command::Watch(interfaces)) => engine.watch(&interfaces)?,
-                Some(Command::Inspect(flow)) => engine.inspect = flow,
-                Some(Command::ListSockets(process)) => engine.listed = process,
-                Some(Command::Measure(on)) => {
-                    engine.source.measure(on);
-                    engine.own.look_closer(on);
-                }
-            },
-            due = tick.tick() => {
-                engine.own.tick(due.elapsed(), tick.period());
-                engine.tick()?;
-                if std::mem::take(&mut eager) {
-                    tick.reset_at(opened + options.interval);
-                }
-            }
-            look = engine.wakes.next() => {
-                if look == Look::Lives {
-                    engine.attend();
-                }
-                if engine.source.urgent() {
-                    engine.drain(clock::now())?;
-                }
-            },
+impl Loop {
+    /// Ticks, and obeys, until the end.
+    async fn go_on(
+        &mut self,
+        options: &EngineOptions,
+        signals: &mut Signals,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+    ) -> Result<Ending, SourceError> {
+        let opened = Instant::now();
+        let mut first = opened + options.interval;
+        if options.eager {
+            self.tick()?;
+            first = opened + EAGER_TICK.min(options.interval);
         }
-    };
-    engine.finish().await?;
-    Ok(ending)
+        let mut eager = options.eager;
+        let mut tick = interval_at(first, options.interval);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = options.duration.map(|duration| opened + duration);
+
+        loop {
+            tokio::select! {
+                // In this order, so that the tick at the deadline is the last object and not one more before it.
+                biased;
+                signal = signals.next() => return Ok(Ending::Signal(signal)),
+                () = at(deadline) => return Ok(Ending::Done),
+                command = commands.recv() => match command {
+                    Some(Command::Hash(process)) => self.resolver.hash(process),
+                    Some(Command::NameHosts(on)) => self.resolver.name_hosts(on),
+                    Some(Command::Stop) | None => return Ok(Ending::Done),
+                    Some(Command::Clear) => {
+                        self.table.clear();
+                        self.tick()?;
+                    }
+                    Some(Command::Interval(interval)) => {
+                        tick = interval_at(Instant::now() + interval, interval);
+                        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                        eager = false;
+                    }
+                    Some(Command::Watch(interfaces)) => self.watch(&interfaces)?,
+                    Some(Command::Inspect(flow)) => self.inspect = flow,
+                    Some(Command::ListSockets(process)) => self.listed = process,
+                    Some(Command::Measure(on)) => {
+                        self.source.measure(on);
+                        self.own.look_closer(on);
+                    }
+                },
+                due = tick.tick() => {
+                    self.own.tick(due.elapsed(), tick.period());
+                    self.tick()?;
+                    if std::mem::take(&mut eager) {
+                        tick.reset_at(opened + options.interval);
+                    }
+                }
+                look = self.wakes.next() => {
+                    if look == Look::Lives {
+                        self.attend();
+                    }
+                    if self.source.urgent() {
+                        self.drain(clock::now())?;
+                    }
+                },
+            }
+        }
+    }
 }
 
 /// The signals that end the program in good order.

@@ -59,3 +59,48 @@ async fn an_interval_ends_when_the_source_is_asked_and_not_when_it_has_answered(
     let intervals: Vec<_> = shown.iter().skip(1).map(|snapshot| snapshot.interval).collect();
     assert_eq!(intervals, [asked[1].since(asked[0]), asked[2].since(asked[1])]);
 }
+
+/// Cannot be polled; says what it had when it is closed.
+struct Broken(Arc<Mutex<u32>>);
+
+impl Source for Broken {
+    fn since(&self) -> Mono {
+        Mono(0)
+    }
+
+    fn poll(&mut self, _now: Mono, _out: &mut Batch) -> Result<(), SourceError> {
+        Err(SourceError::new("the map is gone"))
+    }
+
+    fn urgent(&self) -> bool {
+        false
+    }
+
+    fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
+        (out.from, out.to) = (now, now);
+        *self.0.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+/// L2: it ended where it stood, and what was left in the kernel was never shown.
+#[tokio::test]
+async fn an_error_is_the_end_and_what_is_left_is_shown_before() {
+    let closed: Arc<Mutex<u32>> = Arc::default();
+    let source = Broken(Arc::clone(&closed));
+    let (snapshots, mut feed) = mpsc::channel(1);
+    let (_control, commands) = mpsc::unbounded_channel();
+    let options = EngineOptions {
+        interval: Duration::from_millis(1),
+        duration: None,
+        eager: false,
+        resolve: ResolveOptions { hosts: false, ..ResolveOptions::default() },
+        keep_ended: 0,
+    };
+    let open = |_| Ok(Origin::from(Box::new(source) as Box<dyn Source>));
+    let reopen: Reopen = Box::new(|_, _| Err(SourceError::new("there is one")));
+    let error = run(open, reopen, options, snapshots, commands).await.unwrap_err();
+    assert_eq!(error.message, "the map is gone");
+    assert!(feed.recv().await.is_some(), "the last snapshot");
+    assert_eq!(*closed.lock().unwrap(), 1);
+}
