@@ -29,7 +29,8 @@ pub struct Types<'a> {
 }
 
 impl<'a> Types<'a> {
-    /// Finds the types; `None` where the blob is not BTF.
+    /// Finds the types; `None` where the blob is not BTF. A kind that is not known has a length that is not known, so the
+    /// types from there on are not found; those before it are, by their ids.
     pub fn parse(blob: &'a [u8]) -> Option<Self> {
         let magic = u16::from_le_bytes(blob.get(..2)?.try_into().ok()?);
         if magic != MAGIC {
@@ -44,8 +45,16 @@ impl<'a> Types<'a> {
         let mut parsed = Self { section: section(8)?, strings: section(16)?, starts: vec![0] };
         let mut at = 0;
         while at < parsed.section.len() {
+            let info = word(parsed.section, at + 4)?;
+            let Some(length) = trailing(info) else {
+                log::warn!(
+                    "the kernel's types from {} on are of a kind that is not known",
+                    parsed.starts.len()
+                );
+                break;
+            };
             parsed.starts.push(at);
-            at = at.checked_add(12 + trailing(word(parsed.section, at + 4)?)?)?;
+            at = at.checked_add(12 + length)?;
         }
         Some(parsed)
     }
@@ -309,6 +318,23 @@ mod tests {
         let types = Types::parse(&blob).unwrap();
         assert!(types.mentions("task_struct"));
         assert!(!types.mentions("task"));
+    }
+
+    /// L9: one new kind of type in a kernel release was "not valid BTF", and no owner was found any more.
+    #[test]
+    fn types_before_a_kind_that_is_not_known_are_found() {
+        let blob = blob(&[
+            ("socket", structure(1), 8, &[("sk", 0, 192)]),
+            ("btf_trace_first", KIND_TYPEDEF << 24, 0, &[]),
+            ("new", 31 << 24 | 2, 0, &[("of some length", 0, 0)]),
+            ("task_struct", structure(1), 8, &[("tgid", 0, 64)]),
+        ]);
+        let types = Types::parse(&blob).unwrap();
+        assert_eq!((types.offsets().socket_sk, types.offsets().task_tgid), (24, 0));
+        assert!(types.mentions("btf_trace_first") && !types.mentions("task_struct"));
+        let outline = types.outline();
+        assert!(Types::parse(&outline).unwrap().mentions("btf_trace_first"));
+        aya::Btf::parse(&outline, aya::Endianness::default()).unwrap();
     }
 
     #[test]
