@@ -1,6 +1,6 @@
 //! May this process load kernel programs? Asked before the screen is taken, so that the answer is one sentence.
 //!
-//! It only reads /proc/self/status (capabilities(7)); the kernel has the last word at load.
+//! It only reads /proc/self/status (capabilities(7)) and which user namespace this is; the kernel has the last word at load.
 
 /// The capabilities that the eBPF backend cannot do without: name and bit of linux/capability.h.
 ///
@@ -20,6 +20,31 @@ fn effective(status: &str) -> Option<u64> {
     u64::from_str_radix(hex.trim(), 16).ok()
 }
 
+/// The second of the four is the effective one.
+fn is_root(status: &str) -> bool {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    ids.and_then(|ids| ids.split_ascii_whitespace().nth(1)) == Some("0")
+}
+
+/// The inode of the machine's own user namespace (`PROC_USER_INIT_INO` of linux/proc_ns.h).
+const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// One sentence where this process is in another user namespace than the machine's own, whatever capabilities it has there:
+/// the kernel asks for those of the machine.
+pub fn outside(user_namespace: Option<u64>, program: &str) -> Option<String> {
+    user_namespace.filter(|inode| *inode != INITIAL_USER_NAMESPACE)?;
+    Some(format!(
+        "counting in the kernel needs the machine's own privileges, and this is a user namespace (a rootless container, \
+         unshare -U), where root has none of them: run `sudo {program}` outside of it"
+    ))
+}
+
+/// The inode of this process's user namespace.
+pub fn user_namespace() -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/user").ok().map(|namespace| namespace.ino())
+}
+
 /// `None` where everything is there; else one sentence with the fix.
 pub fn missing(status: &str, program: &str) -> Option<String> {
     let effective = effective(status)?;
@@ -32,6 +57,13 @@ pub fn missing(status: &str, program: &str) -> Option<String> {
     if missing.is_empty() {
         return None;
     }
+    if is_root(status) {
+        return Some(format!(
+            "counting in the kernel needs privileges that this root lacks ({}), as in a container: give them to it with \
+             `--cap-add BPF --cap-add NET_ADMIN --cap-add PERFMON`, or run `sudo {program}` on the host",
+            missing.join(", ")
+        ));
+    }
     Some(format!(
         "counting in the kernel needs privileges that this process lacks ({}): run `sudo {program}`, or once \
          `sudo setcap cap_bpf,cap_net_admin,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep $(command -v {program})`",
@@ -41,7 +73,7 @@ pub fn missing(status: &str, program: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{can_trace, missing};
+    use super::{INITIAL_USER_NAMESPACE, can_trace, missing, outside};
 
     fn status(caps: u64) -> String {
         format!("Name:\tx\nCapInh:\t0000000000000000\nCapEff:\t{caps:016x}\n")
@@ -64,6 +96,22 @@ mod tests {
         assert!(sentence.contains("(cap_bpf, cap_net_admin)"), "{sentence}");
         assert!(sentence.contains("sudo monitor"), "{sentence}");
         assert!(!sentence.contains('\n'));
+    }
+
+    #[test]
+    fn root_of_a_container_is_told_what_to_give_it() {
+        let status = format!("Uid:\t0\t0\t0\t0\n{}", status(1 << 12));
+        let sentence = missing(&status, "monitor").unwrap();
+        assert!(sentence.contains("(cap_bpf)") && sentence.contains("--cap-add BPF"), "{sentence}");
+        let other = status.replace("Uid:\t0\t0", "Uid:\t0\t1000");
+        assert!(missing(&other, "monitor").unwrap().contains("setcap"));
+    }
+
+    #[test]
+    fn a_user_namespace_is_told_apart_by_its_inode() {
+        assert_eq!(outside(Some(INITIAL_USER_NAMESPACE), "monitor"), None);
+        assert_eq!(outside(None, "monitor"), None, "without /proc it is left to the kernel");
+        assert!(outside(Some(4_026_532_888), "monitor").unwrap().contains("user namespace"));
     }
 
     #[test]

@@ -111,7 +111,8 @@ mod ebpf {
 
     pub(super) fn open(cli: &Cli, settings: &Settings) -> Result<Open> {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        if let Some(sentence) = crate::privilege::missing(&status, "monitor") {
+        let outside = crate::privilege::outside(crate::privilege::user_namespace(), "monitor");
+        if let Some(sentence) = outside.or_else(|| crate::privilege::missing(&status, "monitor")) {
             return Err(anyhow!(sentence));
         }
         let options = Options {

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
+/// The inode of the hierarchy's root: the first that kernfs hands out (fs/kernfs/dir.c, `kernfs_create_root`).
+const ROOT_INODE: u64 = 1;
+
 /// A cgroup to attach to.
 #[derive(Debug)]
 pub struct Target {
@@ -39,36 +42,60 @@ impl Target {
 /// A path that is not a cgroup2 directory; a root that cannot be opened or mounted.
 pub fn open(path: Option<&Path>) -> Result<Target, SourceError> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let root = find_root(&mountinfo);
+    let root = Root::best(mounts(&mountinfo).into_iter().filter_map(Root::open));
     match path {
-        Some(path) => open_subtree(path, root.as_ref().map(|root| root.path.as_path())),
+        Some(path) => open_subtree(path, root.as_ref()),
         None => open_root(root),
     }
 }
 
 /// A cgroup2 mount.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Root {
     path: PathBuf,
-    /// The mount shows the whole hierarchy and not a container's part.
+    fd: OwnedFd,
+    /// It shows the whole hierarchy and not a container's part.
     whole: bool,
 }
 
-fn find_root(mountinfo: &str) -> Option<Root> {
-    let roots: Vec<Root> = mountinfo.lines().filter_map(parse_mount).collect();
-    let whole = roots.iter().position(|root| root.whole).unwrap_or(0);
-    roots.into_iter().nth(whole)
+impl Root {
+    /// `None` where the mount cannot be reached, as one below another mount.
+    fn open(path: PathBuf) -> Option<Self> {
+        let fd = open_dir(&path).ok().filter(is_cgroup2)?;
+        let whole = is_whole(&fd);
+        Some(Self { path, fd, whole })
+    }
+
+    /// One that shows everything, or the first.
+    fn best(roots: impl Iterator<Item = Self>) -> Option<Self> {
+        let mut roots: Vec<Self> = roots.collect();
+        let best = roots.iter().position(|root| root.whole).unwrap_or(0);
+        (best < roots.len()).then(|| roots.swap_remove(best))
+    }
+
+    fn scope(&self) -> String {
+        if self.whole { "all sockets" } else { "this container" }.to_owned()
+    }
+}
+
+/// Whether a cgroup is the root of the hierarchy. mountinfo does not tell: it shows paths as this process's cgroup namespace
+/// has them, and a container's part is `/` in its own.
+fn is_whole(fd: &OwnedFd) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_ino == ROOT_INODE)
+}
+
+/// Mount points of cgroup2.
+fn mounts(mountinfo: &str) -> Vec<PathBuf> {
+    mountinfo.lines().filter_map(parse_mount).collect()
 }
 
 /// `ID PARENT MAJ:MIN ROOT MOUNTPOINT OPTIONS... - FSTYPE SOURCE SUPEROPTIONS`, spaces in paths as `\040`.
-fn parse_mount(line: &str) -> Option<Root> {
+fn parse_mount(line: &str) -> Option<PathBuf> {
     let (left, right) = line.split_once(" - ")?;
     if right.split(' ').next()? != "cgroup2" {
         return None;
     }
-    let mut fields = left.split(' ').skip(3);
-    let (root, mount_point) = (fields.next()?, fields.next()?);
-    Some(Root { path: PathBuf::from(unescape(mount_point)), whole: root == "/" })
+    Some(PathBuf::from(unescape(left.split(' ').nth(4)?)))
 }
 
 fn unescape(path: &str) -> String {
@@ -82,17 +109,9 @@ fn open_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 fn open_root(root: Option<Root>) -> Result<Target, SourceError> {
-    let Some(root) = root else {
-        return Ok(Target { fd: detached()?, scope: "all sockets".to_owned(), scoped: false });
-    };
-    let fd = open_dir(&root.path).map_err(|error| {
-        SourceError::new(format!(
-            "cannot open the cgroup2 root {}: {error}; run monitor where it can be read",
-            root.path.display()
-        ))
-    })?;
-    let scope = if root.whole { "all sockets" } else { "this container" };
-    Ok(Target { fd, scope: scope.to_owned(), scoped: !root.whole })
+    let mounted = |fd| Root { path: PathBuf::new(), whole: is_whole(&fd), fd };
+    let root = root.map_or_else(|| detached().map(mounted), Ok)?;
+    Ok(Target { scope: root.scope(), scoped: !root.whole, fd: root.fd })
 }
 
 /// A mount that nobody sees and that goes with its descriptor (fsopen(2), Linux 5.2).
@@ -104,7 +123,7 @@ fn detached() -> Result<OwnedFd, SourceError> {
     };
     mount().map_err(|error| {
         SourceError::new(format!(
-            "no cgroup2 is mounted and a private mount failed: {error}; \
+            "no cgroup2 can be reached and a private mount failed: {error}; \
              mount it once with `sudo mount -t cgroup2 none /sys/fs/cgroup/unified` or use a kernel with CONFIG_CGROUPS"
         ))
     })
@@ -112,20 +131,22 @@ fn detached() -> Result<OwnedFd, SourceError> {
 
 /// `path` is a directory of a cgroup2 mount, or is taken from the cgroup2 root as unit files and container runtimes
 /// write it ("/system.slice/nginx.service").
-fn open_subtree(path: &Path, root: Option<&Path>) -> Result<Target, SourceError> {
-    let below = root.map(|root| root.join(path.strip_prefix("/").unwrap_or(path)));
+fn open_subtree(path: &Path, root: Option<&Root>) -> Result<Target, SourceError> {
+    let mount = root.map(|root| root.path.as_path());
+    let below = mount.map(|mount| mount.join(path.strip_prefix("/").unwrap_or(path)));
     for candidate in std::iter::once(path).chain(below.as_deref()) {
-        let Ok(fd) = open_dir(candidate) else { continue };
-        if is_cgroup2(&fd) {
-            let name = root.and_then(|root| candidate.strip_prefix(root).ok()).unwrap_or(candidate);
-            let whole = name.as_os_str().is_empty();
-            let scope = if whole { "all sockets".to_owned() } else { format!("cgroup /{}", name.display()) };
-            return Ok(Target { fd, scope: scope.replace("//", "/"), scoped: !whole });
-        }
+        let Some(opened) = Root::open(candidate.to_owned()) else { continue };
+        let name = mount.and_then(|mount| candidate.strip_prefix(mount).ok()).unwrap_or(candidate);
+        let scope = if name.as_os_str().is_empty() || opened.whole {
+            opened.scope()
+        } else {
+            format!("cgroup /{}", name.display()).replace("//", "/")
+        };
+        return Ok(Target { fd: opened.fd, scope, scoped: !opened.whole });
     }
-    let hint = root.map_or_else(
+    let hint = mount.map_or_else(
         || "no cgroup2 is mounted".to_owned(),
-        |root| format!("list them with `find {} -type d`", root.display()),
+        |mount| format!("list them with `find {} -type d`", mount.display()),
     );
     Err(SourceError::new(format!("--cgroup {}: no such cgroup2 directory; {hint}", path.display())))
 }
@@ -146,28 +167,33 @@ mod tests {
 
     #[test]
     fn hybrid_layout() {
-        let root = find_root(HYBRID).unwrap();
-        assert_eq!(root, Root { path: "/sys/fs/cgroup/unified".into(), whole: true });
+        assert_eq!(mounts(HYBRID), [Path::new("/sys/fs/cgroup/unified")]);
     }
 
     #[test]
     fn unified_layout_with_an_escaped_path() {
-        let root = find_root("1 2 0:3 / /mnt/a\\040b rw - cgroup2 none rw\n").unwrap();
-        assert_eq!(root.path, Path::new("/mnt/a b"));
-    }
-
-    #[test]
-    fn a_whole_mount_is_preferred_to_a_containers() {
-        let text = "1 2 0:3 /docker/x /part rw - cgroup2 none rw\n1 2 0:3 / /whole rw - cgroup2 none rw\n";
-        assert_eq!(find_root(text).unwrap().path, Path::new("/whole"));
-        let part = find_root("1 2 0:3 /docker/x /part rw - cgroup2 none rw\n").unwrap();
-        assert!(!part.whole);
+        let text = "1 2 0:3 / /mnt/a\\040b rw - cgroup2 none rw\n";
+        assert_eq!(mounts(text), [Path::new("/mnt/a b")]);
     }
 
     #[test]
     fn no_cgroup2_and_garbage() {
-        assert_eq!(find_root("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw"), None);
-        assert_eq!(find_root("- cgroup2\n\n - - -\n"), None);
+        assert!(mounts("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw").is_empty());
+        assert!(mounts("- cgroup2\n\n - - -\n").is_empty());
+    }
+
+    /// H3: which of several shows everything is not in mountinfo.
+    #[test]
+    fn a_whole_mount_is_preferred_to_a_containers() {
+        let root = |path: &str, whole| {
+            let fd = open_dir(Path::new("/")).unwrap();
+            Root { path: path.into(), fd, whole }
+        };
+        let best = |roots: Vec<Root>| Root::best(roots.into_iter());
+        assert_eq!(best(vec![root("/part", false), root("/all", true)]).unwrap().path, Path::new("/all"));
+        let part = best(vec![root("/part", false)]).unwrap();
+        assert_eq!((part.path.as_path(), part.scope()), (Path::new("/part"), "this container".to_owned()));
+        assert!(best(Vec::new()).is_none());
     }
 
     #[test]
