@@ -102,7 +102,7 @@ pub struct MapHealth {
     pub name: &'static str,
     /// Kernel id.
     pub id: u32,
-    /// How many entries it can hold.
+    /// How many entries it can hold; 0 where it has none to count.
     pub capacity: u32,
     /// Entries found in it at the latest drain.
     pub fill: u64,
@@ -139,6 +139,11 @@ pub struct Health {
 }
 
 impl Health {
+    /// Kernel memory of all maps, bytes.
+    pub fn table_memory(&self) -> u64 {
+        self.maps.iter().map(|map| map.memory).sum()
+    }
+
     /// What is covered, in words; of that only what passes one interface, where one is chosen.
     pub fn covers(&self, chosen: Option<&str>) -> String {
         let on = chosen.map_or_else(|| self.interfaces.join(", "), str::to_owned);

@@ -3,8 +3,8 @@
 use super::group::Group;
 use super::{identity, ledger};
 use crate::model::{
-    Attribution, Confidence, Counters, Endpoint, FlowRow, Mono, Names, ProcessId, ProcessRow, Protocol,
-    Snapshot,
+    Attribution, Confidence, Counters, Endpoint, FlowRow, Health, Mono, Names, OwnCost, ProcessId,
+    ProcessRow, Protocol, Snapshot,
 };
 use crate::query::{Choice, Listing, Query, Row, ViewKind, default_reason};
 use jiff::Timestamp;
@@ -23,8 +23,10 @@ pub(super) struct Object<'s> {
     time: i64,
     backend: &'static str,
     tier: &'s str,
+    scope: Option<&'s str>,
     interval_ns: u64,
     degraded: Vec<Degraded<'s>>,
+    own: Option<Own>,
     ledger: ledger::Ledger<'s>,
     /// Where there is one, what follows is of what it shows.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +45,25 @@ struct Degraded<'s> {
     what: &'s str,
     why: &'s str,
     fix: &'s str,
+}
+
+/// What `monitor` itself costs.
+#[derive(Serialize)]
+struct Own {
+    cpu_ns: u64,
+    memory: Option<u64>,
+    kernel_memory: u64,
+}
+
+impl Own {
+    /// Nothing where it is not measured, as of a recording, which would not come out the same each time.
+    fn new(own: &OwnCost, health: &Health) -> Option<Self> {
+        (*own != OwnCost::default()).then(|| Self {
+            cpu_ns: nanoseconds(own.cpu),
+            memory: own.memory,
+            kernel_memory: health.table_memory(),
+        })
+    }
 }
 
 /// Since start, and the rates of the interval.
@@ -176,12 +197,14 @@ impl<'s> Object<'s> {
             time: snapshot.wall,
             backend: health.backend.name(),
             tier: &health.tier,
+            scope: Some(health.scope.as_str()).filter(|scope| !scope.is_empty()),
             interval_ns: nanoseconds(*interval),
             degraded: health
                 .degraded
                 .iter()
                 .map(|d| Degraded { what: &d.what, why: &d.why, fix: &d.fix })
                 .collect(),
+            own: Own::new(&snapshot.own, health),
             ledger: ledger::Ledger::new(ledger, (!everything).then_some(snapshot.sequence)),
             filter,
             totals: Counted::new(total, moved, *interval),

@@ -4,7 +4,7 @@ use super::object::bits_per_second;
 use super::*;
 use crate::model::{
     Ancestor, Backend, Confidence, Container, Degradation, Endpoint, Health, Identity, Ledger, LedgerSide,
-    Mono, Names, Pod, ProcessId, Protocol, TcpHealth, TcpState,
+    MapHealth, Mono, Names, OwnCost, Pod, ProcessId, Protocol, TcpHealth, TcpState,
 };
 use crate::query::fixture::{busy, endpoint, flow, kernel, nobody, process, snapshot};
 use serde_json::{Value, json};
@@ -93,7 +93,9 @@ fn small() -> Snapshot {
     let flows = vec![web, ping, raw];
     let mut small = snapshot(vec![nginx, system, unknown], flows);
     let degraded = vec![Degradation { what: "a \"b\"".into(), why: "c\nd".into(), fix: "none".into() }];
-    small.health = Arc::new(Health { degraded, ..(*small.health).clone() });
+    let maps = vec![MapHealth { name: "OWNERS", id: 1, capacity: 0, fill: 0, memory: 7 }];
+    small.health = Arc::new(Health { degraded, maps, ..(*small.health).clone() });
+    small.own = OwnCost { cpu: Duration::from_millis(5), memory: Some(6), ..OwnCost::default() };
     small.ledger = Ledger {
         rx: LedgerSide { counted: 3, attributed: 1, kernel: 2, ..LedgerSide::default() },
         tx: LedgerSide {
@@ -169,8 +171,10 @@ fn golden_object() {
         "time": "2026-01-02T03:04:05.678Z",
         "backend": "ebpf",
         "tier": "T4",
+        "scope": "all sockets",
         "interval_ns": 1_000_000_000,
         "degraded": [{"what": "a \"b\"", "why": "c\nd", "fix": "none"}],
+        "own": {"cpu_ns": 5_000_000, "memory": 6, "kernel_memory": 7},
         "ledger": {
             "rx": {
                 "counted": 3, "attributed": 1, "kernel": 2, "pending": 0, "ambiguous": 0, "unknown": 0,
@@ -272,8 +276,10 @@ fn fields_come_in_the_order_of_the_schema() {
         "time",
         "backend",
         "tier",
+        "scope",
         "interval_ns",
         "degraded",
+        "own",
         "ledger",
         "totals",
         "processes",
@@ -282,6 +288,14 @@ fn fields_come_in_the_order_of_the_schema() {
     let places = names.map(|name| line.find(&format!("\"{name}\":")).unwrap());
     assert!(places.is_sorted(), "{line}");
     assert_eq!([Backend::Ebpf, Backend::Pcap, Backend::File].map(Backend::name), ["ebpf", "pcap", "file"]);
+}
+
+/// E15: a recording costs what it costs, but it is not measured, and `null` never stands for 0, nor 0 for `null`.
+#[test]
+fn what_is_not_measured_is_null() {
+    let unmeasured = Snapshot { own: OwnCost::default(), ..small() };
+    let (objects, _) = objects(false, vec![unmeasured]);
+    assert_eq!(objects[0]["own"], Value::Null);
 }
 
 #[test]

@@ -127,11 +127,12 @@ fn owner_known(Ledger { rx, tx, .. }: &Ledger) -> Option<String> {
     percent(rx.attributed + rx.kernel + tx.attributed + tx.kernel, rx.counted + tx.counted)
 }
 
-/// `own cost 0.31 % cpu 14.2MB`, where there is room.
+/// `own cost 0.31 % cpu 66.4MB`, the kernel's tables with it, where there is room.
 fn own_cost(pen: &mut Pen<'_>, ctx: &Ctx<'_>) -> bool {
     let (theme, own) = (ctx.theme, &ctx.snapshot.own);
     let (Some(share), Some(memory)) = (own.cpu_share(), own.memory) else { return true };
-    let cost = format!("{} cpu {}", hundredths(share), ctx.state.notation().units.bytes(memory));
+    let all = memory + ctx.snapshot.health.table_memory();
+    let cost = format!("{} cpu {}", hundredths(share), ctx.state.notation().units.bytes(all));
     pen.put_whole(&[("  own cost ", theme.dim), (&cost, theme.plain)])
 }
 

@@ -83,7 +83,7 @@ fn ourselves(text: &mut Text<'_>, ctx: &Ctx<'_>) {
     let all = format!("{} in {}", seconds(own.cpu), clock(snapshot.elapsed));
     text.entry("cpu", LABEL, &[(&cpu, theme.strong), (&all, theme.plain)]);
     let memory = own.memory.map_or_else(|| "-".to_owned(), |memory| ctx.state.notation().units.bytes(memory));
-    let maps = ctx.state.notation().units.bytes(health.maps.iter().map(|map| map.memory).sum());
+    let maps = ctx.state.notation().units.bytes(health.table_memory());
     let memory = format!("{memory} resident, and {maps} of the kernel for tables");
     text.entry("memory", LABEL, &[(&memory, theme.plain)]);
     if health.backend == Backend::File {
@@ -180,8 +180,14 @@ fn maps(text: &mut Text<'_>, ctx: &Ctx<'_>) {
     for MapHealth { name, capacity, fill, memory, .. } in &health.maps {
         let share = (fill * 100).checked_div(u64::from(*capacity)).unwrap_or(0);
         let style = if share >= 90 { theme.warning } else { theme.plain };
-        let rows = format!("{:>6} of {:>6} rows ", count(*fill), count((*capacity).into()));
-        let words = format!("{share:>3} % {:>8}", ctx.state.notation().units.bytes(*memory));
+        let (mut rows, mut part) = (
+            format!("{:>6} of {:>6} rows ", count(*fill), count((*capacity).into())),
+            format!("{share:>3} %"),
+        );
+        if *capacity == 0 {
+            (rows, part) = (" ".repeat(rows.len()), " ".repeat(part.len()));
+        }
+        let words = format!("{part} {:>8}", ctx.state.notation().units.bytes(*memory));
         text.entry(name, NAME, &[(&rows, theme.plain), (&words, style)]);
     }
     let lost = health.overflowed_packets;
