@@ -11,6 +11,8 @@ use std::{
 const MAP_CREATE: libc::c_int = 0;
 const MAP_LOOKUP: libc::c_int = 1;
 const PROG_LOAD: libc::c_int = 5;
+const PROG_ATTACH: libc::c_int = 8;
+const PROG_DETACH: libc::c_int = 9;
 const PROG_GET_NEXT_ID: libc::c_int = 11;
 const MAP_GET_NEXT_ID: libc::c_int = 12;
 const PROG_GET_FD_BY_ID: libc::c_int = 13;
@@ -18,8 +20,10 @@ const MAP_GET_FD_BY_ID: libc::c_int = 14;
 const OBJ_GET_INFO: libc::c_int = 15;
 const PROG_QUERY: libc::c_int = 16;
 const LINK_CREATE: libc::c_int = 28;
+const LINK_GET_FD_BY_ID: libc::c_int = 30;
 const LINK_GET_NEXT_ID: libc::c_int = 31;
 const ENABLE_STATS: libc::c_int = 32;
+const LINK_DETACH: libc::c_int = 34;
 
 /// Maps that a program can use, at most, as far as the tests look.
 const PROGRAM_MAPS: usize = 64;
@@ -133,6 +137,71 @@ pub fn attach_to_cgroup(program: &OwnedFd, cgroup: &OwnedFd, packets: Packets) -
     call_for_fd(LINK_CREATE, &mut [number(program), number(cgroup), packets.hook(), 0])
 }
 
+/// Attaches a packet filter to a cgroup in the old way, for itself alone: until it is detached or the cgroup is gone.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn attach_alone(program: &OwnedFd, cgroup: &OwnedFd, packets: Packets) -> io::Result<()> {
+    call(PROG_ATTACH, &mut [number(cgroup), number(program), packets.hook(), 0]).map(|_| ())
+}
+
+/// Undoes [`attach_alone`].
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn detach_alone(cgroup: &OwnedFd, packets: Packets) -> io::Result<()> {
+    call(PROG_DETACH, &mut [number(cgroup), 0, packets.hook(), 0]).map(|_| ())
+}
+
+/// Detaches a program from its cgroup by the id of its link, whoever holds it, as `bpftool link detach` does.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn detach_link(id: u32) -> io::Result<()> {
+    let link = call_for_fd(LINK_GET_FD_BY_ID, &mut [id, 0, 0])?;
+    call(LINK_DETACH, &mut [number(&link)]).map(|_| ())
+}
+
+/// The link of a process to these packets of a cgroup.
+///
+/// # Panics
+/// When it has none, or its descriptors cannot be read.
+pub fn link_to(pid: u32, packets: Packets) -> u32 {
+    let open = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the descriptors of a process that runs");
+    let texts = open.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let field = |text: &str, name: &str| -> Option<u32> {
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    };
+    let is_wanted =
+        |text: &String| text.contains("cgroup_id:") && field(text, "attach_type:") == Some(packets.hook());
+    texts.filter(is_wanted).find_map(|text| field(&text, "link_id:")).expect("a link to the packets")
+}
+
+/// The id of a program that is open.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn id_of(program: &OwnedFd) -> io::Result<u32> {
+    let about: [u32; 2] = object_info(program)?;
+    Ok(about[1])
+}
+
+/// Every program, map and link that there is.
+///
+/// # Panics
+/// When the kernel does not tell.
+pub fn all() -> BTreeSet<Id> {
+    let mut all = BTreeSet::new();
+    for kind in [Kind::Program, Kind::Map, Kind::Link] {
+        let mut last = 0;
+        while let Some(id) = next(kind, last) {
+            all.insert((kind, id));
+            last = id;
+        }
+    }
+    all
+}
+
 /// How many programs run on these packets of a cgroup's sockets, those of the cgroups above it included.
 ///
 /// # Errors
@@ -156,16 +225,21 @@ pub(crate) fn attach_egress(program: &OwnedFd, index: u32) -> io::Result<OwnedFd
 /// # Panics
 /// When the kernel does not tell.
 pub fn exists((kind, id): Id) -> bool {
+    // The next id after the one before is this one, if it exists. This holds no reference, unlike opening it.
+    next(kind, id - 1) == Some(id)
+}
+
+/// The first id of a kind after another.
+fn next(kind: Kind, after: u32) -> Option<u32> {
     let command = match kind {
         Kind::Program => PROG_GET_NEXT_ID,
         Kind::Map => MAP_GET_NEXT_ID,
         Kind::Link => LINK_GET_NEXT_ID,
     };
-    // The next id after the one before is this one, if it exists. This holds no reference, unlike opening it.
-    let mut attributes = [id - 1, 0, 0];
+    let mut attributes = [after, 0, 0];
     match call(command, &mut attributes) {
-        Ok(_) => attributes[1] == id,
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => false,
+        Ok(_) => Some(attributes[1]),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => None,
         Err(error) => panic!("cannot list {kind:?}s: {error}"),
     }
 }
@@ -176,10 +250,17 @@ pub fn exists((kind, id): Id) -> bool {
 /// # Panics
 /// When its descriptors cannot be read.
 pub fn held_by(pid: u32) -> BTreeSet<Id> {
+    held_while_it_lives(pid).unwrap_or_else(|error| panic!("what {pid} holds: {error}"))
+}
+
+/// The same of any process.
+///
+/// # Errors
+/// When it is gone, or closes what is looked at.
+pub fn held_while_it_lives(pid: u32) -> io::Result<BTreeSet<Id>> {
     let mut held = BTreeSet::new();
-    let directory = format!("/proc/{pid}/fdinfo");
-    for entry in fs::read_dir(&directory).unwrap_or_else(|error| panic!("{directory}: {error}")) {
-        let entry = entry.expect("an entry of fdinfo");
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+        let entry = entry?;
         // It may have been closed in the meantime.
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
         held.extend(text.lines().filter_map(|line| {
@@ -196,10 +277,9 @@ pub fn held_by(pid: u32) -> BTreeSet<Id> {
     let programs: Vec<u32> =
         held.iter().filter(|(kind, _)| *kind == Kind::Program).map(|(_, id)| *id).collect();
     for program in programs {
-        let maps = maps_of(program).unwrap_or_else(|error| panic!("maps of program {program}: {error}"));
-        held.extend(maps.into_iter().map(|id| (Kind::Map, id)));
+        held.extend(maps_of(program)?.into_iter().map(|id| (Kind::Map, id)));
     }
-    held
+    Ok(held)
 }
 
 /// Whether a process holds links to both packet hooks of cgroups.

@@ -141,9 +141,72 @@ fn a_second_monitor_counts_the_same() {
 /// Attaches a program to the packets of a cgroup until it is dropped.
 fn attached(program: &[u64], cgroup: &Cgroup, packets: Packets) -> OwnedFd {
     let program = load_packet_filter(program).expect("the kernel takes the program");
+    attach_to_cgroup(&program, &open_cgroup(cgroup), packets).expect("attach to the cgroup")
+}
+
+fn open_cgroup(cgroup: &Cgroup) -> OwnedFd {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let cgroup = open(cgroup.path(), flags, Mode::empty()).expect("the cgroup");
-    attach_to_cgroup(&program, &cgroup, packets).expect("attach to the cgroup")
+    open(cgroup.path(), flags, Mode::empty()).expect("the cgroup")
+}
+
+/// M4: two modes of attaching do not mix at one hook, and the sentence did not say whose the other program is.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_program_that_was_attached_for_itself_alone_is_named() {
+    let scene = Scene::new();
+    let outer = open_cgroup(&scene.cgroup);
+    let inner = Cgroup::within(&scene.cgroup);
+    let program = load_packet_filter(&PASS).expect("the kernel takes the program");
+    bpf::attach_alone(&program, &outer, Packets::Sent).expect("attach for itself alone");
+    let name = format!("program {}", bpf::id_of(&program).expect("its id"));
+    for cgroup in [&scene.cgroup, &inner] {
+        let report = Monitor::spawn(monitor::command(cgroup, None)).ended();
+        assert_eq!(report.status.code(), Some(1), "{}", report.stderr);
+        let said = &report.stderr;
+        assert!(said.contains(&name) && said.contains("BPF_F_ALLOW_MULTI"), "{name}: {said}");
+    }
+    bpf::detach_alone(&outer, Packets::Sent).expect("detach it");
+    // And the other way round, as docs/kernels.md has it.
+    let monitor = Monitor::start(&scene.cgroup);
+    let refused = bpf::attach_alone(&program, &outer, Packets::Sent).expect_err("monitor is there");
+    assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+    bpf::attach_to_cgroup(&program, &outer, Packets::Sent).expect("a link is always one of several");
+    monitor.stop();
+    bpf::attach_alone(&program, &outer, Packets::Sent).expect("monitor has left nothing there");
+}
+
+/// M5: it went on, and said that nothing moves.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_program_that_somebody_else_detached_is_said() {
+    let scene = Scene::new();
+    let mut monitor = Monitor::start(&scene.cgroup);
+    for (packets, said) in [
+        (Packets::Received, "what is received is not counted any more"),
+        (Packets::Sent, "what is sent is not counted any more"),
+    ] {
+        assert!(!says(&monitor.next_object(), said));
+        bpf::detach_link(bpf::link_to(monitor.pid(), packets)).expect("detach it");
+        let object = monitor.next_object();
+        assert!(says(&object, said), "{:?}", object.degraded());
+    }
+    monitor.stop();
+}
+
+/// SL11: sixty-four programs, and so as many monitors, fill a hook of a cgroup.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_hook_that_is_full_or_crowded_is_said() {
+    const PLACES: usize = 64;
+    let scene = Scene::new();
+    let mut others: Vec<OwnedFd> =
+        (0..PLACES / 2).map(|_| attached(&PASS, &scene.cgroup, Packets::Sent)).collect();
+    let said = Monitor::start(&scene.cgroup).stop().last().degraded();
+    assert!(said.iter().any(|said| said.contains("33 of the 64 places")), "{said:?}");
+    others.extend((0..PLACES / 2).map(|_| attached(&PASS, &scene.cgroup, Packets::Sent)));
+    let report = Monitor::spawn(monitor::command(&scene.cgroup, None)).ended();
+    assert_eq!(report.status.code(), Some(1), "{}", report.stderr);
+    assert!(report.stderr.contains("all 64 places"), "{}", report.stderr);
 }
 
 #[test]

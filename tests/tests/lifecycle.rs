@@ -2,7 +2,7 @@
 
 use monitor_tests::{
     agent::{reconnect, transfer},
-    bpf::{Id, Kind, exists, held_by},
+    bpf::{Id, Kind, all, exists, held_by, held_while_it_lives},
     monitor::{Monitor, Report, command_every},
     scene::{Scene, StopOnDrop},
     veth::Version,
@@ -11,6 +11,7 @@ use monitor_tests::{
 use rustix::process::Signal;
 use std::{
     collections::BTreeSet,
+    fs,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
@@ -23,6 +24,25 @@ fn assert_freed(held: &BTreeSet<Id>) {
     let left = || held.iter().filter(|&&id| exists(id)).collect::<Vec<_>>();
     let look = || left().is_empty().then_some(());
     wait::or_tell(FREED, look, || format!("all is freed; left: {:?}", left()));
+}
+
+/// The kernel's own lists have nothing that was not there before but for what a process that lives holds: other tests and
+/// other programs of the machine load some, too.
+fn assert_none_is_nobodys(before: &BTreeSet<Id>) {
+    let left = || {
+        let new: BTreeSet<Id> = all().difference(before).copied().collect();
+        let held: BTreeSet<Id> = if new.is_empty() { BTreeSet::new() } else { held_by_anybody() };
+        new.difference(&held).copied().collect::<Vec<_>>()
+    };
+    let look = || left().is_empty().then_some(());
+    wait::or_tell(FREED, look, || format!("all that is new is somebody's; not so: {:?}", left()));
+}
+
+fn held_by_anybody() -> BTreeSet<Id> {
+    let processes = fs::read_dir("/proc").expect("the processes");
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    // One that has ended meanwhile holds nothing.
+    pids.filter_map(|pid| held_while_it_lives(pid).ok()).flatten().collect()
 }
 
 /// Everything that a counting monitor holds in the kernel.
@@ -42,12 +62,15 @@ fn held(monitor: &Monitor) -> BTreeSet<Id> {
 /// Ends a monitor that counts traffic, and looks for what it left.
 fn nothing_stays(end: impl FnOnce(Monitor) -> Report) {
     let mut scene = Scene::new();
+    let before = all();
     let monitor = Monitor::start(&scene.cgroup);
     let connection = scene.connect(Version::V4);
     scene.upload(connection, 1 << 20);
     let held = held(&monitor);
+    assert!(held.is_subset(&all()) && held.is_disjoint(&before), "{held:?}");
     end(monitor);
     assert_freed(&held);
+    assert_none_is_nobodys(&before);
     scene.upload(connection, 1 << 20);
 }
 

@@ -90,6 +90,23 @@ fn no_connection_is_lost_with_an_optmem_max_just_below_the_limit() {
     }
 }
 
+/// H4: it was read once, at the start.
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_optmem_max_that_falls_while_it_runs_is_said() {
+    const SAID: &str = "the kernel may refuse some connections while monitor runs";
+    let scene = Scene::new();
+    let netns = [&scene.pair.a.netns, &scene.pair.b.netns];
+    let _before = SmallOptmem::new(netns, "131072");
+    let mut monitor = Monitor::counting(monitor::command(&scene.cgroup, Some(&scene.pair.b.netns)));
+    let says = |object: &Object| object.degraded().iter().any(|said| said.contains(SAID));
+    assert!(!says(&monitor.next_object()));
+    let _small = SmallOptmem::new(netns, "4096");
+    let object = monitor.next_object();
+    assert!(says(&object), "{:?}", object.degraded());
+    monitor.stop();
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn an_ordinary_optmem_max_is_no_degradation() {

@@ -2,6 +2,7 @@
 //!
 //! Decodes only. What names a process is `resolve`'s business.
 
+use super::bpf::Cpus;
 use super::{decode, seed};
 use crate::model::{Born, Degradation, Executed, Life, Mono, ProcessId};
 use crate::source::SourceError;
@@ -10,7 +11,7 @@ use aya::maps::{MapData, RingBuf};
 use monitor_common as abi;
 use monitor_common::{ARGS_BYTES, LIVES_BYTES, PATH_BYTES, names};
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// See [`buffer`].
 const BYTES_PER_CPU: u32 = 1 << 20;
@@ -19,9 +20,10 @@ const AT_ONCE: usize = 65_536;
 
 /// Bytes of the ring buffer: for half a second of nothing but program starts, each of which takes a CPU half a millisecond
 /// or more, and a quarter of a second after userspace was woken.
-pub(super) fn buffer() -> u32 {
-    let cpus = aya::util::nr_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(u32::MAX);
-    cpus.checked_next_power_of_two()
+pub(super) fn buffer(cpus: Cpus) -> u32 {
+    u32::try_from(cpus.get())
+        .unwrap_or(u32::MAX)
+        .checked_next_power_of_two()
         .map_or(LIVES_BYTES, |cpus| cpus.saturating_mul(BYTES_PER_CPU).min(LIVES_BYTES))
 }
 
@@ -64,6 +66,11 @@ impl Lives {
             }
             Err(why) => log::warn!("the processes cannot be listed: {why}"),
         }
+    }
+
+    /// The buffer itself.
+    pub(super) fn buffer_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
     }
 
     /// What becomes readable with the first event since the last time, when half of the buffer is full, and when

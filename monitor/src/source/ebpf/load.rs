@@ -5,12 +5,15 @@
 //! after 1 is claimed by its hook, and a seed never overwrites that. Nothing is tried twice.
 
 use super::Options;
+use super::bpf::Cpus;
 use super::btf;
 use super::cgroup::Target;
+use super::clone::Clone;
 use super::lives::{self, Lives, in_initial_pid_namespace};
 use super::programs::{Kind, PROGRAMS, Spec};
 use super::seed;
 use super::verify::{self, Refusal, refusal};
+use super::watch;
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
 use aya::maps::{CgroupArray, Map, MapData};
@@ -22,7 +25,6 @@ use monitor_common::{
 };
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::Instant;
 
 /// The committed object: `cargo xtask build-ebpf` makes it, `--check` proves it.
@@ -31,8 +33,8 @@ static OBJECT: &[u8] = include_bytes_aligned!("../../../bpf/monitor.bpf.o");
 /// Between two samples of a TCP connection, ns.
 const SAMPLE_EVERY: u64 = 100_000_000;
 
-/// `net.core.optmem_max` below which a clone of the owner could fail and drop a connection, bytes.
-const OPTMEM_FLOOR: u64 = 8192;
+/// Descriptors that this process wants to have, where it may: half of it for counting, the rest for interfaces and names.
+const FILES: u64 = 256;
 
 /// The helper that gives tracing programs a socket's cookie (Linux 5.12); they were offered its storage one release
 /// earlier. No such program can be loaded to try it, but the kernel names its functions.
@@ -51,6 +53,10 @@ pub(super) struct Loaders {
     pub counting: Instant,
     /// The processes that were there, and what became of processes since.
     pub lives: Lives,
+    /// What per-CPU maps have of each element.
+    pub cpus: Cpus,
+    /// Whether the owner is copied into accepted connections.
+    pub clone: Clone,
 }
 
 /// Loads and attaches everything to `target`.
@@ -58,12 +64,14 @@ pub(super) struct Loaders {
 /// # Errors
 /// Where the object cannot be used at all or a counter is refused; a refused claim hook is a degradation instead.
 pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, SourceError> {
-    raise_memlock();
+    raise_limits();
+    let cpus = Cpus::count().map_err(|error| set_up_error(&error.to_string(), options.capacity))?;
     let mut degraded = Vec::new();
     if !options.tracing {
         degraded.push(no_perfmon());
     }
-    let (mut ebpf, kernel) = object(target, options, &mut degraded)?;
+    let clone = Clone::decide(&mut degraded);
+    let (mut ebpf, kernel) = object(target, options, cpus, clone.on)?;
     narrow(&mut ebpf, target)?;
     let attachable = kernel.attachable.as_ref().map_err(|why| degraded.push(no_btf(why))).ok();
     let lives = Lives::open(&mut ebpf)?;
@@ -75,6 +83,8 @@ pub(super) fn load(target: &Target, options: &Options) -> Result<Loaders, Source
         seeded: false,
         counting: Instant::now(),
         lives,
+        cpus,
+        clone,
     };
     let by_procfs = !kernel.cgroup_task && in_initial_pid_namespace();
     attach_all(&mut loaders, target, options, attachable, by_procfs)?;
@@ -127,12 +137,13 @@ fn look<'a>() -> (EbpfLoader<'a>, Kernel) {
 fn object(
     target: &Target,
     options: &Options,
-    degraded: &mut Vec<Degradation>,
+    cpus: Cpus,
+    clone: bool,
 ) -> Result<(Ebpf, Kernel), SourceError> {
     let (mut loader, kernel) = look();
     let offsets = btf::as_words(&kernel.offsets);
     let (tracing, task) = (u32::from(kernel.tracing), u32::from(kernel.cgroup_task));
-    let clone = clone_flag(degraded);
+    let clone = u32::from(clone);
     let scoped = u32::from(target.scoped);
     let skb_netns = u32::from(helper(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie));
     // aya's levels are log's: 0 is off, and then the verifier drops the log lines from the programs.
@@ -147,12 +158,12 @@ fn object(
         .override_global("SKB_NETNS", &skb_netns, true)
         .override_global("AYA_LOG_LEVEL", &log_level, true);
     let (tapped, sample_every) = (u32::from(!options.interfaces.is_empty()), sample_every());
-    let unseen = unseen(options.capacity);
+    let unseen = unseen(options.capacity, cpus);
     loader
         .override_global("TAPPED", &tapped, true)
         .override_global("SAMPLE_EVERY", &sample_every, true)
         .override_global("UNSEEN", &unseen, true);
-    loader.map_max_entries(names::LIVES, lives::buffer());
+    loader.map_max_entries(names::LIVES, lives::buffer(cpus));
     for name in names::FLOWS {
         loader.map_max_entries(name, options.capacity);
     }
@@ -166,15 +177,14 @@ fn object(
         }
         loader.map_max_entries(names::WIRE, options.capacity / WIRE_SHARE);
     }
-    let ebpf = loader.load(OBJECT).map_err(|error| object_error(&error, options.capacity))?;
+    let ebpf = loader.load(OBJECT).map_err(|error| set_up_error(&chain(&error), options.capacity))?;
     Ok((ebpf, kernel))
 }
 
 /// Rows that a CPU makes in a half before it wakes userspace: all of them together make a quarter of the half at most,
 /// so that one which was less than half full when userspace looked is less than three quarters full when it looks again.
-fn unseen(capacity: u32) -> u64 {
-    let cpus = aya::util::nr_cpus().ok().and_then(|cpus| u64::try_from(cpus).ok()).unwrap_or(u64::MAX);
-    (u64::from(capacity) / 4 / cpus).max(1)
+fn unseen(capacity: u32, cpus: Cpus) -> u64 {
+    (u64::from(capacity) / 4 / u64::try_from(cpus.get()).unwrap_or(u64::MAX)).max(1)
 }
 
 /// Jiffies between two samples of a TCP connection, of at least 100 ms: the coarse clock moves once a jiffy.
@@ -194,10 +204,14 @@ fn narrow(ebpf: &mut Ebpf, target: &Target) -> Result<(), SourceError> {
     scope.set(0, target.fd.as_fd(), 0).map_err(|error| failed(chain(&error)))
 }
 
-/// Kernels below 5.11 charge maps to RLIMIT_MEMLOCK. Failing to raise it shows as a map that cannot be made.
-fn raise_memlock() {
-    let unlimited = rustix::process::Rlimit { current: None, maximum: None };
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
+/// Kernels below 5.11 charge maps to RLIMIT_MEMLOCK, and every program, map and link takes a descriptor. Failing to raise
+/// either shows as what cannot be made.
+fn raise_limits() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
+    let files = getrlimit(Resource::Nofile);
+    let current = files.current.map(|current| current.max(FILES).min(files.maximum.unwrap_or(FILES)));
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, ..files });
 }
 
 fn no_perfmon() -> Degradation {
@@ -216,38 +230,21 @@ fn no_btf(why: &str) -> Degradation {
     }
 }
 
-/// 1 where the owner may be cloned into accepted sockets. With a tiny `optmem_max` the kernel frees the new socket when
-/// the clone fails (net/core/sock.c, `sk_clone_lock`): monitoring must never cost a connection.
-fn clone_flag(degraded: &mut Vec<Degradation>) -> u32 {
-    let optmem = optmem_max()
-        .or_else(|| crate::procfs::in_network_namespace(Path::new("/proc/1/ns/net"), optmem_max))
-        .unwrap_or(u64::MAX);
-    if optmem >= OPTMEM_FLOOR {
-        return 1;
-    }
-    degraded.push(Degradation {
-        what: "accepted connections have no owner until they are used".to_owned(),
-        why: format!(
-            "net.core.optmem_max is {optmem}, so copying the listener's owner could drop connections"
-        ),
-        fix: "sudo sysctl net.core.optmem_max=131072, then restart monitor".to_owned(),
-    });
-    0
-}
-
-/// Below Linux 6.8 only the initial network namespace shows the setting, and it is the machine's.
-fn optmem_max() -> Option<u64> {
-    std::fs::read_to_string("/proc/sys/net/core/optmem_max").ok()?.trim().parse().ok()
-}
-
 /// A helper that cannot be probed counts as missing: the program that needs it still loads without.
 fn helper(program: ProgramType, helper: BpfHelper) -> bool {
     is_helper_supported(program, helper).unwrap_or(false)
 }
 
-fn object_error(error: &aya::EbpfError, capacity: u32) -> SourceError {
-    let text = chain(error);
-    let fix = if text.contains("Cannot allocate memory") || text.contains("os error 12") {
+/// What the kernel says where a process has no more descriptors, and what to do.
+pub(super) const NO_FILES: &str = "Too many open files";
+pub(super) const MORE_FILES: &str =
+    "allow monitor more open files: `ulimit -n 1024`, or LimitNOFILE=1024 in its unit";
+
+/// Why nothing could be set up, from the kernel's words, with what to do about it.
+fn set_up_error(text: &str, capacity: u32) -> SourceError {
+    let fix = if text.contains(NO_FILES) {
+        MORE_FILES.to_owned()
+    } else if text.contains("Cannot allocate memory") || text.contains("os error 12") {
         format!("use a smaller --capacity than {capacity}")
     } else if text.contains("Operation not permitted") || text.contains("os error 1)") {
         "run it as root (`sudo monitor`); in a container, allow bpf(2) and CAP_BPF".to_owned()
@@ -292,11 +289,14 @@ fn attach_all(
         }
         if !wanted(spec) {
             let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
-            loaders.programs.push(health(spec, None, loaded));
+            loaders.programs.push(health(spec, None, loaded, None));
             continue;
         }
         let verdict = verified.remove(spec.name).unwrap_or_else(|| Err(refusal(verify::MISSING)));
-        let result = verdict.and_then(|()| attach(&mut loaders.ebpf, spec, target));
+        let result = verdict.and_then(|()| {
+            attach(&mut loaders.ebpf, spec, target).map_err(|refusal| explain(refusal, spec, target))
+        });
+        let mut other_fix = None;
         let loaded = match result {
             Ok(()) => {
                 log::info!("program {} loaded", spec.name);
@@ -308,11 +308,12 @@ fn attach_all(
                 let lost = degradation(spec, &refusal, options.tracing, kernel_btf.is_some());
                 let instead = spec.kind == Kind::Seed && by_procfs;
                 loaders.degraded.extend(lost.map(|lost| if instead { seed::less_lost(lost) } else { lost }));
+                other_fix = refusal.fix;
                 Loaded::Refused(refusal.why)
             }
         };
         let id = program_id(&loaders.ebpf, spec.name);
-        loaders.programs.push(health(spec, id, loaded));
+        loaders.programs.push(health(spec, id, loaded, other_fix));
     }
     passes += usize::from(seed::run(loaders, by_procfs));
     loaders.seeded = passes == 2;
@@ -320,8 +321,9 @@ fn attach_all(
     Ok(())
 }
 
-fn health(spec: &Spec, id: Option<u32>, loaded: Loaded) -> ProgramHealth {
-    ProgramHealth { name: spec.name, id, loaded, loss: spec.loss, fix: fix(spec), runs: None }
+fn health(spec: &Spec, id: Option<u32>, loaded: Loaded, other_fix: Option<String>) -> ProgramHealth {
+    let fix = other_fix.unwrap_or_else(|| fix(spec));
+    ProgramHealth { name: spec.name, id, loaded, loss: spec.loss, fix, runs: None }
 }
 
 fn fix(spec: &Spec) -> String {
@@ -358,13 +360,23 @@ fn attach(ebpf: &mut Ebpf, spec: &Spec, target: &Target) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// Why the kernel did not attach a program that it had taken: others may be in the way.
+fn explain(refusal: Refusal, spec: &Spec, target: &Target) -> Refusal {
+    let others =
+        watch::hook(spec.name).and_then(|hook| watch::in_the_way(target.fd.as_fd(), hook, &refusal.why));
+    match others {
+        Some((who, fix)) => {
+            Refusal { why: format!("{}; {who}", refusal.why), log: refusal.log, fix: Some(fix) }
+        }
+        None => refusal,
+    }
+}
+
 fn counter_error(spec: &Spec, refusal: &Refusal) -> SourceError {
     log::error!("program {} refused: {}", spec.name, refusal.log);
-    SourceError::new(format!(
-        "the kernel refused to count {} packets ({}); run it as root (`sudo monitor`), \
-         and if it is, see which other program is attached with `bpftool cgroup tree`",
-        spec.name, refusal.why
-    ))
+    let usual = "run it as root (`sudo monitor`), and if it is, see which other program is attached with `bpftool cgroup tree`";
+    let fix = refusal.fix.as_deref().unwrap_or(usual);
+    SourceError::new(format!("the kernel refused to count {} packets ({}); {fix}", spec.name, refusal.why))
 }
 
 /// Without `cap_perfmon` or without BTF one degradation, already there, tells of all programs that need it.
@@ -375,7 +387,7 @@ fn degradation(spec: &Spec, refusal: &Refusal, tracing: bool, has_btf: bool) -> 
     Some(Degradation {
         what: spec.loss.to_owned(),
         why: format!("{}: {}", spec.name, refusal.why),
-        fix: fix(spec),
+        fix: refusal.fix.clone().unwrap_or_else(|| fix(spec)),
     })
 }
 

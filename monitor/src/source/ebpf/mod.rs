@@ -6,6 +6,7 @@
 mod bpf;
 mod btf;
 mod cgroup;
+mod clone;
 mod decode;
 mod held;
 mod inspect;
@@ -20,6 +21,7 @@ mod seed_procfs;
 mod sock_diag;
 mod tables;
 mod verify;
+mod watch;
 
 use crate::model::{
     Backend, Batch, Degradation, FlowId, Health, HeldSocket, Life, Loaded, Mono, ProcessId, SocketState,
@@ -39,6 +41,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tables::{failed, kernel_log, map, map_health, sum_stats};
+
+/// Polls in a row in which a call to the kernel may fail.
+const BEARABLE: u32 = 3;
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -62,6 +67,11 @@ pub struct Options {
 /// # Errors
 /// One sentence with the fix.
 pub fn preflight(options: &Options) -> Result<(), SourceError> {
+    if cfg!(target_endian = "big") {
+        let sentence =
+            "counting in the kernel is for little-endian machines; capture packets instead (--backend pcap)";
+        return Err(SourceError::new(sentence));
+    }
     interface::check(&options.interfaces)?;
     cgroup::open(options.cgroup.as_deref()).map(|_| ())
 }
@@ -74,9 +84,13 @@ pub struct EbpfSource {
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     maps: HashMap<&'static str, MapData>,
     barrier: RcuBarrier,
-    cpus: usize,
+    cpus: bpf::Cpus,
     capacity: u32,
     active: u32,
+    /// Halves of which some may be left: draining them failed.
+    undrained: [bool; 2],
+    /// Polls in a row in which a call to the kernel failed.
+    failures: u32,
     polled: Mono,
     seeds: Vec<abi::SeedRecord>,
     lives: lives::Lives,
@@ -93,6 +107,7 @@ pub struct EbpfSource {
     noticed: Vec<Degradation>,
     drained: interface::Drained,
     target: cgroup::Target,
+    watch: watch::Watch,
     inspector: inspect::Inspector,
     /// Runs of the programs, while somebody asks.
     runs: Option<runs::Runs>,
@@ -112,8 +127,6 @@ impl EbpfSource {
         let logger = kernel_log(&mut loaded.ebpf);
         let active = map(&maps, names::ACTIVE)?;
         let barrier = RcuBarrier::new(active).map_err(|error| failed("making the RCU barrier", &error))?;
-        let cpus = aya::util::nr_cpus()
-            .map_err(|(path, error)| SourceError::new(format!("cannot count the CPUs: {path}: {error}")))?;
         let runs = |name: &str| {
             loaded.programs.iter().any(|program| program.name == name && program.loaded == Loaded::Yes)
         };
@@ -126,10 +139,12 @@ impl EbpfSource {
             interfaces: options.interfaces.clone(),
             degraded: loaded.degraded,
             programs: loaded.programs,
-            maps: map_health(&maps),
+            maps: map_health(&maps, loaded.lives.buffer_fd(), &loaded.ebpf),
             ..Health::default()
         };
         health.degraded.extend(lives::pid_namespace());
+        let watch = watch::Watch::of(&health.programs, loaded.clone);
+        health.degraded.extend(watch.at_start(&loaded.ebpf, &target));
         let scoped = target.scoped;
         let taps = load::tap_programs(&mut loaded.ebpf);
         let view = interface::View::open(&options.interfaces, options.promiscuous, scoped, taps);
@@ -140,9 +155,11 @@ impl EbpfSource {
             logger,
             maps,
             barrier,
-            cpus,
+            cpus: loaded.cpus,
             capacity: options.capacity,
             active: 0,
+            undrained: [false; 2],
+            failures: 0,
             polled: now.plus(loaded.counting.duration_since(begun)),
             seeds: loaded.seeds,
             lives: loaded.lives,
@@ -156,6 +173,7 @@ impl EbpfSource {
             noticed: Vec::new(),
             drained: interface::Drained::default(),
             target,
+            watch,
             inspector: inspect::Inspector::default(),
             runs: None,
         })
@@ -168,9 +186,9 @@ impl EbpfSource {
     /// Retires the active half and drains it.
     fn turn(&mut self, out: &mut Batch) -> Result<(), SourceError> {
         let retired = self.active;
-        self.active = 1 - retired;
         let active = self.map(names::ACTIVE)?;
-        bpf::write(active, 0, self.active).map_err(|error| failed("switching halves", &error))?;
+        bpf::write(active, 0, 1 - retired).map_err(|error| failed("switching halves", &error))?;
+        self.active = 1 - retired;
         self.wait()?;
         self.drain_half(retired, out)
     }
@@ -181,8 +199,11 @@ impl EbpfSource {
     }
 
     fn drain_half(&mut self, half: u32, out: &mut Batch) -> Result<(), SourceError> {
+        // Until all of it was drained: once they are taken, the statistics do not tell any more that there is something.
+        let is_late = std::mem::replace(&mut self.undrained[half as usize], true);
         let stats = self.take_stats(names::STATS, half)?;
-        if stats.inserts > 0 {
+        self.note_pressure(half, &stats);
+        if stats.inserts > 0 || is_late {
             let mut rows = std::mem::take(&mut self.rows);
             let result = bpf::drain(self.map(names::FLOWS[half as usize])?, &mut rows);
             for (key, value) in &mut rows {
@@ -196,10 +217,10 @@ impl EbpfSource {
             result.map_err(|error| failed("draining the flow table", &error))?;
         }
         let over = stats.full + stats.busy + stats.unparsed;
-        if over > 0 {
+        if over > 0 || is_late {
             self.drain_overflow(half, out)?;
         }
-        self.note_pressure(half, &stats);
+        self.undrained[half as usize] = false;
         if self.view.active() {
             self.drain_taps(half)?;
         }
@@ -252,10 +273,10 @@ impl EbpfSource {
     }
 
     fn drain_overflow(&mut self, half: u32, out: &mut Batch) -> Result<(), SourceError> {
-        let mut rows = Vec::new();
-        bpf::drain::<abi::OverflowKey, abi::FlowValue>(self.map(names::OVERFLOW[half as usize])?, &mut rows)
-            .map_err(|error| failed("draining the overflow table", &error))?;
+        let mut rows: Vec<(abi::OverflowKey, abi::FlowValue)> = Vec::new();
+        let drained = bpf::drain(self.map(names::OVERFLOW[half as usize])?, &mut rows);
         out.unplaced.extend(rows.iter().map(|(key, value)| decode::unplaced(key, value)));
+        drained.map_err(|error| failed("draining the overflow table", &error))?;
         let totals = self.map(names::TOTALS)?;
         let per_cpu = bpf::read_per_cpu::<abi::Counters>(totals, half, self.cpus)
             .map_err(|error| failed("reading the totals", &error))?;
@@ -302,14 +323,14 @@ impl EbpfSource {
 
     /// What changed hands and who claimed it. After the flow rows, so that every row's claim is there.
     fn drain_claims(&mut self, out: &mut Batch) -> Result<(), SourceError> {
-        let mut claims = Vec::new();
-        bpf::drain::<abi::ClaimKey, abi::Claim>(self.map(names::CLAIMS)?, &mut claims)
-            .map_err(|error| failed("draining the claims", &error))?;
+        let mut claims: Vec<(abi::ClaimKey, abi::Claim)> = Vec::new();
+        let drained = bpf::drain(self.map(names::CLAIMS)?, &mut claims);
         out.claims.extend(claims.iter().filter_map(|(key, value)| decode::claim(key, value)));
-        let mut processes = Vec::new();
-        bpf::drain::<abi::ProcessKey, abi::Process>(self.map(names::PROCS)?, &mut processes)
-            .map_err(|error| failed("draining the process table", &error))?;
+        drained.map_err(|error| failed("draining the claims", &error))?;
+        let mut processes: Vec<(abi::ProcessKey, abi::Process)> = Vec::new();
+        let drained = bpf::drain(self.map(names::PROCS)?, &mut processes);
         out.processes.extend(processes.iter().map(|(key, value)| decode::process_seen(*key, value)));
+        drained.map_err(|error| failed("draining the process table", &error))?;
         self.note_claim_pressure()
     }
 
@@ -352,6 +373,22 @@ impl EbpfSource {
         Ok(())
     }
 
+    /// A call to the kernel that fails costs no byte: what was not taken out of a table is taken with the next interval. So
+    /// it is said, and only where it goes on it is the end.
+    fn bear(&mut self, result: Result<(), SourceError>) -> Result<(), SourceError> {
+        let Err(error) = result else {
+            self.failures = 0;
+            return Ok(());
+        };
+        self.failures += 1;
+        if self.failures > BEARABLE {
+            return Err(error);
+        }
+        log::warn!("{error}");
+        self.degrade(true, "some bytes or their owners came an interval late", &error.message, "none");
+        Ok(())
+    }
+
     /// Adds a degradation, once.
     fn degrade(&mut self, happened: bool, what: &str, why: &str, fix: &str) {
         if happened && !self.health.degraded.iter().any(|known| known.what == what) {
@@ -385,6 +422,10 @@ impl EbpfSource {
             "the cgroup that --cgroup names was removed",
             "start monitor again once it is back",
         );
+        let seen = self.ebpf.as_ref().map(|ebpf| self.watch.look(ebpf, &self.target));
+        for Degradation { what, why, fix } in seen.into_iter().flatten() {
+            self.degrade(true, &what, &why, &fix);
+        }
         self.health.drain = started.elapsed();
         if let (Some(runs), Some(ebpf)) = (&mut self.runs, &self.ebpf) {
             runs.read(ebpf, &mut self.health.programs);
@@ -407,12 +448,13 @@ impl Source for EbpfSource {
     fn poll(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
         let started = Instant::now();
         self.view.look(false);
-        self.turn(out)?;
+        let turned = self.turn(out);
         self.take_interfaces(now, false, out);
-        self.drain_claims(out)?;
+        let claimed = self.drain_claims(out);
         self.hand_over_seeds(now, out);
+        let result = self.bear(turned.and(claimed));
         self.finish(now, started, out);
-        Ok(())
+        result
     }
 
     fn asks(&self) -> Option<OwnedFd> {
@@ -462,14 +504,15 @@ impl Source for EbpfSource {
         self.view.look(true);
         self.view.stop();
         drop(self.ebpf.take());
-        self.wait()?;
+        // Where something fails, the rest is told all the same: there is no later.
+        let mut result = self.wait();
         for half in 0..2 {
-            self.drain_half(half, out)?;
+            result = result.and(self.drain_half(half, out));
         }
         self.take_interfaces(now, true, out);
-        self.drain_claims(out)?;
+        result = result.and(self.drain_claims(out));
         self.hand_over_seeds(now, out);
         self.finish(now, started, out);
-        Ok(())
+        result
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A loaded program does nothing yet; attaching, which has an order, is `load`'s business.
 
-use super::load::chain;
+use super::load::{MORE_FILES, NO_FILES, chain};
 use super::programs::{PROGRAMS, Spec};
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf};
@@ -22,6 +22,8 @@ pub(super) struct Refusal {
     pub(super) why: String,
     /// Everything, for the log.
     pub(super) log: String,
+    /// What to do, where it is not to use a newer kernel.
+    pub(super) fix: Option<String>,
 }
 
 impl From<ProgramError> for Refusal {
@@ -30,13 +32,14 @@ impl From<ProgramError> for Refusal {
             ProgramError::LoadError { io_error, .. } => format!("the kernel refused it: {io_error}"),
             other => chain(other),
         };
-        Self { why, log: error.to_string() }
+        let fix = why.contains(NO_FILES).then(|| MORE_FILES.to_owned());
+        Self { why, log: error.to_string(), fix }
     }
 }
 
 /// A reason that is not the kernel's.
 pub(super) fn refusal(why: &str) -> Refusal {
-    Refusal { why: why.to_owned(), log: why.to_owned() }
+    Refusal { why: why.to_owned(), log: why.to_owned(), fix: None }
 }
 
 /// What the kernel says of every program that is `wanted` and that the object has. Those in `refuse` are treated as
