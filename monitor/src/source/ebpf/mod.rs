@@ -14,6 +14,7 @@ mod interface;
 mod lives;
 mod load;
 mod old_netns;
+mod pressure;
 mod programs;
 mod runs;
 mod seed;
@@ -240,21 +241,9 @@ impl EbpfSource {
         result.map_err(|error| failed("draining the interface table", &error))?;
         let stats = self.take_stats(names::TAP_STATS, half)?;
         self.note_fill(names::TAPS[half as usize], &stats);
-        self.degrade(
-            stats.full + stats.busy > 0,
-            "some bytes of interfaces have no flow",
-            &format!("more than {} conversations in one interval", self.capacity),
-            &format!("raise --capacity above {}", self.capacity),
-        );
-        self.degrade(
-            stats.wires_lost > 0,
-            "some flows behind NAT stand beside what their interface carried, not joined with it",
-            &format!(
-                "more than {} sockets sent under translated addresses in one interval",
-                self.capacity / abi::WIRE_SHARE
-            ),
-            &format!("raise --capacity above {}", self.capacity),
-        );
+        for said in pressure::of_taps(&stats, self.capacity) {
+            self.say(said);
+        }
         Ok(())
     }
 
@@ -294,25 +283,9 @@ impl EbpfSource {
     fn note_pressure(&mut self, half: u32, stats: &abi::HalfStats) {
         self.note_fill(names::FLOWS[half as usize], stats);
         self.health.overflowed_packets += stats.full + stats.busy + stats.unparsed;
-        let raise = format!("raise --capacity above {}", self.capacity);
-        self.degrade(
-            stats.full > 0,
-            "some bytes have an owner but no flow",
-            &format!("more than {} flows in one interval", self.capacity),
-            &raise,
-        );
-        self.degrade(
-            stats.busy > 0,
-            "a few bytes have an owner but no flow",
-            "the kernel could not add rows for a moment",
-            "none",
-        );
-        self.degrade(
-            stats.unparsed > 0,
-            "packets without readable headers have an owner but no flow",
-            "they are neither IPv4 nor IPv6, or cut short",
-            "none",
-        );
+        for said in pressure::of_half(stats, self.capacity) {
+            self.say(said);
+        }
     }
 
     fn note_fill(&mut self, name: &str, stats: &abi::HalfStats) {
@@ -334,42 +307,13 @@ impl EbpfSource {
         self.note_claim_pressure()
     }
 
-    /// Says it once when claims had no room; the counts never go back, so what was said stays true.
+    /// Says it when claims had no room.
     fn note_claim_pressure(&mut self) -> Result<(), SourceError> {
         let per_cpu = bpf::read_per_cpu::<abi::ClaimStats>(self.map(names::CLAIM_STATS)?, 0, self.cpus)
             .map_err(|error| failed("reading the claim statistics", &error))?;
-        let sum = |field: fn(&abi::ClaimStats) -> u64| per_cpu.iter().map(field).sum::<u64>();
-        let raise = format!("raise --capacity above {}", self.capacity);
-        self.degrade(
-            sum(|stats| stats.no_storage) > 0,
-            "the owner of some sockets is joined late, or unknown on passed sockets",
-            "net.core.optmem_max leaves no room for an owner on them",
-            "sudo sysctl net.core.optmem_max=131072 in their network namespace",
-        );
-        self.degrade(
-            sum(|stats| stats.claims_full) > 0,
-            "some accepted connections stay with their listener",
-            "more sockets changed hands in one interval than the claim table holds",
-            &raise,
-        );
-        self.degrade(
-            sum(|stats| stats.procs_full) > 0,
-            "some processes that are gone have no name",
-            "more processes claimed sockets in one interval than the process table holds",
-            &raise,
-        );
-        self.degrade(
-            sum(|stats| stats.busy) > 0,
-            "a few accepted connections may stay with their listener, or an ended process without its name",
-            "the kernel could not add to the claim or process table for a moment",
-            "none",
-        );
-        self.degrade(
-            sum(|stats| stats.lives_full) > 0,
-            "some processes that ended at once are not fully named",
-            "more programs were started in a moment than the kernel's buffer holds",
-            "none",
-        );
+        for said in pressure::of_claims(&per_cpu, self.capacity) {
+            self.say(said);
+        }
         Ok(())
     }
 
@@ -385,15 +329,14 @@ impl EbpfSource {
             return Err(error);
         }
         log::warn!("{error}");
-        self.degrade(true, "some bytes or their owners came an interval late", &error.message, "none");
+        self.say(pressure::late(error.message));
         Ok(())
     }
 
-    /// Adds a degradation, once.
-    fn degrade(&mut self, happened: bool, what: &str, why: &str, fix: &str) {
-        if happened && !self.health.degraded.iter().any(|known| known.what == what) {
-            let [what, why, fix] = [what, why, fix].map(str::to_owned);
-            self.health.degraded.push(Degradation { what, why, fix });
+    /// Adds a degradation, once: what counts never goes back, so what was said stays true.
+    fn say(&mut self, said: Degradation) {
+        if !self.health.degraded.iter().any(|known| known.what == said.what) {
+            self.health.degraded.push(said);
         }
     }
 
@@ -416,15 +359,12 @@ impl EbpfSource {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
-        self.degrade(
-            self.target.removed(),
-            "no new socket is counted, only those that the cgroup has left behind",
-            "the cgroup that --cgroup names was removed",
-            "start monitor again once it is back",
-        );
+        if self.target.removed() {
+            self.say(pressure::removed());
+        }
         let seen = self.ebpf.as_ref().map(|ebpf| self.watch.look(ebpf, &self.target));
-        for Degradation { what, why, fix } in seen.into_iter().flatten() {
-            self.degrade(true, &what, &why, &fix);
+        for said in seen.into_iter().flatten() {
+            self.say(said);
         }
         self.health.drain = started.elapsed();
         if let (Some(runs), Some(ebpf)) = (&mut self.runs, &self.ebpf) {
