@@ -1,5 +1,5 @@
 //! Options of iftop and iftoprs, as a script gives them: mostly over a file of packets, whose numbers are known. What
-//! became of each option is in docs/keys.md.
+//! became of each option is in docs/from-iftop.md.
 
 use monitor_tests::{frames::udp_packet, program, scene::Loopback};
 use std::{

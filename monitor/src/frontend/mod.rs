@@ -11,7 +11,7 @@ mod tui;
 pub use escape::{escape, escape_ascii, escape_word};
 pub use json::Json;
 pub use text::Text;
-pub use tui::{Tui, TuiOptions, complain, complain_later, discard, keys_page, restore, swatches};
+pub use tui::{Tui, TuiOptions, complain, complain_later, discard, restore, swatches};
 
 use crate::engine::{Command, Control, Snapshots};
 use anyhow::Context;

@@ -1,31 +1,39 @@
-//! The pages that promise a test for each case: every test that they name exists, and every test of attribution is named.
+//! The page and the tables that promise a test for each case: every test that they name exists, and every test of attribution
+//! is named.
 
 use crate::files::File;
 use std::collections::BTreeSet;
 
-/// Which pages, and what their tests' column is called.
-const PAGES: [&str; 2] = ["docs/attribution.md", "docs/keys.md"];
+/// The page, and what its tests' column is called.
+const PAGE: &str = "docs/attribution.md";
 const COLUMN: &str = "test";
+/// The tables of what became of the ancestors' keys and options: lists of tests in rows.
+const TABLES: &str = "monitor/src/frontend/tui/tests/keys_page/";
 /// Files whose tests are cases: each must be on a page.
 const CASES: [&str; 2] = ["tests/tests/attribution_", "tests/tests/bad_places"];
 
 /// What does not fit between pages and tests.
 pub(crate) fn check(files: &[File]) -> Vec<String> {
-    let pages: Vec<&File> = files.iter().filter(|file| PAGES.contains(&file.path.as_str())).collect();
-    let mut complaints: Vec<String> = PAGES
-        .iter()
-        .filter(|page| !pages.iter().any(|file| file.path == **page))
-        .map(|page| format!("{page}: there is no such page"))
-        .collect();
+    let mut complaints = Vec::new();
     let tests: BTreeSet<&str> =
         files.iter().filter(|file| file.is_rust()).flat_map(|file| tests_in(&file.text)).collect();
+    let page = files.iter().find(|file| file.path == PAGE);
+    let tables: Vec<&File> = files.iter().filter(|file| file.path.starts_with(TABLES)).collect();
+    if page.is_none() {
+        complaints.push(format!("{PAGE}: there is no such page"));
+    }
+    if tables.is_empty() {
+        complaints.push(format!("{TABLES}: there are no tables"));
+    }
+    let cells =
+        page.into_iter().flat_map(|file| named_in(&file.text).into_iter().map(move |named| (file, named)));
+    let rows =
+        tables.iter().flat_map(|file| listed_in(&file.text).into_iter().map(move |named| (*file, named)));
     let mut named = BTreeSet::new();
-    for page in pages {
-        for (line, test) in named_in(&page.text) {
-            named.insert(test);
-            if !tests.contains(test) {
-                complaints.push(format!("{}: line {line}: there is no test {test}", page.path));
-            }
+    for (file, (line, test)) in cells.chain(rows) {
+        named.insert(test);
+        if !tests.contains(test) {
+            complaints.push(format!("{}: line {line}: there is no test {test}", file.path));
         }
     }
     for file in files.iter().filter(|file| CASES.iter().any(|case| file.path.starts_with(case))) {
@@ -65,6 +73,21 @@ fn named_in(text: &str) -> Vec<(usize, &str)> {
     named
 }
 
+/// Names in lists such as `&["a_test", "another"]`, with the line that they begin on.
+fn listed_in(text: &str) -> Vec<(usize, &str)> {
+    let mut named = Vec::new();
+    for (at, opened) in text.match_indices("&[") {
+        let list = text[at + opened.len()..].split(']').next().unwrap_or_default();
+        // Of anything else than names it is no list of tests.
+        if !list.trim_start().starts_with('"') {
+            continue;
+        }
+        let line = text[..at].matches('\n').count() + 1;
+        named.extend(list.split('"').skip(1).step_by(2).map(|name| (line, name)));
+    }
+    named
+}
+
 /// The cells of the tests' column of every table, with their line.
 pub(crate) fn cells(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
@@ -88,12 +111,13 @@ mod tests {
     use super::*;
 
     const PAGE: &str = "text\n| case | test |\n|---|---|\n| `a` | `there`, `some::gone` |\n\n`elsewhere`\n";
+    const TABLE: &str = "const A: &[Row] = &[row(\"k\", \"up\", Not(\"no\"), &[])];";
     const SOURCE: &str = "#[test]\n#[ignore = \"x\"]\nfn there() {}\nfn gone() {}\n";
 
     fn complaints(page: &str, path: &str) -> Vec<String> {
         check(&[
             File::new("docs/attribution.md", page),
-            File::new("docs/keys.md", ""),
+            File::new(&format!("{TABLES}iftop.rs"), TABLE),
             File::new(path, SOURCE),
         ])
     }
@@ -113,6 +137,18 @@ mod tests {
 
     #[test]
     fn a_page_that_is_gone_is_found() {
-        assert_eq!(check(&[]), PAGES.map(|page| format!("{page}: there is no such page")));
+        assert_eq!(check(&[]).len(), 2);
+    }
+
+    #[test]
+    fn a_row_of_the_ancestors_without_its_test_is_found() {
+        let path = format!("{TABLES}iftop.rs");
+        let table = "row(\"j\",\n \"down\",\n &[\n \"there\",\n \"missing\",\n ],\n)";
+        let found = check(&[
+            File::new(super::PAGE, ""),
+            File::new(&path, table),
+            File::new("tests/tests/owners.rs", SOURCE),
+        ]);
+        assert_eq!(found, [format!("{path}: line 3: there is no test missing")]);
     }
 }

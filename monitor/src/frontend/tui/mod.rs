@@ -14,7 +14,6 @@ mod hangup;
 mod history;
 mod input;
 mod keymap;
-mod keys_page;
 mod line;
 mod mouse;
 mod nav;
@@ -32,7 +31,6 @@ mod trace;
 mod update;
 mod view;
 
-pub use keys_page::keys_page;
 pub use terminal::{complain, complain_later, discard, restore};
 pub use theme::Depth;
 

@@ -3,6 +3,7 @@
 mod ancestors;
 mod comfort;
 mod docs;
+mod keys_page;
 mod picture;
 mod server;
 mod views;

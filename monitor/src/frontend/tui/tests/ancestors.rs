@@ -1,4 +1,4 @@
-//! Keys and settings of iftop and iftoprs, as far as no other test shows them (docs/keys.md), and the hints in the footer.
+//! Keys and settings of iftop and iftoprs, as far as no other test shows them (docs/from-iftop.md), and the hints in the footer.
 
 use super::*;
 use crate::query::Row;

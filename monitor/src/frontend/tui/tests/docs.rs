@@ -1,4 +1,4 @@
-//! Pages that are made from the program: docs/screens.md and docs/config.toml. `MONITOR_WRITE_DOCS=1` writes them.
+//! Pages that are made from the program: docs/screens.md and docs/config.toml (`keys_page` has two more). `MONITOR_WRITE_DOCS=1` writes them.
 
 use super::*;
 use crate::query::fixture::process;
@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant as Clock;
 
-fn check(page: &str, name: &str) {
+pub(super) fn check(page: &str, name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
     if std::env::var_os("MONITOR_WRITE_DOCS").is_some() {
         std::fs::write(&path, page).unwrap();

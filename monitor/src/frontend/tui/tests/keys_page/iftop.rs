@@ -1,8 +1,8 @@
 //! iftop's keys, options and settings: what became of each, and which test shows it.
 
-use super::super::keymap::{Action, Display, Motion};
 use super::Fate::{Key, Not, Option as Opt};
 use super::{Row, row};
+use crate::frontend::tui::keymap::{Action, Display, Motion};
 
 const VIEWS: &str = "views do that: Hosts, Networks, Services and Ports each fold flows by one thing";
 const OPEN: &str =

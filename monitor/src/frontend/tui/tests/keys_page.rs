@@ -1,11 +1,13 @@
-//! docs/keys.md: the keys from their table, the mouse, and what became of the keys and options of iftop and iftoprs, with
-//! the test that shows it. The tables are in `iftop` and `iftoprs`.
+//! docs/keys.md, the keys from their table and the mouse; and docs/from-iftop.md, what became of the keys and options of
+//! iftop and iftoprs. The tables of these are in `iftop` and `iftoprs`, with the tests that show each row; tidy's `cases`
+//! checks that there are such tests.
 
 mod iftop;
 mod iftoprs;
 
-use super::keymap::{Action, BINDINGS, Display};
-use super::view::LEGEND;
+use super::docs::check;
+use crate::frontend::tui::keymap::{Action, BINDINGS, Display};
+use crate::frontend::tui::view::LEGEND;
 use crate::query::Window;
 use std::fmt::Write as _;
 
@@ -95,8 +97,8 @@ const ANCESTORS: [(&str, &[Row]); 8] = [
     ("iftoprs: settings", iftoprs::SETTINGS),
 ];
 
-/// The page.
-pub fn keys_page() -> String {
+/// docs/keys.md.
+fn keys_page() -> String {
     let mut page = String::from(
         "# Keys\nThis page is made from the table that drives the program: `MONITOR_WRITE_DOCS=1 cargo test -p monitor docs`.\n\n\
          | key | what it does |\n|---|---|\n",
@@ -111,18 +113,26 @@ pub fn keys_page() -> String {
         line(&mut page, &[sign, meaning]);
     }
     page += "\n`--no-mouse` and `M` leave the mouse to the terminal, so that it selects text.\n";
-    page += "\n## For users of iftop and iftoprs\nEverything that they have, and what became of it. The last column names the tests that show it.\n";
+    page += "\nWhat became of the keys and options of iftop and iftoprs: [from-iftop.md](from-iftop.md).\n";
+    page
+}
+
+/// docs/from-iftop.md.
+fn ancestors_page() -> String {
+    let mut page = String::from(
+        "# From iftop and iftoprs\nEvery key, option and setting that they have, and what became of it. Made by \
+         `MONITOR_WRITE_DOCS=1 cargo test -p monitor docs`.\n",
+    );
     for (name, rows) in ANCESTORS {
         // Writing to a String cannot fail.
-        let _ = write!(page, "\n### {name}\n| there | what | here | test |\n|---|---|---|---|\n");
-        for Row { there, what, fate, tests } in rows {
+        let _ = write!(page, "\n## {name}\n| there | what | here |\n|---|---|---|\n");
+        for Row { there, what, fate, .. } in rows {
             let here = match fate {
                 Key(action) => spelled(*action),
                 Opt(option) => (*option).to_owned(),
                 Not(reason) => format!("no: {reason}"),
             };
-            let tests: Vec<String> = tests.iter().copied().map(code).collect();
-            line(&mut page, &[&code(there), what, &here, &tests.join(", ")]);
+            line(&mut page, &[&code(there), what, &here]);
         }
     }
     page
@@ -144,57 +154,49 @@ fn line(page: &mut String, cells: &[&str]) {
     let _ = writeln!(page, "| {} |", cells.join(" | "));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[test]
+fn docs_keys_and_what_became_of_others() {
+    check(&keys_page(), "keys.md");
+    check(&ancestors_page(), "from-iftop.md");
+}
 
-    #[test]
-    fn docs_keys_are_up_to_date() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/keys.md");
-        if std::env::var_os("MONITOR_WRITE_DOCS").is_some() {
-            std::fs::write(&path, keys_page()).unwrap();
-        }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), keys_page());
-    }
-
-    #[test]
-    fn what_is_said_to_work_has_a_key_and_a_test() {
-        for Row { there, fate, tests, .. } in ANCESTORS.iter().flat_map(|(_, rows)| *rows) {
-            match fate {
-                Key(action) => assert!(!spelled(*action).is_empty() && !tests.is_empty(), "{there}"),
-                Opt(here) => assert!(!here.is_empty() && !tests.is_empty(), "{there}"),
-                Not(reason) => assert!(!reason.is_empty(), "{there}"),
-            }
+#[test]
+fn what_is_said_to_work_has_a_key_and_a_test() {
+    for Row { there, fate, tests, .. } in ANCESTORS.iter().flat_map(|(_, rows)| *rows) {
+        match fate {
+            Key(action) => assert!(!spelled(*action).is_empty() && !tests.is_empty(), "{there}"),
+            Opt(here) => assert!(!here.is_empty() && !tests.is_empty(), "{there}"),
+            Not(reason) => assert!(!reason.is_empty(), "{there}"),
         }
     }
+}
 
-    /// What the program reads on the command line and in the settings is what the page promises.
-    #[test]
-    fn options_and_settings_that_are_named_here_exist() {
-        use crate::config::{Cli, OPTIONS};
-        use clap::CommandFactory;
-        let command = Cli::command();
-        let exists = |word: &str| {
-            if let Some(long) = word.strip_prefix("--") {
-                let is_long = |option: &clap::Arg| option.get_long() == Some(long);
-                return ["help", "version"].contains(&long) || command.get_arguments().any(is_long);
+/// What the program reads on the command line and in the settings is what the page promises.
+#[test]
+fn options_and_settings_that_are_named_here_exist() {
+    use crate::config::{Cli, OPTIONS};
+    use clap::CommandFactory;
+    let command = Cli::command();
+    let exists = |word: &str| {
+        if let Some(long) = word.strip_prefix("--") {
+            let is_long = |option: &clap::Arg| option.get_long() == Some(long);
+            return ["help", "version"].contains(&long) || command.get_arguments().any(is_long);
+        }
+        let short = word.chars().nth(1);
+        ["-h", "-V"].contains(&word) || command.get_arguments().any(|option| option.get_short() == short)
+    };
+    for (heading, rows) in ANCESTORS {
+        for Row { there, fate, .. } in rows {
+            let Opt(here) = fate else { continue };
+            let quoted = here.split('`').skip(1).step_by(2).flat_map(|text| text.split(' '));
+            let mut options: Vec<&str> = quoted.filter(|word| word.starts_with('-')).collect();
+            if here.starts_with("the same") {
+                options.extend(there.split(' ').filter(|word| word.starts_with('-')));
             }
-            let short = word.chars().nth(1);
-            ["-h", "-V"].contains(&word) || command.get_arguments().any(|option| option.get_short() == short)
-        };
-        for (heading, rows) in ANCESTORS {
-            for Row { there, fate, .. } in rows {
-                let Opt(here) = fate else { continue };
-                let quoted = here.split('`').skip(1).step_by(2).flat_map(|text| text.split(' '));
-                let mut options: Vec<&str> = quoted.filter(|word| word.starts_with('-')).collect();
-                if here.starts_with("the same") {
-                    options.extend(there.split(' ').filter(|word| word.starts_with('-')));
-                }
-                assert!(options.iter().all(|option| exists(option)), "{there}: {options:?}");
-                if heading.ends_with("settings") && here.starts_with('`') {
-                    let name = here.split('`').nth(1);
-                    assert!(OPTIONS.iter().any(|option| Some(option.name) == name), "{there}: {name:?}");
-                }
+            assert!(options.iter().all(|option| exists(option)), "{there}: {options:?}");
+            if heading.ends_with("settings") && here.starts_with('`') {
+                let name = here.split('`').nth(1);
+                assert!(OPTIONS.iter().any(|option| Some(option.name) == name), "{there}: {name:?}");
             }
         }
     }

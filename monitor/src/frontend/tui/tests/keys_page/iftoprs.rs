@@ -1,8 +1,8 @@
 //! iftoprs' keys, mouse, options and settings: what became of each, and which test shows it.
 
-use super::super::keymap::{Action, Display, Motion};
 use super::Fate::{Key, Not, Option as Opt};
 use super::{Row, row};
+use crate::frontend::tui::keymap::{Action, Display, Motion};
 
 const FILES: &str =
     "themes are files with names for colours: one in `themes/` beside the settings is in the chooser";
