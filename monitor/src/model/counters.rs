@@ -1,6 +1,7 @@
 //! Byte and packet counts in both directions.
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
+use std::time::Duration;
 
 /// What moved, in both directions.
 ///
@@ -83,4 +84,11 @@ impl std::iter::Sum for Counters {
     fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
         iter.fold(Self::default(), Add::add)
     }
+}
+
+/// Bits/s of bytes that moved in an interval, rounded to the nearest; 0 where no time has passed.
+pub fn bits_per_second(bytes: u64, interval: Duration) -> u64 {
+    let interval = interval.as_nanos();
+    let bits = u128::from(bytes) * 8 * 1_000_000_000;
+    (bits + interval / 2).checked_div(interval).map_or(0, |rate| u64::try_from(rate).unwrap_or(u64::MAX))
 }

@@ -20,7 +20,7 @@ mod tcp;
 
 pub use batch::{Batch, Claim, Delta, InterfaceSeen, ProcessSeen, Standing, Unplaced};
 pub use cost::OwnCost;
-pub use counters::Counters;
+pub use counters::{Counters, bits_per_second};
 pub use flow::{Endpoint, FlowId, Protocol, SocketId};
 pub use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS, Tier};
 pub use identity::{Ancestor, Container, Identity, Pod};

@@ -1,6 +1,6 @@
 //! The rows of a view that sums processes or flows.
 
-use super::object::{Counted, date_of, optional_date};
+use super::number::{Counted, date_of, optional_date};
 use crate::model::{Names, Snapshot};
 use crate::query::{GroupKey, GroupRow};
 use serde::Serialize;

@@ -7,6 +7,7 @@
 mod group;
 mod identity;
 mod ledger;
+mod number;
 mod object;
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,14 @@
 //! The object: field for field what the schema names, in its order.
 
 use super::group::Group;
+use super::number::{Counted, date, date_of, optional_date};
 use super::{identity, ledger};
 use crate::model::{
-    Attribution, Confidence, Counters, Endpoint, FlowRow, Health, Mono, Names, OwnCost, ProcessId,
-    ProcessRow, Protocol, Snapshot,
+    Attribution, Confidence, Endpoint, FlowRow, Health, Names, OwnCost, ProcessId, ProcessRow, Protocol,
+    Snapshot,
 };
 use crate::query::{Choice, Listing, Query, Row, ViewKind, default_reason};
-use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,21 +64,6 @@ impl Own {
             kernel_memory: health.table_memory(),
         })
     }
-}
-
-/// Since start, and the rates of the interval.
-#[derive(Serialize)]
-pub(super) struct Counted {
-    rx_bytes: u64,
-    tx_bytes: u64,
-    rx_packets: u64,
-    tx_packets: u64,
-    rx_bps: u64,
-    tx_bps: u64,
-    rx_skb_bytes: u64,
-    tx_skb_bytes: u64,
-    rx_skbs: u64,
-    tx_skbs: u64,
 }
 
 #[derive(Serialize)]
@@ -230,23 +215,6 @@ impl<'s> Object<'s> {
     }
 }
 
-impl Counted {
-    pub(super) fn new(total: &Counters, moved: &Counters, interval: Duration) -> Self {
-        Self {
-            rx_bytes: total.rx_bytes,
-            tx_bytes: total.tx_bytes,
-            rx_packets: total.rx_packets,
-            tx_packets: total.tx_packets,
-            rx_bps: bits_per_second(moved.rx_bytes, interval),
-            tx_bps: bits_per_second(moved.tx_bytes, interval),
-            rx_skb_bytes: total.rx_skb_bytes,
-            tx_skb_bytes: total.tx_skb_bytes,
-            rx_skbs: total.rx_skbs,
-            tx_skbs: total.tx_skbs,
-        }
-    }
-}
-
 impl<'s> Process<'s> {
     fn new(row: &'s ProcessRow, snapshot: &Snapshot) -> Self {
         Self {
@@ -326,32 +294,4 @@ fn named(owner: Option<ProcessId>, name: &str) -> Option<&str> {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Bits/s, rounded to the nearest; 0 where no time has passed.
-pub(super) fn bits_per_second(bytes: u64, interval: Duration) -> u64 {
-    let interval = interval.as_nanos();
-    let bits = u128::from(bytes) * 8 * 1_000_000_000;
-    (bits + interval / 2).checked_div(interval).map_or(0, |rate| u64::try_from(rate).unwrap_or(u64::MAX))
-}
-
-/// An instant as nanoseconds since the Unix epoch.
-pub(super) fn date_of(at: Mono, boot_wall: i64) -> i64 {
-    boot_wall.saturating_add(i64::try_from(at.0).unwrap_or(i64::MAX))
-}
-
-// serde hands fields over by reference.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-fn date<S: Serializer>(wall: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    // An i64 of nanoseconds ends in 2262, long before what a Timestamp can hold.
-    let time = Timestamp::from_nanosecond(i128::from(*wall)).map_err(serde::ser::Error::custom)?;
-    serializer.collect_str(&format_args!("{time:.3}"))
-}
-
-#[expect(clippy::ref_option, reason = "the signature is serde's")]
-pub(super) fn optional_date<S: Serializer>(wall: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match wall {
-        Some(wall) => date(wall, serializer),
-        None => serializer.serialize_none(),
-    }
 }

@@ -1,7 +1,7 @@
 //! One whole object against a literal, and what the loop does with the feed.
 
-use super::object::bits_per_second;
 use super::*;
+use crate::model::bits_per_second;
 use crate::model::{
     Ancestor, Backend, Confidence, Container, Degradation, Endpoint, Health, Identity, Ledger, LedgerSide,
     MapHealth, Mono, Names, OwnCost, Pod, ProcessId, Protocol, TcpHealth, TcpState,

@@ -3,7 +3,7 @@
 //!
 //! Bounded: so many snapshots are kept.
 
-use super::trace::{Mark, Point, Trace, saturated};
+use super::trace::{Mark, Point, Trace};
 use crate::model::{Mono, Snapshot};
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -82,6 +82,10 @@ pub(super) fn columns<'p>(
         if watched * 2 < step { 0 } else { bits.checked_div(watched).map_or(0, saturated) }
     };
     sums.into_iter().map(|[rx, tx, watched]| (rate(rx, watched), rate(tx, watched))).unzip()
+}
+
+fn saturated(value: u128) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

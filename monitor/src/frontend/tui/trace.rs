@@ -3,7 +3,7 @@
 //!
 //! Bounded: of each snapshot the rows that moved the most are kept, as a hash of what they are and two rates.
 
-use crate::model::{Counters, Mono, Snapshot};
+use crate::model::{Counters, Mono, Snapshot, bits_per_second};
 use crate::query::{Row, RowId};
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -36,8 +36,7 @@ pub(super) struct Point {
 impl Point {
     /// Of bytes that moved in a snapshot's interval.
     pub(super) fn new(rx_bytes: u64, tx_bytes: u64, at: Mono, interval: Duration) -> Self {
-        let nanoseconds = interval.as_nanos().max(1);
-        let rate = |bytes: u64| saturated(u128::from(bytes) * 8 * 1_000_000_000 / nanoseconds);
+        let rate = |bytes| bits_per_second(bytes, interval);
         Self { at, interval, rx: rate(rx_bytes), tx: rate(tx_bytes) }
     }
 }
@@ -110,10 +109,6 @@ fn most<'s>(rows: impl Iterator<Item = Row<'s>>) -> Vec<Moved> {
 
 fn bytes(row: Row<'_>) -> &Counters {
     row.interval()
-}
-
-pub(super) fn saturated(value: u128) -> u64 {
-    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod sockets;
 mod table;
 mod tooltip;
 
+#[cfg(test)]
 pub(super) use help::LEGEND;
 
 use super::keymap::Action;
