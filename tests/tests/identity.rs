@@ -617,3 +617,51 @@ fn a_short_process_keeps_its_name_for_a_minute_of_ten_thousand_new_ones() {
     // Making so many takes seconds on any machine.
     assert!(ticks > 2, "{ticks} ticks while they were made");
 }
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn processes_whose_end_was_missed_are_found_to_have_ended() {
+    let place = Place::new("");
+    let mut monitor = place.monitor("0.2", &[]);
+    let waits = || {
+        let script = format!("{SEND}; echo sent; read line");
+        let mut command = place.bash(&script, &["waits"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash")
+    };
+    let mut children: Vec<Child> = (0..30).map(|_| waits()).collect();
+    for child in &mut children {
+        let mut line = String::new();
+        let out = child.stdout.as_mut().expect("stdout is a pipe");
+        BufReader::new(out).read_line(&mut line).expect("read what bash says");
+        assert_eq!(line, "sent\n");
+    }
+    monitor.next_object();
+    let pid = rustix::process::Pid::from_raw(monitor.pid().cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("stop it");
+    // More than the kernel's buffer holds, and after that the ends of those that are known.
+    let full = "for ((n = 0; n < 3000 * $(nproc); n++)); do /bin/true; done";
+    finished(Command::new(bash()).args(["-c", full]).spawn().expect("bash"));
+    let pids: Vec<u32> = children.iter().map(Child::id).collect();
+    for mut child in children {
+        drop(child.stdin.take());
+        child.wait().expect("wait for bash");
+    }
+    let mut alive = waits();
+    let mut line = String::new();
+    BufReader::new(alive.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("read what bash says");
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("let it go on");
+    let object = monitor.next_object();
+    let said = object.degraded().join("\n");
+    assert!(said.contains("may have ended earlier than is said"), "the buffer was full: {said}");
+    let last = monitor.stop().last().clone();
+    for row in last.processes() {
+        let pid = field(row, "pid");
+        if pids.iter().any(|gone| pid == *gone) {
+            assert!(field(row, "exited").is_string(), "it has ended: {row:#}");
+        }
+        assert!(pid != alive.id() || field(row, "exited").is_null(), "it lives: {row:#}");
+    }
+    assert!(last.processes().iter().filter(|row| field(row, "exited").is_string()).count() >= pids.len());
+    drop(alive.stdin.take());
+    alive.wait().expect("wait for bash");
+}

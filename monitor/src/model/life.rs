@@ -1,6 +1,7 @@
 //! What happens to processes, as far as naming them needs it.
 
 use super::{Mono, ProcessId};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One event, as the kernel told it. Events come in the order in which they happened.
@@ -15,6 +16,14 @@ pub enum Life {
         /// The process.
         id: ProcessId,
         /// When.
+        at: Mono,
+    },
+    /// Some events were lost: these are all that live at this time, and whoever was told of before and is not among them
+    /// has ended.
+    Census {
+        /// They.
+        living: HashSet<ProcessId>,
+        /// When they were counted.
         at: Mono,
     },
 }

@@ -66,12 +66,20 @@ impl Kin {
                 }
                 Some(id)
             }
+            // Told to the registry, which ends them one by one.
+            Life::Census { .. } => None,
         }
+    }
+
+    /// Those that were not told to have ended.
+    pub(super) fn living(&self) -> impl Iterator<Item = ProcessId> {
+        self.nodes.iter().filter(|(_, node)| node.ended.is_none()).map(|(id, _)| *id)
     }
 
     /// A process that is known already keeps its parent.
     fn born(&mut self, born: &Born) {
-        if self.nodes.contains_key(&born.id) {
+        // Where ends are not told either, nobody would ever be forgotten.
+        if self.nodes.contains_key(&born.id) || (self.nodes.len() > MAX_ALL && self.ended.is_empty()) {
             return;
         }
         let mut program = None;
@@ -110,6 +118,38 @@ impl Kin {
         chain
     }
 
+    /// Forgets who ended before that, but for those that have children here.
+    pub(super) fn forget(&mut self, before: Mono) {
+        for _ in 0..self.ended.len() {
+            let Some(oldest) = self.ended.pop_front() else { return };
+            match self.nodes.get(&oldest) {
+                Some(node) if node.ended >= Some(before) => {
+                    self.ended.push_front(oldest);
+                    break;
+                }
+                Some(node) if node.children > 0 => self.ended.push_back(oldest),
+                Some(_) | None => self.remove(oldest),
+            }
+        }
+        if self.nodes.capacity() > 4 * self.nodes.len() + 1_024 {
+            self.nodes.shrink_to(2 * self.nodes.len());
+            self.ended.shrink_to(2 * self.ended.len());
+        }
+    }
+
+    /// Remembered ones that have ended.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.len()
+    }
+
+    fn remove(&mut self, id: ProcessId) {
+        if let Some(node) = self.nodes.remove(&id)
+            && let Some(parent) = self.nodes.get_mut(&node.parent)
+        {
+            parent.children = parent.children.saturating_sub(1);
+        }
+    }
+
     /// Forgets who ended first. Who has children here is passed over, as long as there is room.
     fn bound(&mut self) {
         let mut passed = 0;
@@ -124,11 +164,7 @@ impl Kin {
                 }
                 continue;
             }
-            if let Some(node) = self.nodes.remove(&oldest)
-                && let Some(parent) = self.nodes.get_mut(&node.parent)
-            {
-                parent.children = parent.children.saturating_sub(1);
-            }
+            self.remove(oldest);
         }
     }
 }
@@ -193,6 +229,21 @@ mod tests {
         kin.note(Life::Born(Born { id: again, parent: id(1), comm: "new".into(), ..Born::default() }));
         assert_eq!(kin.get(again).map(|node| (&*node.comm, node.program.is_some())), Some(("new", false)));
         assert_eq!(kin.get(id(10)).map(|node| &*node.comm), Some("/bin/old"));
+    }
+
+    #[test]
+    fn who_ended_a_while_ago_is_forgotten_unless_it_has_children() {
+        let mut kin = Kin::default();
+        kin.note(born(1, 0));
+        for pid in 2..10_000 {
+            kin.note(born(pid, 1));
+            kin.note(Life::Ended { id: id(pid), at: Mono(u64::from(pid)) });
+        }
+        kin.note(born(10_000, 2));
+        kin.forget(Mono(9_000));
+        assert_eq!((kin.ended(), kin.living().count()), (1 + 1_000, 2));
+        assert_eq!(chain(&kin, 10_000), [2, 1]);
+        assert!(kin.nodes.capacity() <= 4 * kin.nodes.len() + 1_024);
     }
 
     #[test]

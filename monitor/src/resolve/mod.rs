@@ -128,6 +128,8 @@ impl Resolver {
 
     /// Takes in what happened to processes.
     pub fn note(&mut self, lives: Vec<Life>) {
+        // What comes with the next batch was claimed before they were counted.
+        self.again |= lives.iter().any(|life| matches!(life, Life::Census { .. }));
         if !lives.is_empty() {
             self.ask(Ask::Lives(lives));
         }

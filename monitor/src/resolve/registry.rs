@@ -19,9 +19,16 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 /// Processes remembered, at most; beyond it, those that ended are forgotten first.
 const MAX_KNOWN: usize = 131_072;
+/// How long who has ended is remembered for its name and its descendants. Whatever it claimed was told by then.
+const REMEMBERED: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const FORGET_EVERY: Duration = Duration::from_secs(5);
+/// So many that have ended are remembered for longer: who comes and goes in small numbers costs no pass.
+const FEW: usize = 1_024;
 /// Ancestors that are looked up in /proc.
 const MAX_CHAIN: usize = 64;
 /// Processes that are looked at in one batch for whether they live, where the kernel does not tell.
@@ -57,6 +64,12 @@ pub(super) struct Registry {
     later: Vec<ProcessId>,
     /// The kernel tells when processes end.
     told: bool,
+    /// Who lived when it was counted last, for what was claimed before that.
+    census: Option<(HashSet<ProcessId>, Mono)>,
+    /// Known ones that have ended.
+    ended: usize,
+    /// When to look next for whom to forget.
+    next_forget: Mono,
     /// Where to go on looking who lives.
     looked: Option<ProcessId>,
     /// Hash every executable.
@@ -87,6 +100,9 @@ impl Registry {
             queued: HashSet::new(),
             later: Vec::new(),
             told: false,
+            census: None,
+            ended: 0,
+            next_forget: Mono(0),
             looked: None,
             hash,
             asks,
@@ -101,11 +117,15 @@ impl Registry {
             // While it is there.
             self.cgroups.learn(executed.cgroup);
         }
+        if let Life::Census { living, at } = life {
+            return self.count(living, at);
+        }
         let ended = if let Life::Ended { at, .. } = &life { Some(*at) } else { None };
         self.told |= ended.is_some();
         let Some(id) = self.kin.note(life) else { return };
         let Some(known) = self.known.get_mut(&id) else { return };
         if let Some(at) = ended {
+            self.ended += usize::from(known.seen.exited.is_none());
             self.out.extend(end(known, at));
             return;
         }
@@ -113,6 +133,21 @@ impl Registry {
             rename(&mut known.seen, node);
         }
         self.enqueue(id);
+    }
+
+    /// Ends whoever is not among the living.
+    fn count(&mut self, living: HashSet<ProcessId>, at: Mono) {
+        let missing = |id: &ProcessId| *id != ProcessId::KERNEL && !living.contains(id);
+        let known = self.known.iter().filter(|(_, known)| known.seen.exited.is_none()).map(|(id, _)| *id);
+        let over: HashSet<ProcessId> = self.kin.living().chain(known).filter(missing).collect();
+        for id in over {
+            self.note(Life::Ended { id, at });
+            if let Some(known) = self.known.get_mut(&id).filter(|known| known.seen.exited.is_none()) {
+                self.ended += 1;
+                self.out.extend(end(known, at));
+            }
+        }
+        self.census = Some((living, at));
     }
 
     /// Takes in processes that claimed sockets.
@@ -126,6 +161,7 @@ impl Registry {
                 self.enqueue(id);
             }
         }
+        let census = self.census.take();
         for seen in seen.into_iter().filter(|seen| seen.id != ProcessId::KERNEL) {
             let id = seen.id;
             let is_new = !self.known.contains_key(&id);
@@ -133,6 +169,10 @@ impl Registry {
             let moved = seen.cgroup != 0 && seen.cgroup != known.seen.cgroup;
             known.claimed = known.claimed.or(seen.alive);
             merge(&mut known.seen, seen);
+            if let Some((_, at)) = census.as_ref().filter(|(living, _)| is_new && !living.contains(&id)) {
+                known.seen.exited = Some(*at);
+                self.ended += 1;
+            }
             if is_new || moved {
                 self.enqueue(id);
             }
@@ -140,6 +180,35 @@ impl Registry {
         if self.known.len() > MAX_KNOWN {
             let queued = &self.queued;
             self.known.retain(|id, known| known.seen.exited.is_none() || queued.contains(id));
+        }
+        if self.known.len() > MAX_KNOWN {
+            let mut by_age: Vec<_> = self.known.iter().map(|(id, known)| (known.claimed, *id)).collect();
+            by_age.sort_unstable();
+            for (_, id) in by_age.iter().take(self.known.len() - MAX_KNOWN / 16 * 15) {
+                self.known.remove(id);
+            }
+        }
+    }
+
+    /// Forgets who ended a while ago, where they are many. After a batch was named: whatever they claimed is told.
+    pub(super) fn forget(&mut self, now: Mono) {
+        if now < self.next_forget {
+            return;
+        }
+        self.next_forget = now.plus(FORGET_EVERY);
+        let before = Mono(now.0.saturating_sub(u64::try_from(REMEMBERED.as_nanos()).unwrap_or(u64::MAX)));
+        if self.kin.ended() > FEW {
+            self.kin.forget(before);
+        }
+        if self.ended > FEW {
+            let waits = |id: &ProcessId| self.queued.contains(id) || self.waiting.contains(id);
+            self.known.retain(|id, known| known.seen.exited.is_none_or(|at| at >= before) || waits(id));
+            self.ended = self.known.values().filter(|known| known.seen.exited.is_some()).count();
+            if self.known.capacity() > 4 * self.known.len() + FEW {
+                self.known.shrink_to(2 * self.known.len());
+                self.queued.shrink_to(2 * self.queued.len());
+                self.todo.shrink_to(2 * self.todo.len());
+            }
         }
     }
 
@@ -156,6 +225,7 @@ impl Registry {
         self.looked = some.last().copied().filter(|_| some.len() == LOOKED_AT);
         for id in some.iter().filter(|id| !procfs::lives(**id)) {
             if let Some(known) = self.known.get_mut(id) {
+                self.ended += 1;
                 self.out.extend(end(known, now));
             }
         }
@@ -174,7 +244,10 @@ impl Registry {
     /// Whether there is something to do with the next batch even where that brings no process: a cgroup to look for once
     /// more, or processes to be looked at for whether they live.
     pub(super) fn wants_batches(&self) -> bool {
-        !self.later.is_empty() || !self.waiting.is_empty() || !(self.told || self.known.is_empty())
+        !self.later.is_empty()
+            || !self.waiting.is_empty()
+            || !(self.told || self.known.is_empty())
+            || self.kin.ended().max(self.ended) > FEW
     }
 
     /// Paths, or whole file systems, that do not answer.
@@ -259,6 +332,7 @@ impl Registry {
             ..Identity::default()
         };
         if let Some(ended) = node.and_then(|node| node.ended) {
+            self.ended += usize::from(seen.exited.is_none());
             seen.exited = Some(ended);
         }
         let path = program.as_deref().map(|program| self.executables.path(program, &mut self.apart));

@@ -67,7 +67,9 @@ impl Worker {
         let back = asks.clone();
         let run = move || {
             let registry = Registry::new(&root, options, back);
-            Loop { registry, hung: Vec::new(), done: 0, number: 0, all: false }.run(&asked, &sender);
+            let at = Mono::default();
+            Loop { registry, hung: Vec::new(), done: 0, number: 0, at, told: false, all: false }
+                .run(&asked, &sender);
         };
         if let Err(error) = thread::Builder::new().name("identity".to_owned()).spawn(run) {
             log::warn!("there is no thread to name processes: {error}");
@@ -84,6 +86,10 @@ struct Loop {
     done: u64,
     /// The last batch that was taken.
     number: u64,
+    /// When that was.
+    at: Mono,
+    /// What was said of whether there is more to do with the next batch.
+    told: bool,
     all: bool,
 }
 
@@ -115,6 +121,7 @@ impl Loop {
             busy = self.registry.work(AT_ONCE);
             if !busy {
                 self.registry.package(std::mem::take(&mut self.all));
+                self.registry.forget(self.at);
             }
             if !self.answer(busy, answers) {
                 return;
@@ -128,7 +135,7 @@ impl Loop {
             Ask::Seen { number, now, seen, all } => {
                 self.registry.see(seen);
                 self.registry.look_who_lives(now);
-                (self.number, self.all) = (number, self.all || all);
+                (self.number, self.at, self.all) = (number, now, self.all || all);
             }
             Ask::Hash(id) => self.registry.hash(id),
             Ask::Hashed(id, sum) => self.registry.learn_hash(id, sum),
@@ -140,13 +147,15 @@ impl Loop {
     fn answer(&mut self, busy: bool, answers: &Sender<Answer>) -> bool {
         let done = if busy { self.done } else { self.number };
         let hung = self.registry.hung();
-        if done == self.done && self.registry.out.is_empty() && hung == self.hung {
+        let again = self.registry.wants_batches();
+        let is_old = done == self.done && again == self.told && hung == self.hung;
+        if is_old && self.registry.out.is_empty() {
             return true;
         }
         self.hung.clone_from(&hung);
-        self.done = done;
+        (self.done, self.told) = (done, again);
         let registry = &mut self.registry;
-        let (denied, again) = (registry.denied, registry.wants_batches());
+        let denied = registry.denied;
         answers.send(Answer { done, seen: std::mem::take(&mut registry.out), denied, hung, again }).is_ok()
     }
 }

@@ -32,6 +32,10 @@ pub(super) struct Lives {
     ring: RingBuf<MapData>,
     /// Who was there, until it is taken.
     found: Vec<Life>,
+    /// Events that found the ring buffer full, so far.
+    lost: u64,
+    /// More of them were lost: who lives is to be counted anew.
+    in_doubt: bool,
 }
 
 impl fmt::Debug for Lives {
@@ -54,7 +58,7 @@ impl Lives {
                 "cannot map the kernel's buffer of process events: {error}; free some memory and start again"
             ))
         })?;
-        Ok(Self { ring, found: Vec::new() })
+        Ok(Self { ring, found: Vec::new(), lost: 0, in_doubt: false })
     }
 
     /// Counts who is there. What happens meanwhile is in the ring buffer already, and comes after.
@@ -77,6 +81,31 @@ impl Lives {
     /// `account` asks for it.
     pub(super) fn descriptor(&self) -> Option<OwnedFd> {
         self.ring.as_fd().try_clone_to_owned().ok()
+    }
+
+    /// So many events found the buffer full, so far.
+    pub(super) fn note_lost(&mut self, lost: u64) {
+        self.in_doubt |= lost != std::mem::replace(&mut self.lost, lost);
+    }
+
+    /// Counts who lives, where events were lost. After `take`: who is told of by then and not among them has ended. In
+    /// another pid namespace than the programs' only some would be seen.
+    pub(super) fn recount(&mut self, ebpf: &mut Ebpf, now: Mono, out: &mut Vec<Life>) {
+        if !std::mem::take(&mut self.in_doubt) || !in_initial_pid_namespace() {
+            return;
+        }
+        match seed::stream(ebpf, "task") {
+            Ok(Some(bytes)) => {
+                let found: Vec<Life> =
+                    bytes.chunks_exact(size_of::<abi::Life>()).filter_map(decoded).collect();
+                let id = |life: &Life| if let Life::Born(born) = life { Some(born.id) } else { None };
+                let living = found.iter().filter_map(id).collect();
+                out.extend(found);
+                out.push(Life::Census { living, at: now });
+            }
+            Ok(None) => {}
+            Err(why) => log::warn!("the processes cannot be counted: {why}"),
+        }
     }
 
     /// Appends what happened since the last time.

@@ -311,6 +311,7 @@ impl EbpfSource {
     fn note_claim_pressure(&mut self) -> Result<(), SourceError> {
         let per_cpu = bpf::read_per_cpu::<abi::ClaimStats>(self.map(names::CLAIM_STATS)?, 0, self.cpus)
             .map_err(|error| failed("reading the claim statistics", &error))?;
+        self.lives.note_lost(per_cpu.iter().map(|stats| stats.lives_full).sum());
         for said in pressure::of_claims(&per_cpu, self.capacity) {
             self.say(said);
         }
@@ -412,6 +413,9 @@ impl Source for EbpfSource {
 
     fn lives(&mut self, out: &mut Vec<Life>) {
         self.lives.take(out);
+        if let Some(ebpf) = &mut self.ebpf {
+            self.lives.recount(ebpf, self.polled, out);
+        }
     }
 
     fn measure(&mut self, on: bool) {

@@ -92,7 +92,7 @@ pub(super) fn of_claims(per_cpu: &[ClaimStats], capacity: u32) -> impl Iterator<
         ),
         said(
             sum(|stats| stats.lives_full) > 0,
-            "some processes that ended at once are not fully named",
+            "some processes that ended at once are not fully named, and may have ended earlier than is said",
             "more programs were started in a moment than the kernel's buffer holds".to_owned(),
             none(),
         ),
