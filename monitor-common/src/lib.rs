@@ -332,7 +332,7 @@ pub const CLAIM_RELEASE: u8 = 3;
 pub const CLAIM_BIND: u8 = 4;
 /// connect(2).
 pub const CLAIM_CONNECT: u8 = 5;
-/// `tcp_rcv_space_adjust`: data was read. May run outside the reader's context, so it replaces only the weaker claims.
+/// `tcp_rcv_space_adjust`: data was read, by whoever holds the socket's lock. It replaces only the weaker claims.
 pub const CLAIM_READ: u8 = 6;
 /// accept(2) with an address, or getpeername(2).
 pub const CLAIM_ACCEPT: u8 = 7;
@@ -521,6 +521,8 @@ pub struct Offsets {
     pub inode_sb: u32,
     /// `super_block.s_dev`.
     pub sb_dev: u32,
+    /// `sock.sk_lock.owned`.
+    pub sock_owned: u32,
 }
 
 macro_rules! layout {
@@ -545,7 +547,7 @@ layout! {
     Process: 48;
     ClaimStats: 48;
     SeedRecord: 48;
-    Offsets: 108;
+    Offsets: 112;
     Tuple: 40;
     WireKey: 48;
     TapKey: 48;

@@ -10,7 +10,7 @@ use crate::maps::{
 };
 use crate::owner;
 use crate::slot::{Slot, zero};
-use crate::tcp;
+use crate::tcp::{self, Segment};
 use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
 use aya_ebpf::helpers::generated::{
     bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_cgroup_id, bpf_sk_fullsock,
@@ -311,12 +311,13 @@ fn copy_tuple(key: &FlowKey, tuple: &mut Tuple) {
 #[inline(always)]
 fn into_row(half: u32, packet: &Packet, key: &FlowKey, seen: &Seen, slot: &mut Slot<FlowValue>) -> bool {
     let &Packet { skb, socket, direction, ref amount } = packet;
+    let segment = Segment { skb, socket, direction, ip_version: key.ip_version, state: seen.state };
     if let Some(row) = row(half, key) {
         // Last write wins: the latest state and method are what a reader wants.
         // SAFETY: a live row.
         unsafe {
             if key.protocol == TCP {
-                tcp::sample(addr_of_mut!((*row).tcp), (*row).state != seen.state, socket);
+                tcp::sample(addr_of_mut!((*row).tcp), (*row).state != seen.state, &segment);
             }
             (*row).state = seen.state;
             (*row).method = seen.method;
@@ -328,7 +329,7 @@ fn into_row(half: u32, packet: &Packet, key: &FlowKey, seen: &Seen, slot: &mut S
     describe(skb, socket, value);
     if key.protocol == TCP {
         // SAFETY: the value on the stack.
-        unsafe { tcp::sample(addr_of_mut!(value.tcp), true, socket) };
+        unsafe { tcp::sample(addr_of_mut!(value.tcp), true, &segment) };
     }
     new_row(half, key, value, direction, amount)
 }

@@ -18,8 +18,9 @@ use monitor_common::{ARGS_BYTES, Executed, Life, PATH_BYTES, ProcessKey};
 /// Whether the kernel's structures are known as far as this needs them.
 #[inline(always)]
 fn readable() -> bool {
-    let offsets = global(&OFFSETS);
-    offsets.task_group_leader != 0 && offsets.task_real_parent != 0 && offsets.task_pid != 0
+    global(&OFFSETS.task_group_leader) != 0
+        && global(&OFFSETS.task_real_parent) != 0
+        && global(&OFFSETS.task_pid) != 0
 }
 
 /// Whether a task is the first thread of its process.
@@ -28,48 +29,50 @@ fn readable() -> bool {
 /// `task` must be a task that the verifier knows.
 #[inline(always)]
 unsafe fn leads(task: *const u8) -> bool {
-    let offsets = global(&OFFSETS);
     // SAFETY: the caller's.
-    unsafe { field::<u32>(task, offsets.task_pid) == field::<u32>(task, offsets.task_tgid) }
+    unsafe { field::<u32>(task, global(&OFFSETS.task_pid)) == field::<u32>(task, global(&OFFSETS.task_tgid)) }
 }
 
 #[inline(always)]
 unsafe fn process(task: *const u8) -> Claimant {
     // SAFETY: the caller's: a task that the verifier knows.
-    unsafe { claimant(field(task, global(&OFFSETS).task_tgid), task) }
+    unsafe { claimant(field(task, global(&OFFSETS.task_tgid)), task) }
 }
 
 /// The process of its first thread.
 #[inline(always)]
 unsafe fn process_of_leader(leader: *const u8) -> Claimant {
     // SAFETY: the caller's: a task that the verifier knows.
-    unsafe { led_by(field(leader, global(&OFFSETS).task_tgid), leader) }
+    unsafe { led_by(field(leader, global(&OFFSETS.task_tgid)), leader) }
 }
 
 #[inline(always)]
 unsafe fn parent(task: *const u8) -> ProcessKey {
     // SAFETY: the caller's: a task that the verifier knows; a task always has a parent.
-    unsafe { key_of(&process(field(task, global(&OFFSETS).task_real_parent))) }
+    unsafe { key_of(&process(field(task, global(&OFFSETS.task_real_parent)))) }
 }
 
 /// Inode of a task's network namespace.
 #[inline(always)]
 unsafe fn netns(task: *const u8) -> u32 {
-    let offsets = global(&OFFSETS);
-    if offsets.task_nsproxy == 0 || offsets.nsproxy_net == 0 || offsets.net_ns == 0 || offsets.ns_inum == 0 {
+    if global(&OFFSETS.task_nsproxy) == 0
+        || global(&OFFSETS.nsproxy_net) == 0
+        || global(&OFFSETS.net_ns) == 0
+        || global(&OFFSETS.ns_inum) == 0
+    {
         return 0;
     }
     // SAFETY: the caller's: a task that the verifier knows. A null on the way reads as zero.
     unsafe {
-        let nsproxy = field::<*const u8>(task, offsets.task_nsproxy);
+        let nsproxy = field::<*const u8>(task, global(&OFFSETS.task_nsproxy));
         if nsproxy.is_null() {
             return 0;
         }
-        let net = field::<*const u8>(nsproxy, offsets.nsproxy_net);
+        let net = field::<*const u8>(nsproxy, global(&OFFSETS.nsproxy_net));
         if net.is_null() {
             return 0;
         }
-        field(net, offsets.net_ns + offsets.ns_inum)
+        field(net, global(&OFFSETS.net_ns) + global(&OFFSETS.ns_inum))
     }
 }
 
@@ -133,15 +136,14 @@ pub unsafe fn born(task: *const u8) {
 /// As [`found`].
 #[inline(always)]
 pub unsafe fn ended(task: *const u8) {
-    let offsets = global(&OFFSETS);
-    if !readable() || offsets.task_signal == 0 || offsets.signal_live == 0 {
+    if !readable() || global(&OFFSETS.task_signal) == 0 || global(&OFFSETS.signal_live) == 0 {
         return;
     }
     // SAFETY: the caller's.
     unsafe {
-        let signal = field::<*const u8>(task, offsets.task_signal);
+        let signal = field::<*const u8>(task, global(&OFFSETS.task_signal));
         // do_exit() takes the thread off this count before it fires the tracepoint.
-        if signal.is_null() || field::<i32>(signal, offsets.signal_live) != 0 {
+        if signal.is_null() || field::<i32>(signal, global(&OFFSETS.signal_live)) != 0 {
             return;
         }
         let who = process(task);
@@ -217,15 +219,20 @@ pub unsafe fn executed(task: *const u8, binprm: *const u8) {
 /// Which file it is.
 #[inline(always)]
 unsafe fn file(record: *mut Executed, binprm: *const u8) {
-    let offsets = global(&OFFSETS);
     let (mut ino, mut dev) = (0, 0);
-    if offsets.binprm_file != 0 && offsets.file_inode != 0 && offsets.inode_sb != 0 && offsets.sb_dev != 0 {
+    if global(&OFFSETS.binprm_file) != 0
+        && global(&OFFSETS.file_inode) != 0
+        && global(&OFFSETS.inode_sb) != 0
+        && global(&OFFSETS.sb_dev) != 0
+    {
         // SAFETY: the caller's; the file is open until the tracepoint is over.
         unsafe {
-            let inode =
-                field::<*const u8>(field::<*const u8>(binprm, offsets.binprm_file), offsets.file_inode);
-            ino = field::<u64>(inode, offsets.inode_ino);
-            dev = field::<u32>(field::<*const u8>(inode, offsets.inode_sb), offsets.sb_dev);
+            let inode = field::<*const u8>(
+                field::<*const u8>(binprm, global(&OFFSETS.binprm_file)),
+                global(&OFFSETS.file_inode),
+            );
+            ino = field::<u64>(inode, global(&OFFSETS.inode_ino));
+            dev = field::<u32>(field::<*const u8>(inode, global(&OFFSETS.inode_sb)), global(&OFFSETS.sb_dev));
         }
     }
     // SAFETY: the caller's record.
@@ -238,7 +245,7 @@ unsafe fn file(record: *mut Executed, binprm: *const u8) {
 /// The path as execve(2) got it: the kernel put it on the new stack (fs/exec.c, `bprm->exec`).
 #[inline(always)]
 unsafe fn path(record: *mut Executed, binprm: *const u8) {
-    let offset = global(&OFFSETS).binprm_exec;
+    let offset = global(&OFFSETS.binprm_exec);
     let mut len = 0;
     if offset != 0 {
         // SAFETY: the caller's; the helper writes at most the length that it is given.
@@ -262,15 +269,15 @@ unsafe fn path(record: *mut Executed, binprm: *const u8) {
 /// The arguments, from the stack of the new program.
 #[inline(always)]
 unsafe fn arguments(record: *mut Executed, task: *const u8) {
-    let offsets = global(&OFFSETS);
     let (mut len, mut total) = (0_u32, 0_u64);
-    if offsets.task_mm != 0 && offsets.mm_arg_start != 0 && offsets.mm_arg_end != 0 {
+    if global(&OFFSETS.task_mm) != 0 && global(&OFFSETS.mm_arg_start) != 0 && global(&OFFSETS.mm_arg_end) != 0
+    {
         // SAFETY: the caller's; the length is masked below the size of the field.
         unsafe {
-            let mm = field::<*const u8>(task, offsets.task_mm);
+            let mm = field::<*const u8>(task, global(&OFFSETS.task_mm));
             if !mm.is_null() {
-                let start = field::<u64>(mm, offsets.mm_arg_start);
-                total = field::<u64>(mm, offsets.mm_arg_end).wrapping_sub(start);
+                let start = field::<u64>(mm, global(&OFFSETS.mm_arg_start));
+                total = field::<u64>(mm, global(&OFFSETS.mm_arg_end)).wrapping_sub(start);
                 let most = ARGS_BYTES as u64 - 1;
                 let wanted = if total > most { most } else { total };
                 // The compiler would drop the mask, which is what the verifier goes by.

@@ -126,7 +126,7 @@ pub static OWNERS: SocketStorage<{ BPF_F_NO_PREALLOC | BPF_F_CLONE }> = SocketSt
 #[unsafe(export_name = "OWNERS_NO_CLONE")]
 pub static OWNERS_NO_CLONE: SocketStorage<BPF_F_NO_PREALLOC> = SocketStorage::new();
 
-/// Structure offsets, set before load.
+/// Structure offsets, set before load. Read one at a time: `global` of all of them would copy all of them.
 #[unsafe(no_mangle)]
 pub static OFFSETS: Offsets = Offsets {
     skc_family: 0,
@@ -156,6 +156,7 @@ pub static OFFSETS: Offsets = Offsets {
     inode_ino: 0,
     inode_sb: 0,
     sb_dev: 0,
+    sock_owned: 0,
 };
 /// 1: attached to a sub-tree; tracing programs and the seed must not make storage for sockets outside of it.
 #[unsafe(no_mangle)]

@@ -70,7 +70,7 @@ pub enum Reader {
 pub fn current(reader: Reader) -> Claimant {
     // SAFETY: takes no argument.
     let tgid = (unsafe { bpf_get_current_pid_tgid() } >> 32) as u32;
-    let readable = global(&OFFSETS).task_group_leader != 0
+    let readable = global(&OFFSETS.task_group_leader) != 0
         && global(if reader == Reader::Tracing { &TRACING } else { &CGROUP_TASK }) == 1;
     if !readable {
         return Claimant { tgid, generation: 0, start: 0, flags: 0, leader: ptr::null() };
@@ -85,18 +85,17 @@ pub fn current(reader: Reader) -> Claimant {
 pub fn claimant(tgid: u32, task: *const u8) -> Claimant {
     // SAFETY: `task` is a task the verifier knows, the offsets come from the kernel's own BTF and the verifier checks
     // them against it at load.
-    led_by(tgid, unsafe { field(task, global(&OFFSETS).task_group_leader) })
+    led_by(tgid, unsafe { field(task, global(&OFFSETS.task_group_leader)) })
 }
 
 /// A process by its first thread. Whoever has that saves the step from another one, for which the verifier searches the
 /// kernel's types three times from the first to the last.
 #[inline(always)]
 pub fn led_by(tgid: u32, leader: *const u8) -> Claimant {
-    let offsets = global(&OFFSETS);
     // SAFETY: as above.
     unsafe {
-        let start = field::<u64>(leader, offsets.task_start_boottime);
-        if field::<u32>(leader, offsets.task_flags) & PF_KTHREAD != 0 {
+        let start = field::<u64>(leader, global(&OFFSETS.task_start_boottime));
+        if field::<u32>(leader, global(&OFFSETS.task_flags)) & PF_KTHREAD != 0 {
             return Claimant { tgid: 0, generation: 0, start: 0, flags: OWNER_KERNEL, leader: ptr::null() };
         }
         if global(&CGROUP_TASK) == 0 {
@@ -210,7 +209,8 @@ fn yields(owner: OwnerWord, method: u8) -> bool {
     match method {
         // A seed never overwrites a hook's claim, and the last closer is no better than who made or used the socket.
         CLAIM_SEED | CLAIM_RELEASE => false,
-        // May run outside the reader's context: it replaces only what is weaker than any use or connect.
+        // A read may be a look (MSG_PEEK), which cannot be told here: it replaces only what is weaker than any use or
+        // connect.
         CLAIM_READ => claim_priority(owner.method()) < 2,
         _ => claim_priority(method) >= claim_priority(owner.method()),
     }
@@ -333,8 +333,10 @@ pub unsafe fn comm(claimant: &Claimant) -> [u8; 16] {
                 bpf_get_current_comm(name.as_mut_ptr().cast(), 16);
             }
         } else {
-            let offsets = global(&OFFSETS);
-            name = [field(claimant.leader, offsets.task_comm), field(claimant.leader, offsets.task_comm + 8)];
+            name = [
+                field(claimant.leader, global(&OFFSETS.task_comm)),
+                field(claimant.leader, global(&OFFSETS.task_comm) + 8),
+            ];
         }
         core::mem::transmute::<[u64; 2], [u8; 16]>(name)
     }
@@ -363,7 +365,8 @@ pub unsafe fn release(sk: *mut c_void, cookie: u64) {
     // SAFETY: live storage.
     unsafe {
         let firm = (*owner).cookie == cookie && read(owner).tgid() != 0;
-        if !firm {
+        // The kernel closes for others: what io_uring held at its end, what was in flight in SCM_RIGHTS.
+        if !firm && !is_kernel(&claimant) {
             set(owner, cookie, CLAIM_RELEASE, &claimant);
         }
         changed(cookie, (*owner).netns, CLAIM_RELEASE, CLAIM_CLOSED, &claimant);

@@ -58,6 +58,26 @@ fn a_udp_worker_that_does_not_ask_where_from() {
     worker_of_a_server(Version::V6, "");
 }
 
+/// A supervisor looks where a datagram came from and leaves it to a worker. Looking is no use.
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_supervisor_that_peeks_takes_no_datagram() {
+    const COUNT: u64 = 20;
+    let mut stage = Stage::new();
+    let monitor = Monitor::start(&stage.cgroup);
+    let (sink, to) = stage.sink(Version::V4);
+    let worker = fork(&mut stage.server, "worker");
+    let (source, _) = datagrams_at(&mut stage.client, stage.pair.a.address(Version::V4, 0));
+    for _ in 0..2 {
+        stage.client.ask(&format!("send {} {COUNT} {LENGTH} {to}", source.id));
+        stage.server.ask(&format!("take-in {} 1 peek", sink.id));
+        stage.server.ask(&format!("child {} take-in {} {COUNT} named", worker.id, sink.id));
+    }
+    let last = settled(monitor, &stage);
+    assert_eq!(only(&last, sink, worker.pid), datagrams(2 * COUNT, 0, LENGTH + 28));
+    assert!(rows_of(&last, sink).iter().all(|row| confidence(row) == "exact"), "{:#}", last.0);
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn datagrams_that_nobody_takes_are_the_binders() {

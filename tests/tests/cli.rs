@@ -310,9 +310,14 @@ fn a_refused_program_costs_only_what_it_gave() {
         let mut scene = Loopback::new();
         let mut command = command(&scene.cgroup, None);
         command.args(["--refuse", name]);
+        // Not even tried where another program tells of the same.
+        let beside = name.starts_with("recvmsg");
+        if beside {
+            command.args(["--refuse", "sock_recv_length"]);
+        }
         // No single program is the only one that knows who sends and receives a datagram.
         let degraded = counts(&mut scene, command).degraded();
-        assert_eq!(degraded.len(), 1, "{name}: {degraded:?}");
+        assert_eq!(degraded.len(), 1 + usize::from(beside), "{name}: {degraded:?}");
     }
 }
 

@@ -34,17 +34,16 @@ pub extern "C" fn task_file(ctx: *const TaskFile) -> i32 {
         if task.is_null() || file.is_null() {
             return 0;
         }
-        let offsets = global(&OFFSETS);
         let socket = bpf_sock_from_file(file);
         if socket.is_null() {
             return 0;
         }
-        let sk = field::<*const u8>(socket.cast(), offsets.socket_sk);
+        let sk = field::<*const u8>(socket.cast(), global(&OFFSETS.socket_sk));
         if sk.is_null() || !is_inet(sk) {
             return 0;
         }
         let cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
-        let holder = claimant(field(task, offsets.task_tgid), task);
+        let holder = claimant(field(task, global(&OFFSETS.task_tgid)), task);
         let netns = netns(sk);
         seed(sk.cast_mut().cast(), cookie, netns, &holder);
         let record = SeedRecord {
@@ -89,10 +88,9 @@ pub extern "C" fn task(ctx: *const Task) -> i32 {
 /// `sk` must be a socket that the verifier knows.
 #[inline(always)]
 pub unsafe fn netns(sk: *const u8) -> u64 {
-    let offsets = global(&OFFSETS);
-    if offsets.skc_net == 0 || offsets.net_cookie == 0 {
+    if global(&OFFSETS.skc_net) == 0 || global(&OFFSETS.net_cookie) == 0 {
         return 0;
     }
     // SAFETY: `sk` is a socket that the verifier knows, and so is the namespace it points to.
-    unsafe { field(field::<*const u8>(sk, offsets.skc_net), offsets.net_cookie) }
+    unsafe { field(field::<*const u8>(sk, global(&OFFSETS.skc_net)), global(&OFFSETS.net_cookie)) }
 }

@@ -33,7 +33,7 @@ pub unsafe fn is_inet(sk: *const u8) -> bool {
 #[inline(always)]
 unsafe fn family(sk: *const u8) -> u16 {
     // SAFETY: the caller's.
-    unsafe { field::<u16>(sk, global(&OFFSETS).skc_family) }
+    unsafe { field::<u16>(sk, global(&OFFSETS.skc_family)) }
 }
 
 #[inline(always)]
@@ -44,7 +44,7 @@ fn claim_traced(sk: *const u8, method: u8) {
             return;
         }
         // Read where it lies; the helper is only needed where the socket has none yet.
-        let mut cookie = field::<u64>(sk, global(&OFFSETS).skc_cookie);
+        let mut cookie = field::<u64>(sk, global(&OFFSETS.skc_cookie));
         if global(&TRACING) == 0 {
             // Without a cookie no packet hook has seen the socket yet, so there are no bytes to claim.
             if cookie != 0 {
@@ -86,9 +86,18 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> u32 {
 }
 
 /// include/trace/events/tcp.h: `tcp_rcv_space_adjust(struct sock *sk)`; splice(2) fires it and not `sock_recv_length`.
+///
+/// The kernel's own readers (stream parsers of sockmap and KCM, kTLS, iSCSI, RDS: `tcp_read_sock` from `sk_data_ready`)
+/// fire it in softirq, where the current process is whoever was interrupted. They read while no process holds the socket's
+/// lock (include/net/sock.h, `sock_owned_by_user`); a system call reads while its process does.
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
 pub fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> u32 {
-    claim_traced(ctx.arg(0), CLAIM_READ);
+    let sk = ctx.arg(0);
+    let owned = global(&OFFSETS.sock_owned);
+    // SAFETY: the tracepoint's own socket argument.
+    if owned != 0 && unsafe { field::<u32>(sk, owned) } != 0 {
+        claim_traced(sk, CLAIM_READ);
+    }
     0
 }
 

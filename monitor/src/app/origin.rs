@@ -120,6 +120,7 @@ mod ebpf {
             capacity: cli.capacity,
             interfaces: settings.interface.clone(),
             promiscuous: cli.promiscuous,
+            sendmsg_claims: !cli.no_sendmsg_claims,
             refuse: cli.refuse.clone(),
             tracing: crate::privilege::can_trace(&status),
         };

@@ -186,6 +186,11 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 
+    /// Do without the hooks of sendto(2): no lock on UDP sockets that threads share, and after a change of sender one
+    /// datagram is the previous one's
+    #[arg(long)]
+    pub no_sendmsg_claims: bool,
+
     /// Treat a kernel program as refused (for tests of degraded operation)
     #[arg(long, value_name = "PROGRAM", hide = true)]
     pub refuse: Vec<String>,

@@ -158,13 +158,15 @@ impl Claims {
     }
 
     /// The claimant with the strongest and then latest claim. The release of `listener` says nothing about an accepted
-    /// socket: closing what nobody used is what a supervisor does.
+    /// socket: closing what nobody used is what a supervisor does. Nor does the kernel's: a worker of it closes what a ring
+    /// or a message in flight held last.
     fn holder(&self, listener: Option<ProcessId>) -> Holder {
         let strongest = self
             .claimants
             .iter()
             .filter(|c| {
-                listener != Some(c.process) || c.claim.is_some_and(|claim| claim.2 != Method::Release)
+                let says_nothing = listener == Some(c.process) || c.process == ProcessId::KERNEL;
+                !says_nothing || c.claim.is_some_and(|claim| claim.2 != Method::Release)
             })
             .filter_map(|c| Some((c.claim?, c.process)))
             .max_by_key(|((strength, last, _), process)| (*strength, *last, *process));

@@ -236,6 +236,22 @@ fn a_close_by_another_process_wins_against_inheritance() {
     assert_eq!(lab.only_flow().attribution, exact(WORKER, Method::Release));
 }
 
+/// L1: io_uring's worker, or the collector of sockets in flight.
+#[test]
+fn a_close_by_the_kernel_says_nothing() {
+    let mut lab = Lab::new();
+    let closed =
+        |socket| Claim { closed: true, ..claim(socket, ProcessId::KERNEL, Method::Release, 1.5, 1.5) };
+    lab.deltas(vec![delta(flow(1, 1), Standing::Inherited, Some(MASTER), 100)]);
+    lab.claims(vec![closed(1)]);
+    let attribution = &lab.only_flow().attribution;
+    assert_eq!((attribution.owner, attribution.confidence), (Some(MASTER), Confidence::Inherited));
+    let mut lab = Lab::new();
+    lab.deltas(vec![delta(flow(2, 2), Standing::Unclaimed, None, 10)]);
+    lab.claims(vec![closed(2)]);
+    assert_eq!(lab.owners(), [(None, Confidence::Unknown, 10)]);
+}
+
 #[test]
 fn a_use_wins_against_create_seed_and_release_whatever_the_order() {
     for weak in [Method::Create, Method::Seed, Method::Release] {

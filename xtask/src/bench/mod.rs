@@ -58,7 +58,7 @@ const IP: (&str, &str) = ("ip", "iproute2");
 const IPERF: (&str, &str) = ("iperf3", "iperf3");
 const SS: (&str, &str) = ("ss", "iproute2");
 
-const BENCHES: [Bench; 12] = [
+const BENCHES: [Bench; 13] = [
     Bench {
         name: "tcp",
         about: "iperf3 over a veth pair, with and without monitor, and CPU of monitor per GB",
@@ -73,6 +73,11 @@ const BENCHES: [Bench; 12] = [
     Bench {
         name: "sockets",
         about: "a message over 1 to 20,000 sockets: nothing at the hooks, empty programs, a floor in C, monitor",
+        needs: &[IP],
+    },
+    Bench {
+        name: "threads",
+        about: "1, 4 and 16 threads that share one unconnected UDP socket, with and without the hooks of sendto(2)",
         needs: &[IP],
     },
     Bench {

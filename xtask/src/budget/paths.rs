@@ -58,7 +58,7 @@ pub(super) const PATHS: &[Path] = &[
 /// Bytes of IPv4, UDP and 64 of payload.
 const LENGTH: u16 = 92;
 /// Where this file's kernel keeps what programs read through BTF: behind `struct bpf_sock`, in one region for all.
-const FIELDS: [(usize, u32); 11] = [
+const FIELDS: [(usize, u32); 12] = [
     (offset_of!(Offsets, skc_family), 128),
     (offset_of!(Offsets, skc_cookie), 136),
     (offset_of!(Offsets, skc_net), 144),
@@ -70,6 +70,7 @@ const FIELDS: [(usize, u32); 11] = [
     (offset_of!(Offsets, task_flags), 200),
     (offset_of!(Offsets, task_pid), 208),
     (offset_of!(Offsets, socket_sk), 216),
+    (offset_of!(Offsets, sock_owned), 224),
 ];
 
 /// Runs a path on an object.
@@ -106,15 +107,7 @@ struct Scene<'o> {
 
 impl<'o> Scene<'o> {
     fn new(object: &'o Object, event: Event) -> Result<Self> {
-        let mut machine = Machine::new(object);
-        for (name, value) in [("CLONE", 1_u32), ("TRACING", 1), ("CGROUP_TASK", 1), ("SKB_NETNS", 1)] {
-            machine.set_global(name, &value.to_le_bytes())?;
-        }
-        let mut offsets = Bytes::zero(size_of::<Offsets>());
-        for (at, offset) in FIELDS {
-            offsets.put(at, offset.to_ne_bytes());
-        }
-        machine.set_global("OFFSETS", &offsets.0)?;
+        let mut machine = booted(object)?;
         let kind = match event {
             Event::Packet(kind) | Event::Call(kind) => kind,
             Event::Address => Socket::UnconnectedUdp,
@@ -130,6 +123,35 @@ impl<'o> Scene<'o> {
         };
         Ok(Self { machine, context })
     }
+}
+
+/// A machine whose kernel offers everything.
+fn booted(object: &Object) -> Result<Machine<'_>> {
+    let mut machine = Machine::new(object);
+    for (name, value) in [("CLONE", 1_u32), ("TRACING", 1), ("CGROUP_TASK", 1), ("SKB_NETNS", 1)] {
+        machine.set_global(name, &value.to_le_bytes())?;
+    }
+    let mut offsets = Bytes::zero(size_of::<Offsets>());
+    for (at, offset) in FIELDS {
+        offsets.put(at, offset.to_ne_bytes());
+    }
+    machine.set_global("OFFSETS", &offsets.0)?;
+    Ok(machine)
+}
+
+/// Whether reading from a socket that nobody has claimed claims it, while a process holds its lock or while none does.
+#[cfg(test)]
+pub(super) fn claims_by_reading(object: &Object, held: bool) -> Result<bool> {
+    const MAP_UPDATE: u32 = 2;
+    let mut machine = booted(object)?;
+    let socket = kernel(&mut machine, Socket::Tcp)?;
+    if !held {
+        let at = FIELDS.iter().find(|(field, _)| *field == offset_of!(Offsets, sock_owned));
+        machine.write(socket + u64::from(at.context("a field without a place")?.1), 0)?;
+    }
+    let call = tracepoint(&mut machine, socket);
+    let trace = machine.run(object.program("tcp_rcv_space_adjust")?, call)?;
+    Ok(trace.helpers.contains(&MAP_UPDATE))
 }
 
 /// The socket, which is the task as well; gives its address.
@@ -159,6 +181,8 @@ fn kernel(machine: &mut Machine<'_>, kind: Socket) -> Result<u64> {
         (offset_of!(Offsets, task_group_leader), at),
         (offset_of!(Offsets, task_start_boottime), 1 << 30),
         (offset_of!(Offsets, task_comm), u64::from_le_bytes(*b"fastpath")),
+        // A process holds the socket's lock.
+        (offset_of!(Offsets, sock_owned), 1),
     ];
     for (field, value) in values.map(|(wanted, value)| (field(wanted), value)) {
         machine.write(at + field.context("a field without a place")? as u64, value)?;

@@ -42,6 +42,15 @@ fn whatever_grows_is_told() {
     );
 }
 
+/// Stream parsers read in softirq, where the current process is anybody.
+#[test]
+fn a_read_while_no_process_holds_the_socket_claims_nothing() {
+    let bytes = std::fs::read(Project::find().unwrap().object()).unwrap();
+    let object = Object::read(&bytes).unwrap();
+    assert!(paths::claims_by_reading(&object, true).unwrap());
+    assert!(!paths::claims_by_reading(&object, false).unwrap());
+}
+
 /// A packet costs two additions, and nothing on its way takes a lock that other sockets share: a row that is there is not
 /// put there again.
 #[test]

@@ -98,6 +98,31 @@ impl<'a> Types<'a> {
     }
 }
 
+impl Types<'_> {
+    /// The type id of a member that is the structure's own.
+    fn type_of(&self, at: usize, name: &str) -> Option<u32> {
+        let count = (word(self.section, at + 4)? & 0xffff) as usize;
+        let mut members = (0..count).map(|index| at + 12 + index * 12);
+        let named = |member: &usize| {
+            word(self.section, *member).is_some_and(|offset| self.name(offset) == name.as_bytes())
+        };
+        word(self.section, members.find(named)? + 4)
+    }
+
+    /// The structure that a type is, behind its names.
+    fn structure(&self, id: u32) -> Option<usize> {
+        let mut at = *self.starts.get(id as usize)?;
+        for _ in 0..4 {
+            match self.kind(at)? {
+                KIND_STRUCT => return Some(at),
+                KIND_TYPEDEF => at = *self.starts.get(word(self.section, at + 8)? as usize)?,
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
@@ -119,6 +144,7 @@ impl Types<'_> {
     /// The offsets that the kernel programs need; 0 where a member was not found.
     pub fn offsets(&self) -> Offsets {
         let wanted = [
+            "sock",
             "sock_common",
             "socket",
             "task_struct",
@@ -145,6 +171,12 @@ impl Types<'_> {
         }
         let member = |structure: &str, name: &str| {
             found.get(structure).and_then(|at| self.member(*at, name, 0)).unwrap_or(0)
+        };
+        // A member of a member, where that has a type with a name.
+        let nested = |structure: &str, name: &str, inner: &str| {
+            let at = found.get(structure)?;
+            let inner = self.member(self.structure(self.type_of(*at, name)?)?, inner, 0)?;
+            Some(self.member(*at, name, 0)? + inner)
         };
         Offsets {
             skc_family: member("sock_common", "skc_family"),
@@ -175,6 +207,7 @@ impl Types<'_> {
             inode_ino: member("inode", "i_ino"),
             inode_sb: member("inode", "i_sb"),
             sb_dev: member("super_block", "s_dev"),
+            sock_owned: nested("sock", "sk_lock", "owned").unwrap_or(0),
         }
     }
 
@@ -216,12 +249,12 @@ impl Types<'_> {
 }
 
 /// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
-pub fn as_words(offsets: &Offsets) -> [u32; 27] {
+pub fn as_words(offsets: &Offsets) -> [u32; 28] {
     let Offsets { skc_family, socket_sk, task_tgid, task_group_leader, task_start_boottime, .. } = *offsets;
     let Offsets { task_comm, task_flags, skc_cookie, skc_net, net_cookie, task_pid, .. } = *offsets;
     let Offsets { task_real_parent, task_signal, signal_live, task_nsproxy, nsproxy_net, .. } = *offsets;
     let Offsets { net_ns, ns_inum, task_mm, mm_arg_start, mm_arg_end, binprm_file, .. } = *offsets;
-    let Offsets { binprm_exec, file_inode, inode_ino, inode_sb, sb_dev, .. } = *offsets;
+    let Offsets { binprm_exec, file_inode, inode_ino, inode_sb, sb_dev, sock_owned, .. } = *offsets;
     [
         skc_family,
         socket_sk,
@@ -250,6 +283,7 @@ pub fn as_words(offsets: &Offsets) -> [u32; 27] {
         inode_ino,
         inode_sb,
         sb_dev,
+        sock_owned,
     ]
 }
 

@@ -152,7 +152,12 @@ pub(super) fn claim(key: &abi::ClaimKey, value: &abi::Claim) -> Option<Claim> {
     Some(Claim {
         socket: SocketId(key.cookie),
         process,
-        method: if kernel { Method::Kernel } else { method(value.method) },
+        // Closing is no use, by the kernel no more than by a process.
+        method: if kernel && value.method != abi::CLAIM_RELEASE {
+            Method::Kernel
+        } else {
+            method(value.method)
+        },
         first: Mono(value.first),
         last: Mono(value.last),
         closed: value.flags & abi::CLAIM_CLOSED != 0,
@@ -310,6 +315,21 @@ mod tests {
         let counters = counters(&gso);
         assert_eq!((counters.tx_bytes, counters.tx_packets), (7500, 5));
         assert_eq!((counters.rx_bytes, counters.rx_packets), (72, 1));
+    }
+
+    #[test]
+    fn what_the_kernel_closes_is_not_its_own_for_that() {
+        let key = abi::ClaimKey { cookie: 7, ..abi::ClaimKey::default() };
+        let mut value = abi::Claim {
+            method: abi::CLAIM_RELEASE,
+            flags: abi::OWNER_KERNEL | abi::CLAIM_CLOSED,
+            ..abi::Claim::default()
+        };
+        let closed = claim(&key, &value).unwrap();
+        assert_eq!((closed.process, closed.method), (ProcessId::KERNEL, Method::Release));
+        assert!(closed.closed);
+        value.method = abi::CLAIM_TRANSFER;
+        assert_eq!(claim(&key, &value).unwrap().method, Method::Kernel);
     }
 
     #[test]

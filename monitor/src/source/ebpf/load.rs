@@ -10,7 +10,7 @@ use super::btf;
 use super::cgroup::Target;
 use super::clone::Clone;
 use super::lives::{self, Lives, in_initial_pid_namespace};
-use super::programs::{Kind, PROGRAMS, Spec};
+use super::programs::{Kind, PROGRAMS, RECEIVES, Spec};
 use super::seed;
 use super::verify::{self, Refusal, refusal};
 use super::watch;
@@ -279,7 +279,7 @@ fn attach_all(
     kernel_btf: Option<&Btf>,
     by_procfs: bool,
 ) -> Result<(), SourceError> {
-    let wanted = |spec: &Spec| spec.kind != Kind::Tap || !options.interfaces.is_empty();
+    let wanted = |spec: &Spec| spec.kind != Kind::Received && unneeded(spec, options, false).is_none();
     let mut verified = verify::all(&mut loaders.ebpf, wanted, &options.refuse, kernel_btf);
     let mut passes = 0;
     for spec in PROGRAMS {
@@ -287,10 +287,14 @@ fn attach_all(
             passes += usize::from(seed::run(loaders, by_procfs));
             loaders.counting = Instant::now();
         }
-        if !wanted(spec) {
-            let loaded = Loaded::Skipped("no interface was asked for (-i)".to_owned());
-            loaders.programs.push(health(spec, None, loaded, None));
+        let received = loaders.programs.iter().any(|p| p.name == RECEIVES && p.loaded == Loaded::Yes);
+        if let Some(why) = unneeded(spec, options, received) {
+            loaders.programs.push(health(spec, None, Loaded::Skipped(why.to_owned()), None));
             continue;
+        }
+        if spec.kind == Kind::Received {
+            let this = |other: &Spec| other.name == spec.name;
+            verified.extend(verify::all(&mut loaders.ebpf, this, &options.refuse, kernel_btf));
         }
         let verdict = verified.remove(spec.name).unwrap_or_else(|| Err(refusal(verify::MISSING)));
         let result = verdict.and_then(|()| {
@@ -319,6 +323,23 @@ fn attach_all(
     loaders.seeded = passes == 2;
     loaders.lives.count(&mut loaders.ebpf);
     Ok(())
+}
+
+/// Why a program is not even tried. `received`: another one tells of what is received.
+fn unneeded(spec: &Spec, options: &Options, received: bool) -> Option<&'static str> {
+    match spec.kind {
+        Kind::Tap if options.interfaces.is_empty() => Some("no interface was asked for (-i)"),
+        Kind::Sent if !options.sendmsg_claims => Some("left out on request (--no-sendmsg-claims)"),
+        Kind::Received if received => Some("sock_recv_length tells of the same, without locking sockets"),
+        Kind::Tap
+        | Kind::Sent
+        | Kind::Received
+        | Kind::Cgroup
+        | Kind::Tracepoint
+        | Kind::Seed
+        | Kind::Census
+        | Kind::Count => None,
+    }
 }
 
 fn health(spec: &Spec, id: Option<u32>, loaded: Loaded, other_fix: Option<String>) -> ProgramHealth {

@@ -57,6 +57,8 @@ pub struct Options {
     pub interfaces: Vec<String>,
     /// Put the tapped interfaces into promiscuous mode.
     pub promiscuous: bool,
+    /// Claim sockets by datagrams that are sent to an address.
+    pub sendmsg_claims: bool,
     /// Programs to treat as refused, for tests.
     pub refuse: Vec<String>,
     /// Whether this process may load programs that follow kernel pointers (`cap_perfmon`).

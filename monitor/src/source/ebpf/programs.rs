@@ -7,6 +7,12 @@
 pub(super) enum Kind {
     /// cgroup/sock and sock_addr: claims.
     Cgroup,
+    /// The same for datagrams sent to an address: while one is attached, the kernel locks a UDP socket for each
+    /// (include/linux/bpf-cgroup.h, `BPF_CGROUP_RUN_PROG_UDP4_SENDMSG_LOCK`), so it can be done without.
+    Sent,
+    /// The same for datagrams received with their address: only where `sock_recv_length`, which needs no lock, does not
+    /// tell of them.
+    Received,
     /// A BTF tracepoint of the same name.
     Tracepoint,
     /// The seed iterator.
@@ -60,20 +66,8 @@ pub(super) const PROGRAMS: &[Spec] = &[
         "4.17",
         "an IPv6 socket made by another process is its maker's until used",
     ),
-    spec(
-        "sendmsg4",
-        Kind::Cgroup,
-        "4.18",
-        "datagrams sent over IPv4 by several processes are the last user's",
-    ),
-    spec(
-        "sendmsg6",
-        Kind::Cgroup,
-        "4.18",
-        "datagrams sent over IPv6 by several processes are the last user's",
-    ),
-    spec("recvmsg4", Kind::Cgroup, "5.2", "datagrams received over IPv4 by a worker are its master's"),
-    spec("recvmsg6", Kind::Cgroup, "5.2", "datagrams received over IPv6 by a worker are its master's"),
+    spec("sendmsg4", Kind::Sent, "4.18", "datagrams sent over IPv4 by several processes are the last user's"),
+    spec("sendmsg6", Kind::Sent, "4.18", "datagrams sent over IPv6 by several processes are the last user's"),
     spec("getpeername4", Kind::Cgroup, "5.8", "connections accepted over IPv4 are the listener's until used"),
     spec("getpeername6", Kind::Cgroup, "5.8", "connections accepted over IPv6 are the listener's until used"),
     spec(
@@ -106,6 +100,8 @@ pub(super) const PROGRAMS: &[Spec] = &[
         "6.3",
         "bytes received on passed or inherited sockets stay with the previous owner",
     ),
+    spec("recvmsg4", Kind::Received, "5.2", "datagrams received over IPv4 by a worker are its master's"),
+    spec("recvmsg6", Kind::Received, "5.2", "datagrams received over IPv6 by a worker are its master's"),
     spec(
         "tcp_rcv_space_adjust",
         Kind::Tracepoint,
@@ -131,10 +127,14 @@ pub(super) const PROGRAMS: &[Spec] = &[
     spec("egress", Kind::Count, "4.10", "nothing is counted"),
 ];
 
+/// Tells of everything that a process receives, without a lock on the socket ([`Kind::Received`]).
+pub(super) const RECEIVES: &str = "sock_recv_length";
+
 /// How exact the owners are, by the programs that run: T4 is exact, T1 has claims from system calls only, T0 has counts
 /// and no owners.
 pub(super) fn tier(runs: impl Fn(&str) -> bool) -> &'static str {
-    if !PROGRAMS.iter().any(|spec| spec.kind == Kind::Cgroup && runs(spec.name)) {
+    let claims = |spec: &Spec| matches!(spec.kind, Kind::Cgroup | Kind::Sent | Kind::Received);
+    if !PROGRAMS.iter().any(|spec| claims(spec) && runs(spec.name)) {
         return "T0";
     }
     let all = |names: &[&str]| names.iter().all(|name| runs(name));
@@ -159,6 +159,12 @@ mod tests {
         assert_eq!(names.len(), PROGRAMS.len());
         let first_count = PROGRAMS.iter().position(|spec| spec.kind == Kind::Count).unwrap();
         assert!(PROGRAMS[first_count..].iter().all(|spec| spec.kind == Kind::Count));
+    }
+
+    #[test]
+    fn what_may_do_without_another_comes_after_it() {
+        let at = |name: &str| PROGRAMS.iter().position(|spec| spec.name == name).unwrap();
+        assert!(PROGRAMS[..at(RECEIVES)].iter().all(|spec| spec.kind != Kind::Received));
     }
 
     #[test]

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn every_program_of_a_cgroup_has_its_hook() {
         for spec in PROGRAMS {
-            let is_of_cgroup = matches!(spec.kind, Kind::Cgroup | Kind::Count);
+            let is_of_cgroup = matches!(spec.kind, Kind::Cgroup | Kind::Sent | Kind::Received | Kind::Count);
             assert_eq!(hook(spec.name).is_some(), is_of_cgroup, "{}", spec.name);
         }
     }

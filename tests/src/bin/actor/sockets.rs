@@ -217,14 +217,14 @@ fn receive(socket: BorrowedFd<'_>, bytes: u64) -> Answer {
 
 fn take_in(socket: BorrowedFd<'_>, words: &mut Words<'_>) -> Answer {
     let count: u64 = words.take("count")?;
-    let named = words.flag() == Some("named");
+    let how = words.flag();
     let mut buffer = vec![0; 65536];
     let mut bytes = 0;
     for _ in 0..count {
-        bytes += if named {
-            recvfrom(socket, &mut buffer, RecvFlags::empty())?.0
-        } else {
-            recv(socket, &mut buffer, RecvFlags::empty())?.0
+        bytes += match how {
+            Some("named") => recvfrom(socket, &mut buffer, RecvFlags::empty())?.0,
+            Some("peek") => recvfrom(socket, &mut buffer, RecvFlags::PEEK)?.0,
+            _ => recv(socket, &mut buffer, RecvFlags::empty())?.0,
         };
     }
     Ok(json!({ "received": count, "bytes": bytes }))

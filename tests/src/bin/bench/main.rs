@@ -20,6 +20,7 @@ mod short;
 mod sockets;
 mod start;
 mod tcp;
+mod threads;
 mod truth;
 
 use sample::Samples;
@@ -53,11 +54,12 @@ impl Pace {
 type Run = fn(Pace, &mut Samples);
 
 /// Every bench.
-const BENCHES: [(&str, Run); 12] = [
+const BENCHES: [(&str, Run); 13] = [
     ("tcp", tcp::run),
     ("datagrams-veth", datagrams::over_veth),
     ("datagrams-lo", datagrams::over_loopback),
     ("sockets", sockets::run),
+    ("threads", threads::run),
     ("programs", programs::run),
     ("idle", idle::run),
     ("start", start::run),
