@@ -101,6 +101,7 @@ fn run(cli: &Cli) -> Result<Ending> {
         duration: stop_after,
         eager: on_screen,
         keep_ended: if on_screen { ENDED_FLOWS } else { 0 },
+        max_rows: cli.max_rows as usize,
         resolve,
     };
     let engine = match start {

@@ -94,6 +94,11 @@ pub struct Cli {
           value_parser = clap::value_parser!(u32).range(i64::from(CAPACITY_RANGE.0)..=i64::from(CAPACITY_RANGE.1)))]
     pub capacity: u32,
 
+    /// Flows and processes that are held, at most so many of each; an eighth of that of processes that have ended
+    #[arg(long, value_name = "ROWS", default_value_t = 65_536,
+          value_parser = clap::value_parser!(u32).range(1_024..=4_194_304))]
+    pub max_rows: u32,
+
     /// Open with this order: 2s, 10s, 40s (the rate of both directions), source, destination, or a column
     #[arg(short = 'o', long, value_name = "ORDER", value_parser = field::sort_name)]
     pub sort: Option<String>,

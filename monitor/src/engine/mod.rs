@@ -64,6 +64,14 @@ pub struct EngineOptions {
     pub resolve: ResolveOptions,
     /// Flows that are held after their time, at most, for a person who wants to see what was.
     pub keep_ended: usize,
+    /// Flows and processes that are held, at most so many of each.
+    pub max_rows: usize,
+}
+
+impl EngineOptions {
+    fn table(&self) -> TableConfig {
+        TableConfig { keep_ended: self.keep_ended, ..TableConfig::bounded(self.max_rows) }
+    }
 }
 
 /// Why the engine ended.
@@ -267,7 +275,7 @@ where
     let mut signals = Signals::new()
         .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
     let Origin { source, attribution } = open(clock::now())?;
-    let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
+    let config = options.table();
     let table = FlowTable::new(config, source.since());
     let mut engine = Loop {
         wakes: Wakes::of(&*source),

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 const RECENT: Duration = Duration::from_secs(10);
 /// A tick that is late by more than this part of the interval counts as late.
 const LATE: u32 = 10;
+/// How often, at most, free memory is given back.
+const TRIM_EVERY: Duration = Duration::from_secs(15);
+/// So much above the least that was ever held is worth it, bytes.
+const TRIM_BEYOND: u64 = 16 << 20;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -19,6 +23,10 @@ pub(super) struct Own {
     readings: VecDeque<(Instant, Duration)>,
     /// Where somebody asks: when wake-ups were read last, and how many there had been.
     waking: Option<(Instant, u64)>,
+    /// The least memory that was held.
+    least: Option<u64>,
+    /// When free memory was given back last.
+    trimmed: Option<Instant>,
 }
 
 impl Own {
@@ -46,6 +54,7 @@ impl Own {
         self.cost.cpu = cpu();
         self.cost.memory = memory();
         self.note(now, self.cost.cpu);
+        self.trim(now);
         if let Some((since, before)) = self.waking
             && let Some(woken) = wakeups()
         {
@@ -55,6 +64,18 @@ impl Own {
             self.cost.wakeups = u64::try_from(u128::from(woken.saturating_sub(before)) * 1000 / millis).ok();
         }
         self.cost
+    }
+
+    /// Gives back what a flood has left in the heap: the C library keeps it otherwise.
+    fn trim(&mut self, now: Instant) {
+        let Some(held) = self.cost.memory else { return };
+        let least = *self.least.insert(self.least.map_or(held, |least| least.min(held)));
+        let is_due = self.trimmed.is_none_or(|at| now.duration_since(at) >= TRIM_EVERY);
+        if is_due && held > least + TRIM_BEYOND {
+            #[cfg(target_os = "linux")]
+            crate::source::ebpf::trim_heap();
+            self.trimmed = Some(now);
+        }
     }
 
     fn note(&mut self, now: Instant, cpu: Duration) {

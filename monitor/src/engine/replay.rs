@@ -7,7 +7,7 @@ use super::{Command, Ending, EngineOptions, Signals, clock, own};
 use crate::model::{Batch, Degradation, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
 use crate::resolve::{ResolveOptions, Resolver};
 use crate::source::{Recording, SourceError, Step};
-use crate::table::{FlowTable, TableConfig};
+use crate::table::FlowTable;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread;
@@ -158,7 +158,7 @@ impl Replay {
     ) -> Result<Self, SourceError> {
         let signals = Signals::new()
             .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
-        let config = TableConfig { keep_ended: options.keep_ended, ..TableConfig::default() };
+        let config = options.table();
         // A name server is asked where somebody looks on, for the same reason as `own`.
         let hosts = options.resolve.hosts && pace.lingers;
         Ok(Self {
@@ -330,7 +330,8 @@ mod tests {
     fn start(can_be_cancelled: bool, lingers: bool) -> Engine {
         let resolve = ResolveOptions { hosts: false, ..ResolveOptions::default() };
         let interval = Duration::from_secs(1);
-        let options = EngineOptions { interval, duration: None, eager: true, keep_ended: 0, resolve };
+        let options =
+            EngineOptions { interval, duration: None, eager: true, keep_ended: 0, max_rows: 65_536, resolve };
         Engine::replay(Box::new(Quiet::new(can_be_cancelled)), Pace { speed: None, lingers }, options)
             .unwrap()
     }

@@ -96,6 +96,7 @@ async fn an_error_is_the_end_and_what_is_left_is_shown_before() {
         eager: false,
         resolve: ResolveOptions { hosts: false, ..ResolveOptions::default() },
         keep_ended: 0,
+        max_rows: 65_536,
     };
     let open = |_| Ok(Origin::from(Box::new(source) as Box<dyn Source>));
     let reopen: Reopen = Box::new(|_, _| Err(SourceError::new("there is one")));

@@ -53,6 +53,8 @@ pub struct TableConfig {
     pub max_flows: usize,
     /// Process rows kept, at most, as long as so many hold no flow.
     pub max_processes: usize,
+    /// Of them such that have ended and hold no flow, at most.
+    pub max_exited: usize,
     /// Names kept of processes that have moved no byte, at most.
     pub max_names: usize,
     /// Sockets remembered, at most, beyond those with flows.
@@ -61,14 +63,22 @@ pub struct TableConfig {
 
 impl Default for TableConfig {
     fn default() -> Self {
+        Self::bounded(65_536)
+    }
+}
+
+impl TableConfig {
+    /// Of so many flows and so many processes, an eighth of these such that have ended.
+    pub fn bounded(rows: usize) -> Self {
         Self {
             settle_after: Duration::from_secs(5),
             retire_after: Duration::from_mins(1),
             keep_ended: 0,
-            max_flows: 65_536,
-            max_processes: 65_536,
-            max_names: 16_384,
-            max_sockets: 262_144,
+            max_flows: rows,
+            max_processes: rows,
+            max_exited: rows / 8,
+            max_names: rows / 4,
+            max_sockets: rows.saturating_mul(4),
         }
     }
 }
@@ -474,6 +484,7 @@ impl FlowTable {
             self.drop_flow(&key);
         }
         self.processes.bound(self.config.max_processes, &self.clock);
+        self.processes.bound_exited(self.config.max_exited, &self.clock);
         self.sockets.bound(self.config.max_sockets);
     }
 

@@ -74,6 +74,7 @@ impl<K: Copy + Eq + Hash, V: Default> Ordered<K, V> {
     fn close_holes(&mut self) {
         self.entries.retain(|(key, _)| key.is_some());
         self.entries.shrink_to(2 * self.entries.len() + FEW);
+        self.index.shrink_to(2 * self.entries.len() + FEW);
         for (at, (key, _)) in self.entries.iter().enumerate() {
             if let Some(slot) = key.as_ref().and_then(|key| self.index.get_mut(key)) {
                 *slot = at;

@@ -137,6 +137,8 @@ impl Names {
 pub(super) struct Processes {
     map: Ordered<Slot, Process>,
     names: Names,
+    /// Rows of processes that had ended as of the last snapshot.
+    exited: usize,
     /// Processes whose facts changed since the last snapshot.
     pub(super) renamed: HashSet<ProcessId>,
 }
@@ -229,15 +231,36 @@ impl Processes {
 
     /// Folds the processes that have ended and hold no flow into "(retired)", once a snapshot has shown their last bytes.
     pub(super) fn retire_exited(&mut self, clock: &Clock) {
+        let over = self.over(clock);
+        self.retire_these(over.into_iter().map(|(_, slot)| slot), clock);
+    }
+
+    /// The same for those over `max`, who ended first going first. Goes a little below.
+    pub(super) fn bound_exited(&mut self, max: usize, clock: &Clock) {
+        if self.exited <= max {
+            return;
+        }
+        let mut over = self.over(clock);
+        over.sort_by_key(|(ended, _)| *ended);
+        over.truncate(self.exited - max + max / 16);
+        self.exited = self.exited.saturating_sub(over.len());
+        self.retire_these(over.into_iter().map(|(_, slot)| slot), clock);
+    }
+
+    /// Processes that have ended and hold no flow, and whose last bytes a snapshot has shown; when they ended.
+    fn over(&self, clock: &Clock) -> Vec<(Option<Mono>, Slot)> {
         let is_over = |process: &Process| {
             process.facts.exited.is_some()
                 && process.flows == 0
                 && process.meter.interval(clock.cut).is_zero()
                 && !process.meter.total.is_zero()
         };
-        let over: Vec<Slot> =
-            self.map.iter().filter(|(_, process)| is_over(process)).map(|(slot, _)| *slot).collect();
-        for slot in over {
+        let over = self.map.iter().filter(|(_, process)| is_over(process));
+        over.map(|(slot, process)| (process.facts.exited, *slot)).collect()
+    }
+
+    fn retire_these(&mut self, slots: impl Iterator<Item = Slot>, clock: &Clock) {
+        for slot in slots {
             if let Some(gone) = self.map.remove(&slot) {
                 self.retire(&gone.meter, clock);
             }
@@ -256,7 +279,9 @@ impl Processes {
     /// those are rebuilt that changed or whose windows are decaying.
     pub(super) fn rows(&mut self, cut: u64, view: &View) -> Vec<Arc<ProcessRow>> {
         let mut rows = Vec::with_capacity(self.map.len());
+        self.exited = 0;
         for (slot, process) in self.map.iter_mut() {
+            self.exited += usize::from(process.facts.exited.is_some() && process.flows == 0);
             if process.meter.total.is_zero() {
                 continue;
             }

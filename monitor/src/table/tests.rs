@@ -743,6 +743,29 @@ fn processes_over_the_bound_fold_into_retired_without_losing_a_byte() {
 }
 
 #[test]
+fn ended_processes_over_their_bound_fold_those_that_ended_first() {
+    let mut lab = Lab::with(TableConfig { max_exited: 64, ..TableConfig::default() });
+    let id = |pid| ProcessId { pid, generation: 0 };
+    for pid in 1..=200_u32 {
+        let counted = delta(flow(u64::from(pid), 1), Standing::Firm, Some(id(pid)), 100);
+        // Every second one lives on.
+        let exited = (pid % 2 == 0).then_some(at(f64::from(pid)));
+        let seen = ProcessSeen { exited, ..named(id(pid), "brief") };
+        lab.step(Batch { deltas: vec![counted], processes: vec![seen], ..Batch::default() });
+        lab.shot();
+    }
+    for _ in 0..100 {
+        lab.wait(1).shot();
+    }
+    let snapshot = lab.shot();
+    let pids: Vec<u32> = snapshot.processes.iter().filter_map(|row| Some(row.id?.pid)).collect();
+    assert!((1..=200).step_by(2).all(|pid| pids.contains(&pid)), "who lives stays: {pids:?}");
+    let ended: Vec<u32> = pids.into_iter().filter(|pid| pid % 2 == 0).collect();
+    assert!((32..=64).contains(&ended.len()) && ended.iter().all(|pid| *pid > 72), "{ended:?}");
+    assert_eq!(snapshot.ledger.rx.attributed, 200 * 100, "every byte");
+}
+
+#[test]
 fn claims_are_forgotten_but_seeds_stay_until_close() {
     let mut lab = Lab::new();
     lab.claims(vec![claim(1, WORKER, Method::Seed, 0.5, 0.5), claim(2, WORKER, Method::Create, 0.5, 0.5)]);

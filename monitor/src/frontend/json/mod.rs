@@ -17,8 +17,11 @@ use crate::engine::{Command, Control, Snapshots};
 use crate::model::Snapshot;
 use crate::query::Choice;
 use object::{Lists, Object};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
+
+/// Bytes of an object that are written at once.
+const PIECE: usize = 1 << 20;
 
 /// The JSON frontend.
 #[derive(Debug)]
@@ -41,14 +44,15 @@ impl<W: Write> Json<W> {
         Self { choice, once, out }
     }
 
-    /// One line, one write, one flush: a reader sees an object or nothing of it.
+    /// One line, one flush, and one write where the object is not larger than [`PIECE`]: those of many rows are not held
+    /// as text in whole.
     fn print(&mut self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
         let lists = Lists::new(snapshot, &self.choice);
         let everything = self.once || snapshot.last;
-        let mut line = serde_json::to_vec(&Object::new(snapshot, &lists, &self.choice, everything))?;
-        line.push(b'\n');
-        self.out.write_all(&line)?;
-        self.out.flush()
+        let mut line = BufWriter::with_capacity(PIECE, &mut self.out);
+        serde_json::to_writer(&mut line, &Object::new(snapshot, &lists, &self.choice, everything))?;
+        line.write_all(b"\n")?;
+        line.flush()
     }
 }
 

@@ -153,7 +153,7 @@ fn raw(fd: BorrowedFd<'_>) -> u32 {
 ///
 /// # Errors
 /// The kernel's; rows taken before it are in `out`, and those after it are in the map still.
-pub fn drain<K: Plain, V: Plain>(map: BorrowedFd<'_>, out: &mut Vec<(K, V)>) -> io::Result<()> {
+pub fn drain<K: Plain, V: Plain>(map: BorrowedFd<'_>, out: &mut impl Extend<(K, V)>) -> io::Result<()> {
     drain_by(out, |attr| {
         attr.map_fd = raw(map);
         bpf(BPF_MAP_LOOKUP_AND_DELETE_BATCH, attr).map(|_| ())
@@ -162,7 +162,7 @@ pub fn drain<K: Plain, V: Plain>(map: BorrowedFd<'_>, out: &mut Vec<(K, V)>) -> 
 
 /// The batches of [`drain`], whoever answers them.
 fn drain_by<K: Plain, V: Plain>(
-    out: &mut Vec<(K, V)>,
+    out: &mut impl Extend<(K, V)>,
     mut take: impl FnMut(&mut BatchAttr) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut size = FIRST_BATCH;
@@ -437,8 +437,8 @@ pub fn share_heap() {
     }
 }
 
-/// Gives back to the system what glibc keeps of the memory that loading took: parsing the kernel's type information
-/// passes some 60 MB through the heap. Does nothing with another C library.
+/// Gives back to the system what glibc keeps of the memory that is free: parsing the kernel's type information passes some
+/// 60 MB through the heap, a flood of flows more. Does nothing with another C library.
 pub fn trim_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes no pointer and moves no allocation.

@@ -5,12 +5,33 @@ use crate::model::{
     Standing, TcpHealth, TcpState, Unplaced,
 };
 use monitor_common as abi;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// SOCK_STREAM. A stream that connects is in use: its handshake is its maker's.
 const SOCK_STREAM: u8 = 1;
+
+/// Takes in rows of the flow table as they are drained, a batch of them at a time.
+pub(super) struct Rows<'a> {
+    pub(super) into: &'a mut Vec<Delta>,
+    /// Netns cookies by socket cookie, where the packet hooks cannot tell.
+    pub(super) netns: &'a HashMap<u64, u64>,
+    pub(super) sight: Sight,
+}
+
+impl Extend<(abi::FlowKey, abi::FlowValue)> for Rows<'_> {
+    fn extend<T: IntoIterator<Item = (abi::FlowKey, abi::FlowValue)>>(&mut self, rows: T) {
+        let Self { into, netns, sight } = self;
+        into.extend(rows.into_iter().map(|(key, mut value)| {
+            if value.netns == 0 {
+                value.netns = netns.get(&key.cookie).copied().unwrap_or(0);
+            }
+            delta(&key, &value, *sight)
+        }));
+    }
+}
 
 /// The wire's share is kept as the difference to the stack's (see `monitor_common::Counters`).
 pub(super) fn counters(from: &abi::Counters) -> Counters {

@@ -33,7 +33,7 @@ use aya::Ebpf;
 use aya::maps::MapData;
 use aya_log::EbpfLogger;
 use bpf::RcuBarrier;
-pub use bpf::share_heap;
+pub use bpf::{share_heap, trim_heap};
 use monitor_common as abi;
 use monitor_common::names;
 use std::collections::HashMap;
@@ -104,7 +104,6 @@ pub struct EbpfSource {
     interfaces: Option<old_netns::Interfaces>,
     health: Health,
     health_sent: Option<Health>,
-    rows: Vec<(abi::FlowKey, abi::FlowValue)>,
     view: interface::View,
     /// What the view said last.
     noticed: Vec<Degradation>,
@@ -171,7 +170,6 @@ impl EbpfSource {
             interfaces: old_netns::Interfaces::if_needed(),
             health,
             health_sent: None,
-            rows: Vec::new(),
             view,
             noticed: Vec::new(),
             drained: interface::Drained::default(),
@@ -207,16 +205,8 @@ impl EbpfSource {
         let stats = self.take_stats(names::STATS, half)?;
         self.note_pressure(half, &stats);
         if stats.inserts > 0 || is_late {
-            let mut rows = std::mem::take(&mut self.rows);
+            let mut rows = decode::Rows { into: &mut out.deltas, netns: &self.netns, sight: self.sight };
             let result = bpf::drain(self.map(names::FLOWS[half as usize])?, &mut rows);
-            for (key, value) in &mut rows {
-                if value.netns == 0 {
-                    value.netns = self.netns.get(&key.cookie).copied().unwrap_or(0);
-                }
-                out.deltas.push(decode::delta(key, value, self.sight));
-            }
-            rows.clear();
-            self.rows = rows;
             result.map_err(|error| failed("draining the flow table", &error))?;
         }
         let over = stats.full + stats.busy + stats.unparsed;
