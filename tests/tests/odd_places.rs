@@ -4,6 +4,7 @@ use monitor_tests::{
     accounts::{as_the_stack_carried, balance},
     agent::Agent,
     cgroup::{self, Cgroup},
+    json::Object,
     monitor::{self, Monitor},
     program,
     scene::Scene,
@@ -140,7 +141,7 @@ fn few_descriptors_are_raised_or_named() {
         let mut once = limited(limit);
         once.arg("--once");
         let report = Monitor::spawn(once).ended();
-        let said = format!("{}{:?}", report.stderr, report.objects.last().map(|last| last.degraded()));
+        let said = format!("{}{:?}", report.stderr, report.objects.last().map(Object::degraded));
         assert!(said.contains("ulimit -n"), "{limit}: {said}");
     }
 }

@@ -187,11 +187,8 @@ fn drain_by<K: Plain, V: Plain>(
         let number = result.as_ref().err().and_then(io::Error::raw_os_error);
         // What it has copied it has deleted, whatever it says then. It counts before these errors and no others
         // (kernel/bpf/hashtab.c, `__htab_map_lookup_and_delete_batch`).
-        let is_counted = matches!(
-            number,
-            None | Some(libc::ENOENT | libc::ENOSPC | libc::EBUSY | libc::ETIMEDOUT)
-                | Some(libc::EDEADLK | libc::EAGAIN | libc::ENOMEM)
-        );
+        let is_counted = number
+            .is_none_or(|number| number == libc::ENOENT || number == libc::ENOSPC || is_passing(number));
         let taken = if is_counted { (attr.count as usize).min(size) } else { 0 };
         let copied = keys.iter().copied().zip(values.iter().copied());
         match (result, number) {
@@ -218,10 +215,7 @@ fn drain_by<K: Plain, V: Plain>(
             (Err(_), Some(libc::EINTR)) => {}
             // Others hold the lock of a bucket, or there is no memory. What was taken before that is gone from the map, so
             // the next try begins where this one began and finds the rest.
-            (
-                Err(error),
-                Some(libc::EBUSY | libc::ETIMEDOUT | libc::EDEADLK | libc::EAGAIN | libc::ENOMEM),
-            ) => {
+            (Err(error), Some(number)) if is_passing(number) => {
                 out.extend(copied.take(taken));
                 tries += 1;
                 if tries == TRIES {
@@ -235,6 +229,11 @@ fn drain_by<K: Plain, V: Plain>(
             }
         }
     }
+}
+
+/// An error that another try may not meet: others hold a lock, or there is no memory at that moment.
+fn is_passing(number: i32) -> bool {
+    [libc::EBUSY, libc::ETIMEDOUT, libc::EDEADLK, libc::EAGAIN, libc::ENOMEM].contains(&number)
 }
 
 /// How many values the kernel keeps of each element of a per-CPU map, which is how many it writes where one is read.

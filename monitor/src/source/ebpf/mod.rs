@@ -146,7 +146,7 @@ impl EbpfSource {
         };
         health.degraded.extend(lives::pid_namespace());
         let watch = watch::Watch::of(&health.programs, loaded.clone);
-        health.degraded.extend(watch.at_start(&loaded.ebpf, &target));
+        health.degraded.extend(watch::Watch::at_start(&loaded.ebpf, &target));
         let scoped = target.scoped;
         let taps = load::tap_programs(&mut loaded.ebpf);
         let view = interface::View::open(&options.interfaces, options.promiscuous, scoped, taps);

@@ -44,7 +44,7 @@ impl Watch {
     }
 
     /// What holds for the whole run.
-    pub(super) fn at_start(&self, ebpf: &Ebpf, target: &Target) -> Vec<Degradation> {
+    pub(super) fn at_start(ebpf: &Ebpf, target: &Target) -> Vec<Degradation> {
         let places = hook("egress").and_then(|hook| bpf::attached(target.fd.as_fd(), hook, false).ok());
         let compiled = descriptor(ebpf, "egress").and_then(|fd| bpf::program(fd.as_fd()).ok());
         let harden = std::fs::read_to_string(HARDEN).ok();
