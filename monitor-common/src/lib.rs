@@ -123,8 +123,11 @@ pub struct FlowKey {
     pub ip_version: u8,
     /// What the owner was worth when the packet passed: `STANDING_*`.
     pub standing: u8,
+    /// 1: sent in the name of the socket, but not made by it: the outside of what it sent (ESP, AH, ESP in UDP). The same
+    /// packet may have passed before, on the interface of the tunnel, or not (IPsec by policy).
+    pub outer: u8,
     /// Zero.
-    pub pad: [u8; 5],
+    pub pad: [u8; 4],
 }
 
 /// In [`FlowKey::ip_version`], which is `AF_PACKET` then: what a packet socket sent, as bytes accepted. Addresses, ports,
@@ -156,7 +159,7 @@ pub struct FlowValue {
     pub counters: Counters,
     /// Netns cookie of the socket (`bpf_get_netns_cookie` at the claim); 0 where unknown.
     pub netns: u64,
-    /// cgroup2 id of the socket (`bpf_skb_cgroup_id` or the claim's), 0 where unknown.
+    /// cgroup2 id of the socket (`bpf_sk_cgroup_id`; of a packet socket the sender's, `bpf_get_current_cgroup_id`), 0 where unknown.
     pub cgroup: u64,
     /// `bpf_get_socket_uid` when the row was made.
     pub uid: u32,
@@ -203,8 +206,10 @@ pub struct OverflowKey {
     pub generation: u32,
     /// As in [`FlowKey`].
     pub standing: u8,
+    /// As in [`FlowKey`].
+    pub outer: u8,
     /// Zero.
-    pub pad: [u8; 7],
+    pub pad: [u8; 6],
 }
 
 /// What happened to one half of the flow table since it became the active one; per CPU.

@@ -2,11 +2,12 @@
 //!
 //! Every packet adds to exactly one of: a flow row, an overflow row, the totals. Nothing here can fail a packet.
 
+use crate::ends::{connected_tuple, encapsulates, tapped_tuple};
 use crate::key::{self, Direction};
 use crate::life;
 use crate::maps::{
     ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAP_STATS, TAPPED, TOTALS,
-    UNSEEN, WIRE, global,
+    UNSEEN, global,
 };
 use crate::owner;
 use crate::slot::{Slot, zero};
@@ -18,11 +19,11 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::maps::PerCpuArray;
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use core::mem::offset_of;
-use core::ptr::{self, addr_of_mut};
+use core::ptr::addr_of_mut;
 use monitor_common::{
     Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, OwnerWord,
     STANDING_AMBIGUOUS, STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_RAW,
-    STANDING_UNCLAIMED, Tuple, WireKey, wire_segments,
+    STANDING_UNCLAIMED, wire_segments,
 };
 
 /// No room in a map.
@@ -30,14 +31,8 @@ pub const E2BIG: i32 = -7;
 /// Another CPU made the row.
 pub const EEXIST: i32 = -17;
 const TCP_LISTEN: u32 = 10;
-const SOCK_STREAM: u32 = 1;
-const SOCK_DGRAM: u32 = 2;
 const SOCK_RAW: u32 = 3;
 const TCP: u8 = 6;
-const UDP: u8 = 17;
-const UDP_LITE: u8 = 136;
-const ETH_P_IP: u16 = 0x0800;
-const ETH_P_IPV6: u16 = 0x86dd;
 
 /// Adds to a u64 of a map value; other CPUs may do so at the same time. The old value is never used: that would need
 /// BPF_FETCH (5.12).
@@ -67,7 +62,8 @@ impl Amount {
 
 /// Counts one packet of the hook's socket. Bytes are L3, at the cgroup hook.
 #[inline(always)]
-pub fn count(skb: *mut __sk_buff, direction: Direction) {
+pub fn count<const EGRESS: bool>(skb: *mut __sk_buff) {
+    let direction = if EGRESS { Direction::Egress } else { Direction::Ingress };
     let half = active();
     let mut key = Slot::new();
     let key = zero::<FlowKey>(&mut key);
@@ -81,18 +77,25 @@ pub fn count(skb: *mut __sk_buff, direction: Direction) {
     let mut amount = Amount::plain(u64::from(len));
     // A connected socket knows its ends, and one plain packet needs no header lengths: nothing of it is read.
     // While interfaces are tapped a sent one is read all the same: what is on the wire can be another tuple.
-    let tapped = global(&TAPPED) == 1 && direction == Direction::Egress;
+    let tapped = EGRESS && global(&TAPPED) == 1;
     let plain = gso_segs <= 1 && gso_size == 0 && !tapped;
-    let parsed = if plain && connected_tuple(skb, socket, key) {
+    let parsed = if plain && connected_tuple::<EGRESS>(skb, socket, key) {
         true
     } else if let Some(headers) = key::parse(skb, 0, direction, key) {
         let wire = wire_segments(len, headers.len, headers.jumbo, gso_segs, gso_size);
         amount.gso_bytes = wire.bytes.wrapping_sub(amount.len);
         amount.gso_packets = wire.packets - 1;
+        if EGRESS && encapsulates(socket, key) {
+            key.outer = 1;
+        }
         if tapped {
-            tapped_tuple(half, skb, socket, key);
+            match tapped_tuple(skb, socket, key) {
+                Ok(()) | Err(EEXIST) => {}
+                // Full or busy: the flow is then not joined, and userspace says so.
+                Err(_) => stat(&TAP_STATS, half, offset_of!(HalfStats, wires_lost)),
+            }
         } else {
-            connected_tuple(skb, socket, key);
+            connected_tuple::<false>(skb, socket, key);
         }
         true
     } else {
@@ -210,101 +213,6 @@ fn own(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) -> Seen {
         key.standing = STANDING_LISTENER;
     }
     seen
-}
-
-/// The own ends of a connected TCP or UDP socket; false where it is none and the packet has to say. Under NAT the
-/// packet's ends differ from packet to packet, the socket's do not.
-#[inline(always)]
-fn connected_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) -> bool {
-    if socket.is_null() {
-        return false;
-    }
-    // SAFETY: a full socket, and the context.
-    let (protocol, remote_port, kind, ethertype) = unsafe {
-        (
-            (*socket).protocol,
-            (&raw const (*socket).dst_port).read_volatile(),
-            (*socket).type_,
-            (*skb).protocol as u16,
-        )
-    };
-    let stream_or_datagram = kind == SOCK_STREAM || kind == SOCK_DGRAM;
-    let has_ports = matches!(protocol as u8, TCP | UDP | UDP_LITE);
-    if remote_port == 0 || !stream_or_datagram || !has_ports {
-        return false;
-    }
-    // The version is the packet's: an AF_INET6 socket with a mapped peer sends IPv4.
-    key.ip_version = if ethertype == ETH_P_IP.to_be() {
-        4
-    } else if ethertype == ETH_P_IPV6.to_be() {
-        6
-    } else {
-        return false;
-    };
-    key.protocol = protocol as u8;
-    key.remote_port = u16::from_be(remote_port);
-    // SAFETY: as above. Every load is volatile: the compiler must not turn two of them into one load from a chosen
-    // address, which the verifier refuses. The addresses are in network order already.
-    unsafe {
-        key.local_port = (&raw const (*socket).src_port).read_volatile() as u16;
-        let local = key.local_addr.as_mut_ptr().cast::<u32>();
-        let remote = key.remote_addr.as_mut_ptr().cast::<u32>();
-        if key.ip_version == 4 {
-            local.write_volatile((&raw const (*socket).src_ip4).read_volatile());
-            remote.write_volatile((&raw const (*socket).dst_ip4).read_volatile());
-        } else {
-            let from = (&raw const (*socket).src_ip6).cast::<u32>();
-            let to = (&raw const (*socket).dst_ip6).cast::<u32>();
-            local.write_volatile(from.read_volatile());
-            local.add(1).write_volatile(from.add(1).read_volatile());
-            local.add(2).write_volatile(from.add(2).read_volatile());
-            local.add(3).write_volatile(from.add(3).read_volatile());
-            remote.write_volatile(to.read_volatile());
-            remote.add(1).write_volatile(to.add(1).read_volatile());
-            remote.add(2).write_volatile(to.add(2).read_volatile());
-            remote.add(3).write_volatile(to.add(3).read_volatile());
-        }
-    }
-    true
-}
-
-/// As [`connected_tuple`], and notes the packet's tuple where it is not the socket's: it is what a device carries. Once
-/// a tick and socket.
-#[inline(always)]
-fn tapped_tuple(half: u32, skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) {
-    let (mut wire, mut own) = (Slot::new(), Slot::new());
-    let (wire, own) = (zero::<Tuple>(&mut wire), zero::<WireKey>(&mut own));
-    copy_tuple(key, wire);
-    if !connected_tuple(skb, socket, key) {
-        return;
-    }
-    own.cookie = key.cookie;
-    copy_tuple(key, &mut own.socket);
-    let (left, right) = (ptr::from_ref(&own.socket).cast::<u64>(), ptr::from_ref(wire).cast::<u64>());
-    let mut differs = 0;
-    let mut index = 0;
-    while index < size_of::<Tuple>() / 8 {
-        // SAFETY: both are 40 initialised bytes, and aligned: they stand in a `Slot`, at a multiple of 8.
-        differs |= unsafe { left.add(index).read_volatile() ^ right.add(index).read_volatile() };
-        index += 1;
-    }
-    if differs != 0 {
-        match WIRE.insert(&*own, &*wire, u64::from(BPF_NOEXIST)) {
-            Ok(()) | Err(EEXIST) => {}
-            // Full or busy: the flow is then not joined, and userspace says so.
-            Err(_) => stat(&TAP_STATS, half, offset_of!(HalfStats, wires_lost)),
-        }
-    }
-}
-
-#[inline(always)]
-fn copy_tuple(key: &FlowKey, tuple: &mut Tuple) {
-    tuple.local_addr = key.local_addr;
-    tuple.remote_addr = key.remote_addr;
-    tuple.local_port = key.local_port;
-    tuple.remote_port = key.remote_port;
-    tuple.protocol = key.protocol;
-    tuple.ip_version = key.ip_version;
 }
 
 /// Adds to the row of `key`, making it if need be. False where there is no room for it.
@@ -469,6 +377,7 @@ pub fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Dir
     key.tgid = flow.tgid;
     key.generation = flow.generation;
     key.standing = flow.standing;
+    key.outer = flow.outer;
     let table = if half == 0 { &OVERFLOW_A } else { &OVERFLOW_B };
     if let Some(row) = table.get_ptr_mut(&*key) {
         bump(row, direction, amount);

@@ -23,6 +23,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "the program macros hand contexts over by value")]
 
 mod account;
+mod ends;
 mod hook;
 mod key;
 mod life;

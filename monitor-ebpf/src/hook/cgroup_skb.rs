@@ -3,18 +3,17 @@
 //! Egress returns 1 = pass (2 and 3 would signal congestion, 0 drops); ingress returns 1 = pass.
 
 use crate::account::count;
-use crate::key::Direction;
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 
 #[cgroup_skb(ingress)]
 pub fn ingress(ctx: SkBuffContext) -> i32 {
-    count(ctx.skb.skb, Direction::Ingress);
+    count::<false>(ctx.skb.skb);
     1
 }
 
 #[cgroup_skb(egress)]
 pub fn egress(ctx: SkBuffContext) -> i32 {
-    count(ctx.skb.skb, Direction::Egress);
+    count::<true>(ctx.skb.skb);
     1
 }

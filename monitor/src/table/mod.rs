@@ -279,7 +279,7 @@ impl FlowTable {
         let unseen = &self.carried.unseen;
         for (side, bytes) in [(&mut ledger.rx, unseen.rx_bytes), (&mut ledger.tx, unseen.tx_bytes)] {
             side.unknown -= bytes;
-            side.forwarded = self.carried.tapped.then_some(bytes);
+            side.forwarded = (self.carried.tapped || bytes != 0).then_some(bytes);
         }
         ledger.interfaces = self.carried.ledger(self.clock.cut + 1);
         ledger

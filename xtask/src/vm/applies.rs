@@ -2,7 +2,8 @@
 //! Everything else runs everywhere.
 
 /// `(test or beginning of its name, first kernel that has what it needs, why)`.
-const NEEDS: [(&str, &str, &str); 7] = [
+const NEEDS: [(&str, &str, &str); 8] = [
+    ("ipsec::", "5.14", "an interface is tapped from Linux 5.14 on (SO_NETNS_COOKIE)"),
     (
         "gso::wire_bytes_",
         "6.6",

@@ -12,7 +12,7 @@ const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// The tests that run inside: a file of the tests crate, and beginnings of names in it. Files that are not here test the
 /// command line, the screen or the lab, or need nftables; of the cases of attribution those run whose outcome depends on
 /// what a kernel offers, for each takes seconds under emulation.
-const TESTS: [(&str, &[&str]); 10] = [
+const TESTS: [(&str, &[&str]); 11] = [
     ("exactness", &[""]),
     ("gso", &[""]),
     ("owners", &[""]),
@@ -23,6 +23,7 @@ const TESTS: [(&str, &[&str]); 10] = [
     ("attribution_datagrams", &["a_udp_worker_that", "two_processes_on"]),
     ("attribution_kernel", &["a_ping_socket"]),
     ("attribution_packet", &["what_a_packet"]),
+    ("ipsec", &[""]),
 ];
 
 /// Static executables, and the tests in them.

@@ -63,8 +63,23 @@ pub(super) const KERNELS: [Kernel; 5] = [
 ];
 
 /// Modules that the tests need, with those that they depend on; what a kernel has built in is no file.
-const MODULES: [&str; 8] =
-    ["veth", "tun", "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "af_packet", "sctp"];
+const MODULES: [&str; 14] = [
+    "veth",
+    "tun",
+    "inet_diag",
+    "tcp_diag",
+    "udp_diag",
+    "raw_diag",
+    "af_packet",
+    "sctp",
+    // IPsec without a cipher.
+    "xfrm_user",
+    "xfrm_interface",
+    "esp4",
+    "authenc",
+    "ecb",
+    "crypto_null",
+];
 
 /// Signs every suite of Debian's.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";

@@ -15,21 +15,31 @@ const SOCK_STREAM: u8 = 1;
 
 /// Takes in rows of the flow table as they are drained, a batch of them at a time.
 pub(super) struct Rows<'a> {
-    pub(super) into: &'a mut Vec<Delta>,
+    into: &'a mut Vec<Delta>,
     /// Netns cookies by socket cookie, where the packet hooks cannot tell.
-    pub(super) netns: &'a HashMap<u64, u64>,
-    pub(super) sight: Sight,
+    netns: &'a HashMap<u64, u64>,
+    sight: Sight,
+    /// Which of `into` are the outside of what their socket sent, ascending.
+    pub(super) outsides: Vec<usize>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(into: &'a mut Vec<Delta>, netns: &'a HashMap<u64, u64>, sight: Sight) -> Self {
+        Self { into, netns, sight, outsides: Vec::new() }
+    }
 }
 
 impl Extend<(abi::FlowKey, abi::FlowValue)> for Rows<'_> {
     fn extend<T: IntoIterator<Item = (abi::FlowKey, abi::FlowValue)>>(&mut self, rows: T) {
-        let Self { into, netns, sight } = self;
-        into.extend(rows.into_iter().map(|(key, mut value)| {
+        for (key, mut value) in rows {
             if value.netns == 0 {
-                value.netns = netns.get(&key.cookie).copied().unwrap_or(0);
+                value.netns = self.netns.get(&key.cookie).copied().unwrap_or(0);
             }
-            delta(&key, &value, *sight)
-        }));
+            if key.outer != 0 {
+                self.outsides.push(self.into.len());
+            }
+            self.into.push(delta(&key, &value, self.sight));
+        }
     }
 }
 

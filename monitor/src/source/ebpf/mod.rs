@@ -14,6 +14,7 @@ mod interface;
 mod lives;
 mod load;
 mod old_netns;
+mod outer;
 mod pressure;
 mod programs;
 mod runs;
@@ -26,7 +27,7 @@ mod watch;
 
 use crate::model::{
     Backend, Batch, Degradation, FlowId, Health, HeldSocket, Life, Loaded, Mono, ProcessId, SocketState,
-    Unplaced,
+    Standing, Unplaced,
 };
 use crate::source::{Source, SourceError};
 use aya::Ebpf;
@@ -108,6 +109,7 @@ pub struct EbpfSource {
     /// What the view said last.
     noticed: Vec<Degradation>,
     drained: interface::Drained,
+    outer: outer::Outer,
     target: cgroup::Target,
     watch: watch::Watch,
     inspector: inspect::Inspector,
@@ -173,6 +175,7 @@ impl EbpfSource {
             view,
             noticed: Vec::new(),
             drained: interface::Drained::default(),
+            outer: outer::Outer::default(),
             target,
             watch,
             inspector: inspect::Inspector::default(),
@@ -205,8 +208,10 @@ impl EbpfSource {
         let stats = self.take_stats(names::STATS, half)?;
         self.note_pressure(half, &stats);
         if stats.inserts > 0 || is_late {
-            let mut rows = decode::Rows { into: &mut out.deltas, netns: &self.netns, sight: self.sight };
+            let mut rows = decode::Rows::new(&mut out.deltas, &self.netns, self.sight);
             let result = bpf::drain(self.map(names::FLOWS[half as usize])?, &mut rows);
+            let outsides = rows.outsides;
+            self.outer.judge(&mut out.deltas, &outsides);
             result.map_err(|error| failed("draining the flow table", &error))?;
         }
         let over = stats.full + stats.busy + stats.unparsed;
@@ -229,6 +234,7 @@ impl EbpfSource {
             self.map(names::WIRE)?,
             &mut drained,
         );
+        drained.wires.retain(|(key, wire)| self.outer.joins(key, wire));
         self.drained = drained;
         result.map_err(|error| failed("draining the interface table", &error))?;
         let stats = self.take_stats(names::TAP_STATS, half)?;
@@ -256,7 +262,8 @@ impl EbpfSource {
     fn drain_overflow(&mut self, half: u32, out: &mut Batch) -> Result<(), SourceError> {
         let mut rows: Vec<(abi::OverflowKey, abi::FlowValue)> = Vec::new();
         let drained = bpf::drain(self.map(names::OVERFLOW[half as usize])?, &mut rows);
-        out.unplaced.extend(rows.iter().map(|(key, value)| decode::unplaced(key, value)));
+        let placed = rows.iter().map(|(key, value)| self.outer.full(key, decode::unplaced(key, value)));
+        out.unplaced.extend(placed);
         drained.map_err(|error| failed("draining the overflow table", &error))?;
         let totals = self.map(names::TOTALS)?;
         let per_cpu = bpf::read_per_cpu::<abi::Counters>(totals, half, self.cpus)
@@ -264,9 +271,11 @@ impl EbpfSource {
         bpf::zero_per_cpu::<abi::Counters>(totals, half, self.cpus)
             .map_err(|error| failed("clearing the totals", &error))?;
         out.unplaced.extend(
-            per_cpu.iter().map(decode::counters).filter(|counters| !counters.is_zero()).map(|counters| {
-                Unplaced { owner: None, standing: crate::model::Standing::Unclaimed, counters }
-            }),
+            per_cpu
+                .iter()
+                .map(decode::counters)
+                .filter(|counters| !counters.is_zero())
+                .map(|counters| Unplaced { owner: None, standing: Standing::Unclaimed, counters }),
         );
         Ok(())
     }

@@ -109,7 +109,7 @@ type Ends = (Protocol, Endpoint, Endpoint);
 pub(super) struct Join {
     balances: HashMap<Conversation, Balance>,
     /// Ends on the wire by the socket's own, and the latest use.
-    wires: HashMap<Ends, (Endpoint, Endpoint, Mono)>,
+    wires: HashMap<Ends, (Ends, Mono)>,
     /// Lines of what was published, and of balances that were closed, by tap and direction (true: sent).
     lines: BTreeMap<(u32, bool), TapSide>,
     fragments: bool,
@@ -119,22 +119,24 @@ pub(super) struct Join {
 }
 
 impl Join {
-    /// Learns that packets of a connected socket have other ends on the wire; what was counted under its own moves.
-    pub(super) fn learn(&mut self, socket: Ends, wire: (Endpoint, Endpoint), scene: &Scene<'_>) {
+    /// Learns that packets of a connected socket have other ends on the wire; what was counted under its own moves. Ends of
+    /// another protocol (IPsec) are those of what it sends, and not of what comes back.
+    pub(super) fn learn(&mut self, socket: Ends, wire: Ends, scene: &Scene<'_>) {
         if self.wires.len() >= MAX_WIRES {
             self.wires.clear();
         }
-        if self.wires.insert(socket, (wire.0, wire.1, scene.now)).is_some_and(|old| (old.0, old.1) == wire) {
+        if self.wires.insert(socket, (wire, scene.now)).is_some_and(|old| old.0 == wire) {
             return;
         }
+        let (protocol, local, remote) = wire;
         for carrier in scene.carriers.values().flatten() {
-            for sent in [false, true] {
+            for sent in [false, true].into_iter().filter(|sent| *sent || protocol == socket.0) {
                 let own = conversation(carrier, sent, socket);
                 let Some(balance) = self.balances.get_mut(&own) else { continue };
                 let moved = std::mem::take(&mut balance.socket);
                 let device = std::mem::take(&mut balance.socket_device);
-                let target =
-                    self.balances.entry(Conversation { local: wire.0, remote: wire.1, ..own }).or_default();
+                let target = Conversation { protocol, local, remote, ..own };
+                let target = self.balances.entry(target).or_default();
                 target.socket += moved;
                 target.socket_device += device;
                 target.last = scene.now;
@@ -168,15 +170,17 @@ impl Join {
             return false;
         }
         let Some(carriers) = scene.carriers.get(&ifindex) else { return false };
-        let mut ends = (protocol, local, remote);
-        if let Some((local, remote, used)) = self.wires.get_mut(&ends) {
+        let own = (protocol, local, remote);
+        let mut wire = own;
+        if let Some((ends, used)) = self.wires.get_mut(&own) {
             *used = scene.now;
-            ends = (protocol, *local, *remote);
+            wire = *ends;
         }
         for carrier in carriers {
             for sent in [false, true] {
                 let moved = Moved::of(&delta.counters, sent);
                 if moved != Moved::default() {
+                    let ends = if sent || wire.0 == protocol { wire } else { own };
                     self.add(carrier, conversation(carrier, sent, ends), moved, scene);
                 }
             }

@@ -11,7 +11,7 @@ mod tap;
 
 use super::bpf;
 use super::decode;
-use crate::model::{Batch, Degradation, Delta, DeviceRule, Mono, Protocol};
+use crate::model::{Batch, Degradation, Delta, DeviceRule, Mono, Protocol, Standing};
 use crate::source::SourceError;
 use devices::{Devices, Taps};
 use join::{Conversation, Join, Moved, Scene, TapRow};
@@ -252,7 +252,7 @@ impl View {
         };
         for (key, wire) in &drained.wires {
             let (own, wire) = (decode::tuple(&key.socket), decode::tuple(wire));
-            self.join.learn(own, (wire.1, wire.2), &scene);
+            self.join.learn(own, wire, &scene);
         }
         for (key, value) in &drained.rows {
             let Some(rule) = self.rules.get(&key.ifindex) else { continue };
@@ -267,7 +267,8 @@ impl View {
         // They have no interface, and the taps have counted what they carried.
         out.unplaced.clear();
         let join = &mut self.join;
-        out.deltas.retain(|delta| join.seen(delta, &scene));
+        // The outside of what another interface carried is what the tap says of it.
+        out.deltas.retain(|delta| !matches!(delta.standing, Standing::Unseen(_)) && join.seen(delta, &scene));
         let mut unseen: Vec<Delta> = Vec::new();
         if !self.tapped.is_empty() {
             join.settle(&scene, &mut unseen);

@@ -189,10 +189,39 @@ fn a_wire_tuple_that_is_learned_late_takes_over() {
         full: false,
         closing: false,
     };
-    bench.join.learn(own, (end(1, 77), end(2, 9)), &scene);
+    bench.join.learn(own, (Protocol::UDP, end(1, 77), end(2, 9)), &scene);
     bench.drain(&[row(wire, 1)], &[socket(5, false, 1)], true);
     assert_eq!(bench.published, Counters::default());
     assert_eq!(bench.side(false), TapSide::default());
+}
+
+#[test]
+fn esp_is_its_sockets_where_it_is_all_that_was_sent_and_else_the_outside_of_a_tunnel() {
+    let mut bench = Bench::new();
+    let bare = |last| Endpoint { port: None, ..end(last, 0) };
+    let esp =
+        |sent| Conversation { protocol: Protocol::Ip(50), local: bare(1), remote: bare(2), ..at(0, sent) };
+    let scene = Scene {
+        now: bench.now,
+        netns: NETNS,
+        addresses: &bench.addresses,
+        carriers: &bench.carriers,
+        rules: &bench.rules,
+        scoped: false,
+        full: false,
+        closing: false,
+    };
+    let own = (Protocol::UDP, end(1, 5), end(2, 9));
+    bench.join.learn(own, (Protocol::Ip(50), bare(1), bare(2)), &scene);
+    // Three by policy, and two of a tunnel, whose socket's row on this interface is not told. What comes back is ESP to
+    // the device and a datagram to the socket.
+    let taps = [row(esp(true), 5), row(esp(false), 1), row(at(5, false), 1)];
+    bench.drain(&taps, &[socket(5, true, 3), socket(5, false, 1)], false);
+    bench.drain(&[], &[], true);
+    assert_eq!(bench.reasons, [Unseen::Encapsulation; 2]);
+    assert_eq!((bench.published.tx_packets, bench.published.rx_packets), (2, 1));
+    assert_eq!((bench.side(true).encapsulation, bench.side(true).sum()), (2 * 114, 2 * 114));
+    assert_eq!((bench.side(false).encapsulation, bench.side(false).sum()), (114, 114));
 }
 
 #[test]
