@@ -6,7 +6,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::{
     ffi::CString,
-    fs::File,
+    fs::{self, File},
     io::{ErrorKind, Read, Write},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
@@ -18,6 +18,37 @@ const REQUEST: usize = 1 << 16;
 const INIT: u32 = 26;
 /// Length of its answer with the header, since FUSE 7.23.
 const INIT_ANSWER: u32 = 16 + 64;
+
+/// The head of a request.
+struct Request {
+    operation: u32,
+    number: u64,
+}
+
+/// Every thread of every process.
+fn threads() -> impl Iterator<Item = u32> {
+    let numbers = |path: String| {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+    };
+    numbers("/proc".to_owned()).flat_map(move |pid| numbers(format!("/proc/{pid}/task")))
+}
+
+/// Whether a thread waits so that no signal ends it.
+fn waits(thread: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{thread}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('D'))
+}
+
+/// Whether a thread is of that process, or of one that descends from it.
+fn came_of(thread: u32, pid: u32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{thread}/status")) else { return false };
+    let number = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().parse::<u32>().ok()
+    };
+    number("Tgid:") == Some(pid) || number("PPid:").is_some_and(|parent| parent != 0 && came_of(parent, pid))
+}
 
 /// A mount on which whoever looks waits until this is dropped.
 #[derive(Debug)]
@@ -39,7 +70,7 @@ impl Hanging {
         mount("hanging", path, "fuse", MountFlags::NODEV | MountFlags::NOSUID, &*options)
             .unwrap_or_else(|error| panic!("mount on {}: {error}", path.display()));
         let mut hanging = Self { device, path: path.to_path_buf() };
-        let (operation, number) = hanging.request();
+        let Request { operation, number } = hanging.request();
         assert_eq!(operation, INIT);
         let mut answer = [INIT_ANSWER.to_ne_bytes(), 0_u32.to_ne_bytes()].concat();
         answer.extend(number.to_ne_bytes());
@@ -52,13 +83,20 @@ impl Hanging {
         hanging
     }
 
-    /// Waits until somebody looks. From now on he waits for an answer that does not come, and no signal ends that.
-    pub fn asked(&mut self) {
+    /// Waits until a process looks, or one that came of it: until one of its threads waits so that no signal ends it. Others may
+    /// have asked for the same before, then the kernel asks once for all.
+    pub fn asked_by(&mut self, pid: u32) {
         self.request();
+        let mut looks = 0;
+        wait::until("it waits for the file system", || {
+            looks = if threads().any(|thread| waits(thread) && came_of(thread, pid)) { looks + 1 } else { 0 };
+            // What waits for a disk does so for a moment.
+            (looks >= 5).then_some(())
+        });
     }
 
-    /// Operation and number of the next request.
-    fn request(&mut self) -> (u32, u64) {
+    /// The next request.
+    fn request(&mut self) -> Request {
         let mut request = vec![0; REQUEST];
         let length = wait::until("somebody asks the file system", || match self.device.read(&mut request) {
             Ok(length) => Some(length),
@@ -68,7 +106,7 @@ impl Hanging {
         assert!(length >= 40, "a header is 40 bytes and not {length}");
         let word = |at: usize| u32::from_ne_bytes(request[at..at + 4].try_into().expect("four bytes"));
         let number = u64::from_ne_bytes(request[8..16].try_into().expect("eight bytes"));
-        (word(4), number)
+        Request { operation: word(4), number }
     }
 }
 

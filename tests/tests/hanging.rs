@@ -10,7 +10,7 @@ use monitor_tests::{
     netns::Netns,
     wait,
 };
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -54,12 +54,13 @@ impl Hung {
         let mut line = String::new();
         BufReader::new(program.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         assert_eq!(line, "ready\n");
-        let mut file_system = Hanging::mount(&path);
         let monitor = Monitor::counting(monitor::command(&cgroup, None));
         let held = held_by(monitor.pid());
         assert!(held.len() >= 6 && held.iter().all(|&id| exists(id)), "{held:?}");
+        // After the monitor, so that it goes first where this panics.
+        let mut file_system = Hanging::mount(&path);
         writeln!(program.stdin.as_mut().expect("a pipe"), "go").expect("it reads");
-        file_system.asked();
+        file_system.asked_by(monitor.pid());
         Self {
             monitor: Some(monitor),
             held,
@@ -101,6 +102,8 @@ impl Hung {
 
 impl Drop for Hung {
     fn drop(&mut self) {
+        // First, or a monitor that waits in it could not be waited for.
+        self.file_system = None;
         self.program.kill().ok();
         self.program.wait().ok();
     }
@@ -114,8 +117,10 @@ fn by_cmdline<'o>(object: &'o Object, ending: &str) -> Option<&'o Value> {
 #[test]
 #[ignore = "needs root and BPF"]
 fn nothing_stays_in_the_kernel_when_monitor_is_killed_while_a_file_system_hangs() {
-    let mut hung = Hung::new();
-    hung.monitor.take().expect("it runs").signal(Signal::KILL);
+    let hung = Hung::new();
+    // It is not waited for here: one that hangs would not end before the file system does.
+    let pid = hung.monitor.as_ref().expect("it runs").pid();
+    kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), Signal::KILL).expect("signal monitor");
     let held = &hung.held;
     let left = || held.iter().filter(|&&id| exists(id)).collect::<Vec<_>>();
     wait::or_tell(wait::STEP, || left().is_empty().then_some(()), || format!("left: {:?}", left()));

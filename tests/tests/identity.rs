@@ -338,7 +338,7 @@ fn a_process_that_overwrites_its_arguments_keeps_what_it_was_started_with() {
     let mut monitor = place.monitor("0.2", &[]);
     // A relative path proves nothing, so /proc is looked at for the executable.
     let forge = r#"use IO::Socket::INET; $0 = "forged"; IO::Socket::INET->new(Proto => "udp", PeerAddr => "127.0.0.1:9")->send("hello"); <STDIN>"#;
-    let mut talker = place.bash("cd /usr/bin && exec ./perl -e \"$1\"", &[forge]);
+    let mut talker = place.bash("exec env -C /usr/bin ./perl -e \"$1\"", &[forge]);
     let mut talker = talker.stdin(Stdio::piped()).spawn().expect("bash");
     moved(&mut monitor, |row| field(row, "pid") == talker.id());
     let shown = fs::read(format!("/proc/{}/cmdline", talker.id())).expect("it runs");

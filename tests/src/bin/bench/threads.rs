@@ -6,6 +6,7 @@ use crate::{
     sample::{Samples, mean},
 };
 use monitor_tests::{monitor::Monitor, netns::Netns, program};
+use rustix::time::{ClockId, clock_gettime};
 use std::{
     collections::BTreeMap,
     io::ErrorKind,
@@ -25,6 +26,8 @@ enum Beside {
     Nothing,
     Monitor,
     WithoutSendmsg,
+    /// Where `sock_recv_length` does not tell who receives, so that `recvmsg4` has to.
+    WithRecvmsg,
 }
 
 impl Beside {
@@ -37,16 +40,27 @@ impl Beside {
             Self::WithoutSendmsg => {
                 command.arg("--no-sendmsg-claims");
             }
+            Self::WithRecvmsg => {
+                command.args(["--refuse", "sock_recv_length"]);
+            }
         }
         Some(Monitor::counting(command))
     }
 }
 
-/// Calls a second.
+/// Calls a second, and the CPU time of one: waiting for a lock is in the first, and other work on the machine not in the
+/// second.
 #[derive(Clone, Copy)]
 struct Rates {
     sent: f64,
     received: f64,
+    nanoseconds: f64,
+}
+
+/// CPU time of this process, all its threads.
+fn cpu() -> f64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
 }
 
 /// So many threads send from one socket, and as many receive from the other.
@@ -55,7 +69,7 @@ fn traffic(netns: &Netns, threads: usize, time: Duration) -> Rates {
     to.set_read_timeout(Some(Duration::from_millis(20))).expect("a time limit");
     let address = to.local_addr().expect("an address");
     let (over, sent, received) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let begin = Instant::now();
+    let (begin, cpu_before) = (Instant::now(), cpu());
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -77,16 +91,18 @@ fn traffic(netns: &Netns, threads: usize, time: Duration) -> Rates {
         thread::sleep(time);
         over.store(true, Relaxed);
     });
-    let seconds = begin.elapsed().as_secs_f64();
-    Rates { sent: sent.into_inner() as f64 / seconds, received: received.into_inner() as f64 / seconds }
+    let (seconds, spent) = (begin.elapsed().as_secs_f64(), cpu() - cpu_before);
+    let (sent, received) = (sent.into_inner() as f64, received.into_inner() as f64);
+    Rates { sent: sent / seconds, received: received / seconds, nanoseconds: spent / (sent + received) }
 }
 
 pub(crate) fn run(pace: Pace, samples: &mut Samples) {
-    use Beside::{Monitor, Nothing, WithoutSendmsg};
+    use Beside::{Monitor, Nothing, WithRecvmsg, WithoutSendmsg};
     let netns = Netns::new();
     let time = pace.milliseconds(600);
     let mut seen: BTreeMap<(usize, Beside), Vec<Rates>> = BTreeMap::new();
-    for beside in pace.in_turn(&[Nothing, Monitor, WithoutSendmsg, WithoutSendmsg, Monitor, Nothing]) {
+    let all = [Nothing, Monitor, WithoutSendmsg, WithRecvmsg];
+    for beside in pace.in_turn(&all).into_iter().chain(pace.in_turn(&all).into_iter().rev()) {
         let monitor = beside.start();
         for threads in THREADS {
             seen.entry((threads, beside)).or_default().push(traffic(&netns, threads, time));
@@ -94,16 +110,22 @@ pub(crate) fn run(pace: Pace, samples: &mut Samples) {
         drop(monitor);
     }
     for threads in THREADS {
-        for (what, rate) in
-            [("sendto", (|rates| rates.sent) as fn(&Rates) -> f64), ("recvfrom", |rates| rates.received)]
-        {
+        for (what, unit, rate) in [
+            ("sendto", "k/s", (|rates| rates.sent / 1e3) as fn(&Rates) -> f64),
+            ("recvfrom", "k/s", |rates| rates.received / 1e3),
+            ("CPU time of a call", "ns", |rates| rates.nanoseconds),
+        ] {
             let of = |beside| {
                 let all: Vec<f64> = seen.get(&(threads, beside)).into_iter().flatten().map(rate).collect();
-                mean(&all) / 1e3
+                mean(&all)
             };
-            for (beside, name) in [(Monitor, "monitor"), (WithoutSendmsg, "--no-sendmsg-claims")] {
+            for (beside, name) in [
+                (Monitor, "monitor"),
+                (WithoutSendmsg, "--no-sendmsg-claims"),
+                (WithRecvmsg, "with recvmsg4, as below Linux 6.3"),
+            ] {
                 let what = format!("{what}, one socket, {threads} threads each way, {name}");
-                samples.add(what, "k/s", of(beside)).baseline(of(Nothing));
+                samples.add(what, unit, of(beside)).baseline(of(Nothing));
             }
         }
     }
