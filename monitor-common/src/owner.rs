@@ -76,6 +76,7 @@ impl OwnerWord {
     }
 
     /// `OWNER_*`; 0 where there is a process.
+    #[expect(clippy::cast_possible_truncation, reason = "flags are put in as eight bits")]
     #[inline(always)]
     #[must_use]
     pub const fn flags(self) -> u8 {
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn what_is_put_in_comes_out() {
         for (tgid, generation) in [(1, 0), (1, u32::MAX), (LARGEST.0, 0), LARGEST] {
-            for method in 0..CLAIM_METHODS as u8 {
+            for method in (0..).take(CLAIM_METHODS) {
                 let word = OwnerWord::new(u64::MAX, tgid, generation, method, 0);
                 assert_eq!((word.tgid(), word.generation(), word.method()), (tgid, generation, method));
                 assert_eq!((word.flags(), word.process()), (0, OwnerWord::process_of(tgid, generation, 0)));

@@ -161,7 +161,7 @@ impl Interfaces {
     pub(super) fn ledger(&mut self, sequence: u64) -> Vec<Arc<InterfaceLedger>> {
         for key in std::mem::take(&mut self.stale) {
             let Some(entry) = self.entries.get(&key) else { continue };
-            let row = self.row(key, entry).filter(has_moved);
+            let row = Some(self.row(key, entry)).filter(has_moved);
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             let is_same = match (&entry.row, &row) {
                 (Some(old), Some(new)) => InterfaceLedger { changed: old.changed, ..new.clone() } == **old,
@@ -194,7 +194,7 @@ impl Interfaces {
         }
         for key in over {
             if let Some(entry) = self.entries.get(&key).filter(|entry| !waits(entry)) {
-                let row = self.row(key, entry).filter(has_moved);
+                let row = Some(self.row(key, entry)).filter(has_moved);
                 self.take_out(key, row, sequence);
             }
         }
@@ -230,20 +230,20 @@ impl Interfaces {
         *gone = Some(Arc::new(sum));
     }
 
-    fn row(&self, (netns, ifindex): Key, entry: &Entry) -> Option<InterfaceLedger> {
+    fn row(&self, (netns, ifindex): Key, entry: &Entry) -> InterfaceLedger {
         let Entry { sums, report, capture, before, past, .. } = entry;
         let row = InterfaceLedger { netns, ifindex, ..InterfaceLedger::default() };
         let Some(report) = report else {
             // What an interface of this netns moved stands in its report; those of others have none.
             let (rule, sums) = (DeviceRule::default(), [(*sums, 0)]);
             let name = self.names.get(&(netns, ifindex)).or(capture.as_ref().map(|(name, _)| name));
-            return Some(InterfaceLedger {
+            return InterfaceLedger {
                 name: name.map(Arc::clone).unwrap_or_default(),
                 capture: capture.as_ref().map(|(_, capture)| *capture),
                 rx: side(&sums, |counters, tag| rule.rx(counters, tag)),
                 tx: side(&sums, |counters, tag| rule.tx(counters, tag)),
                 ..row
-            });
+            };
         };
         let InterfaceReport { name, rule, rx_device, tx_device, carries, tap, .. } = report;
         let carried = carries.iter().filter_map(|(upper, tag)| {
@@ -258,7 +258,7 @@ impl Interfaces {
         tx.device = Some(before.device.1 + *tx_device);
         rx.tap = tap.map(|tap| tap.0 + before.tap.0);
         tx.tap = tap.map(|tap| tap.1 + before.tap.1);
-        Some(InterfaceLedger { name: Arc::clone(name), rx: rx.closed(), tx: tx.closed(), ..row })
+        InterfaceLedger { name: Arc::clone(name), rx: rx.closed(), tx: tx.closed(), ..row }
     }
 
     #[cfg(test)]

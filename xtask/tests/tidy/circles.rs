@@ -66,7 +66,7 @@ fn place(path: &str) -> Option<Place<'_>> {
     let (mut root, mut inside) = inside.split_at(at);
     if let Some(bin) = inside.strip_prefix("bin/") {
         let (name, rest) = bin.split_once('/')?;
-        root = &path[..at + "bin/".len() + name.len() + 1];
+        root = &path[..=at + "bin/".len() + name.len()];
         inside = rest;
     }
     let mut module: Vec<&str> = inside.split('/').collect();

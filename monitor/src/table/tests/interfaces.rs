@@ -7,7 +7,7 @@ use crate::model::{DeviceRule, InterfaceLedger, InterfaceReport};
 const NETNS: u64 = 1;
 
 fn on(ifindex: u32, socket: u64, netns: u64) -> FlowId {
-    FlowId { ifindex, netns, ..flow(socket, 1) }
+    FlowId { netns, ifindex, ..flow(socket, 1) }
 }
 
 fn report(ifindex: u32, rx: u64, gone: bool) -> InterfaceReport {
@@ -25,11 +25,13 @@ fn report(ifindex: u32, rx: u64, gone: bool) -> InterfaceReport {
 }
 
 fn batch(reports: Vec<InterfaceReport>, deltas: Vec<Delta>) -> Batch {
-    Batch { reports, deltas, ..Batch::default() }
+    Batch { deltas, reports, ..Batch::default() }
 }
 
 /// (ifindex, device, attributed, pending, not at sockets), received.
-fn rows(snapshot: &Snapshot) -> Vec<(u32, Option<u64>, u64, u64, Option<i64>)> {
+type Told = (u32, Option<u64>, u64, u64, Option<i64>);
+
+fn rows(snapshot: &Snapshot) -> Vec<Told> {
     let row = |one: &Arc<InterfaceLedger>| {
         (one.ifindex, one.rx.device, one.rx.attributed, one.rx.pending, one.rx.not_at_sockets)
     };

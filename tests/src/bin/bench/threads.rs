@@ -91,9 +91,9 @@ fn traffic(netns: &Netns, threads: usize, time: Duration) -> Rates {
         thread::sleep(time);
         over.store(true, Relaxed);
     });
-    let (seconds, spent) = (begin.elapsed().as_secs_f64(), cpu() - cpu_before);
+    let (seconds, cpu_time) = (begin.elapsed().as_secs_f64(), cpu() - cpu_before);
     let (sent, received) = (sent.into_inner() as f64, received.into_inner() as f64);
-    Rates { sent: sent / seconds, received: received / seconds, nanoseconds: spent / (sent + received) }
+    Rates { sent: sent / seconds, received: received / seconds, nanoseconds: cpu_time / (sent + received) }
 }
 
 pub(crate) fn run(pace: Pace, samples: &mut Samples) {

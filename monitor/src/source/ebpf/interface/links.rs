@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn vlans_macvlans_and_bridges_stand_on_a_device() {
-        let mut links = vec![
+        let mut links = [
             link(2, "", None, None),
             link(3, "vlan", Some(2), Some(7)),
             link(4, "vlan", Some(3), Some(8)),
