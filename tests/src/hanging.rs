@@ -34,10 +34,10 @@ fn threads() -> impl Iterator<Item = u32> {
     numbers("/proc".to_owned()).flat_map(move |pid| numbers(format!("/proc/{pid}/task")))
 }
 
-/// Whether a thread waits so that no signal ends it.
+/// Whether a thread waits for an answer of FUSE, or for somebody who asked the same before it (fs/fuse/dev.c, fs/dcache.c).
 fn waits(thread: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{thread}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('D'))
+    let place = fs::read_to_string(format!("/proc/{thread}/wchan")).unwrap_or_default();
+    ["request_wait_answer", "d_alloc_parallel"].contains(&place.as_str())
 }
 
 /// Whether a thread is of that process, or of one that descends from it.
@@ -83,15 +83,12 @@ impl Hanging {
         hanging
     }
 
-    /// Waits until a process looks, or one that came of it: until one of its threads waits so that no signal ends it. Others may
-    /// have asked for the same before, then the kernel asks once for all.
+    /// Waits until a process looks, or one that came of it: until one of its threads waits in the kernel for the answer, which
+    /// does not come, and no signal ends that. Others may have asked for the same before; then the kernel asks once for all.
     pub fn asked_by(&mut self, pid: u32) {
         self.request();
-        let mut looks = 0;
         wait::until("it waits for the file system", || {
-            looks = if threads().any(|thread| waits(thread) && came_of(thread, pid)) { looks + 1 } else { 0 };
-            // What waits for a disk does so for a moment.
-            (looks >= 5).then_some(())
+            threads().any(|thread| waits(thread) && came_of(thread, pid)).then_some(())
         });
     }
 
