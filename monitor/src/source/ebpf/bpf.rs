@@ -105,8 +105,10 @@ struct InfoAttr {
     info: u64,
 }
 
-/// `union bpf_attr`, BPF_PROG_QUERY, its first fields.
+/// `union bpf_attr`, BPF_PROG_QUERY, all of its fields: the kernel writes the last one from Linux 6.17 on, whatever size it
+/// was told (kernel/bpf/cgroup.c, `__cgroup_bpf_query`).
 #[repr(C)]
+#[derive(Default)]
 struct QueryAttr {
     target_fd: u32,
     attach_type: u32,
@@ -115,7 +117,12 @@ struct QueryAttr {
     ids: u64,
     count: u32,
     pad: u32,
+    id_flags: u64,
+    link_ids: u64,
+    link_flags: u64,
+    revision: u64,
 }
+const _: () = assert!(std::mem::offset_of!(QueryAttr, revision) == 56 && size_of::<QueryAttr>() == 64);
 
 /// `union bpf_attr`, BPF_PROG_GET_FD_BY_ID.
 #[repr(C)]
@@ -137,7 +144,8 @@ struct CreateAttr {
 }
 
 fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<libc::c_long> {
-    // SAFETY: `attr` is a prefix of `union bpf_attr` of the size that is passed; the kernel takes the rest as zero.
+    // SAFETY: `attr` is a prefix of `union bpf_attr` of the size that is passed; the kernel takes the rest as zero, and
+    // the command writes into no field behind it.
     // The pointers in it are valid for the call: every caller passes live buffers of the sizes the map has, which `load`
     // has checked, times as many as the kernel itself was seen to write (`Cpus`), or as many as `count` says.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
@@ -342,10 +350,9 @@ pub fn attached(cgroup: BorrowedFd<'_>, hook: u32, above: bool) -> io::Result<At
         target_fd: raw(cgroup),
         attach_type: hook,
         query_flags: if above { BPF_F_QUERY_EFFECTIVE } else { 0 },
-        attach_flags: 0,
         ids: ids.as_mut_ptr() as u64,
         count: u32::try_from(ids.len()).unwrap_or(0),
-        pad: 0,
+        ..QueryAttr::default()
     };
     match bpf(BPF_PROG_QUERY, &mut attr) {
         // There are more: those that had room were copied.
