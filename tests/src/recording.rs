@@ -34,6 +34,14 @@ pub fn recorded(count: u32) -> Vec<u8> {
 /// # Panics
 /// Where a packet is longer than a file can say.
 pub fn next_generation(packets: &[(u64, &[u8])]) -> Vec<u8> {
+    with_interfaces(1, packets)
+}
+
+/// The same with so many interfaces; packets are of the first.
+///
+/// # Panics
+/// Where a packet is longer than a file can say.
+pub fn with_interfaces(count: usize, packets: &[(u64, &[u8])]) -> Vec<u8> {
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     let block = |kind: u32, mut body: Vec<u8>| {
         body.resize(body.len().next_multiple_of(4), 0);
@@ -42,7 +50,7 @@ pub fn next_generation(packets: &[(u64, &[u8])]) -> Vec<u8> {
     };
     let mut file = block(0x0a0d_0d0a, words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]));
     // Link type, snaplen, if_tsresol, the end of options.
-    file.extend(block(1, words(&[101, 0, 9 | 1 << 16, 9, 0])));
+    file.extend(block(1, words(&[101, 0, 9 | 1 << 16, 9, 0])).repeat(count));
     for (at, bytes) in packets {
         let [low, high] = [at & 0xffff_ffff, at >> 32].map(|half| u32::try_from(half).expect("a half"));
         let length = u32::try_from(bytes.len()).expect("a short packet");

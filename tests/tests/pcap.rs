@@ -48,10 +48,22 @@ fn is_owned(object: &Object, least: u64) -> bool {
             .all(|way| number(way, "attributed") == number(way, "counted"))
 }
 
-fn capture<'o>(object: &'o Object, end: &End) -> &'o Value {
+/// What was captured of an interface; `None` where nothing of it changed.
+fn changed<'o>(object: &'o Object, end: &End) -> Option<&'o Value> {
     let all = field(&object["ledger"], "interfaces").as_array().expect("a list");
     let found = all.iter().find(|interface| field(interface, "name") == end.name.as_str());
-    field(found.unwrap_or_else(|| panic!("no ledger of {}: {:#}", end.name, object.0)), "capture")
+    found.map(|interface| field(interface, "capture"))
+}
+
+/// Waits until some object has told so much of what was captured: only one that it changed in does.
+fn captured(monitor: &mut Monitor, end: &End, (name, value): (&str, u64)) {
+    let tells = |object: &Object| changed(object, end).is_some_and(|capture| number(capture, name) == value);
+    wait::until("the capture tells", || monitor.objects_from(1).iter().any(tells).then_some(()));
+}
+
+/// The same of an object that lists everything.
+fn capture<'o>(object: &'o Object, end: &End) -> &'o Value {
+    changed(object, end).unwrap_or_else(|| panic!("no ledger of {}: {:#}", end.name, object.0))
 }
 
 fn method(flow: &Value) -> &str {
@@ -140,9 +152,7 @@ fn tags_are_taken_off_and_lies_are_counted() {
     let mut lie = packet.clone();
     (lie[2], lie[3]) = (0xff, 0xff);
     inject(&pair.b, &frame(to, &[&[0x08, 0][..], &lie].concat()));
-    until(&mut monitor, "both frames came", |object| {
-        number(capture(object, &pair.a), "received") == 2 && object.totals().rx_packets == 2
-    });
+    captured(&mut monitor, &pair.a, ("received", 2));
     let report = monitor.stop();
     let last = report.last();
     let flows = last.flows();
@@ -285,8 +295,7 @@ fn a_filter_and_a_net_leave_out_what_they_say() {
     scene.client.ask(&format!("send-to {} {address} 3 100", client.id));
     scene.client.ask(&format!("send-to {} {elsewhere} 5 100", client.id));
     until(&mut filtered, "three packets came", |object| object.totals().tx_packets == 3);
-    let excluded = |object: &Object| number(capture(object, &scene.pair.a), "excluded");
-    until(&mut inside, "both ends are in the network", |object| excluded(object) == 8);
+    captured(&mut inside, &scene.pair.a, ("excluded", 8));
     let report = filtered.stop();
     assert!(report.last().flows().iter().all(|flow| field(field(flow, "remote"), "port") != other.port));
     assert_eq!(inside.stop().last().totals(), Counters::default());

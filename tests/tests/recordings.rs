@@ -1,9 +1,10 @@
 //! Files and pipes of packets to their end, and to an end in the middle of them.
 
 use monitor_tests::{
+    json::{Object, field},
     monitor::{Monitor, Report},
     program,
-    recording::{QuietPipe, next_generation, recorded},
+    recording::{QuietPipe, next_generation, recorded, with_interfaces},
     terminal::Terminal,
     wait,
 };
@@ -127,4 +128,25 @@ fn a_time_at_the_end_of_all_dates_is_no_output_without_end() {
     let report = read(&next_generation(&[(latest, b"last"), (latest, b"last")]));
     assert_eq!((report.status.code(), report.objects.len()), (Some(0), 1), "{}", report.stderr);
     assert_eq!(report.last().totals().rx_packets + report.last().totals().tx_packets, 2);
+}
+
+/// What is listed is what changed, so that a small file makes no large output, however many interfaces it names.
+#[test]
+fn a_file_of_many_interfaces_makes_no_output_of_many_lists() {
+    const INTERFACES: usize = 4_096;
+    const SECONDS: u64 = 50;
+    let packet = recorded(1).split_off(24 + 16);
+    let packets: Vec<(u64, &[u8])> = (0..SECONDS).map(|at| (at * 1_000_000_000, &packet[..])).collect();
+    let file = with_interfaces(INTERFACES, &packets);
+    let report = read(&file);
+    assert_eq!(report.status.code(), Some(0), "{}", report.stderr);
+    assert_eq!(report.last().totals().tx_packets + report.last().totals().rx_packets, SECONDS);
+    let listed = |object: &Object| field(&object["ledger"], "interfaces").as_array().map_or(0, Vec::len);
+    let lists: Vec<usize> = report.objects.iter().map(listed).collect();
+    assert!(lists.len() as u64 >= SECONDS, "an object a second: {}", lists.len());
+    // All are named where they are new, and in the last object, which lists everything.
+    let whole = lists.iter().filter(|length| **length > 8).count();
+    assert!(whole <= 2, "{lists:?}");
+    let printed: usize = report.objects.iter().map(|object| object.0.to_string().len()).sum();
+    assert!(printed < 16 * file.len(), "{printed} bytes of {} in the file", file.len());
 }
