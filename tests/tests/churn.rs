@@ -74,7 +74,8 @@ fn what_comes_and_goes_leaves_nothing_that_grows() {
     round(&cgroup, &netns);
     round(&cgroup, &netns);
     let third = quiet(&mut monitor);
-    assert!(third.memory < first.memory + (8 << 20), "bytes of memory: {first:?}, then {third:?}");
+    // Free memory goes back once there are 16 MB of it.
+    assert!(third.memory < first.memory + (20 << 20), "bytes of memory: {first:?}, then {third:?}");
     assert!(third.object < first.object + 2_048, "bytes of an object: {first:?}, then {third:?}");
     // Most of it is the machine's noise; what grew with what had been would be three times as much.
     assert!(third.cpu < 2 * first.cpu + 20_000_000, "CPU time, ns: {first:?}, then {third:?}");

@@ -15,6 +15,7 @@ use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+#[cfg(target_os = "linux")]
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -33,6 +34,7 @@ pub(super) struct Answerer {
 }
 
 /// Answers what comes, until nobody asks any more.
+#[cfg(target_os = "linux")]
 pub(super) fn serve(mut line: UnixStream) {
     let mut answerer = Answerer::default();
     while let Ok(question) = super::receive(&mut line) {
