@@ -79,27 +79,41 @@ impl Bench {
         }
     }
 
-    /// One drain, a second after the last.
-    fn drain(&mut self, taps: &[TapRow], sockets: &[Delta], closing: bool) {
-        self.now = self.now.plus(Duration::from_secs(1));
-        let scene = Scene {
+    /// What the interfaces of a network namespace are at this moment.
+    fn scene(&self, netns: u64, closing: bool) -> Scene<'_> {
+        Scene {
             now: self.now,
-            netns: NETNS,
+            netns,
             addresses: &self.addresses,
             carriers: &self.carriers,
             rules: &self.rules,
             scoped: false,
             full: false,
             closing,
-        };
+        }
+    }
+
+    /// Learns that a socket's tuple is that one on the wire.
+    fn learn(&mut self, own: Ends, wire: Ends) {
+        let mut join = std::mem::take(&mut self.join);
+        join.learn(own, wire, &self.scene(NETNS, false));
+        self.join = join;
+    }
+
+    /// One drain, a second after the last.
+    fn drain(&mut self, taps: &[TapRow], sockets: &[Delta], closing: bool) {
+        self.now = self.now.plus(Duration::from_secs(1));
+        let mut join = std::mem::take(&mut self.join);
+        let scene = self.scene(NETNS, closing);
         for row in taps {
-            self.join.carried(row, &scene);
+            join.carried(row, &scene);
         }
         for delta in sockets {
-            assert!(self.join.seen(delta, &scene));
+            assert!(join.seen(delta, &scene));
         }
         let mut out = Vec::new();
-        self.join.settle(&scene, &mut out);
+        join.settle(&scene, &mut out);
+        self.join = join;
         for delta in out {
             self.published += delta.counters;
             let Standing::Unseen(why) = delta.standing else { panic!("{delta:?}") };
@@ -179,17 +193,7 @@ fn a_wire_tuple_that_is_learned_late_takes_over() {
     let own = (Protocol::UDP, end(1, 5), end(2, 9));
     let wire = Conversation { local: end(1, 77), ..at(5, false) };
     bench.drain(&[row(wire, 3)], &[socket(5, false, 3)], false);
-    let scene = Scene {
-        now: bench.now,
-        netns: NETNS,
-        addresses: &bench.addresses,
-        carriers: &bench.carriers,
-        rules: &bench.rules,
-        scoped: false,
-        full: false,
-        closing: false,
-    };
-    bench.join.learn(own, (Protocol::UDP, end(1, 77), end(2, 9)), &scene);
+    bench.learn(own, (Protocol::UDP, end(1, 77), end(2, 9)));
     bench.drain(&[row(wire, 1)], &[socket(5, false, 1)], true);
     assert_eq!(bench.published, Counters::default());
     assert_eq!(bench.side(false), TapSide::default());
@@ -201,18 +205,8 @@ fn esp_is_its_sockets_where_it_is_all_that_was_sent_and_else_the_outside_of_a_tu
     let bare = |last| Endpoint { port: None, ..end(last, 0) };
     let esp =
         |sent| Conversation { protocol: Protocol::Ip(50), local: bare(1), remote: bare(2), ..at(0, sent) };
-    let scene = Scene {
-        now: bench.now,
-        netns: NETNS,
-        addresses: &bench.addresses,
-        carriers: &bench.carriers,
-        rules: &bench.rules,
-        scoped: false,
-        full: false,
-        closing: false,
-    };
     let own = (Protocol::UDP, end(1, 5), end(2, 9));
-    bench.join.learn(own, (Protocol::Ip(50), bare(1), bare(2)), &scene);
+    bench.learn(own, (Protocol::Ip(50), bare(1), bare(2)));
     // Three by policy, and two of a tunnel, whose socket's row on this interface is not told. What comes back is ESP to
     // the device and a datagram to the socket.
     let taps = [row(esp(true), 5), row(esp(false), 1), row(at(5, false), 1)];
@@ -228,17 +222,7 @@ fn esp_is_its_sockets_where_it_is_all_that_was_sent_and_else_the_outside_of_a_tu
 fn another_namespace_is_not_joined() {
     let bench = Bench::new();
     let mut join = Join::default();
-    let scene = Scene {
-        now: bench.now,
-        netns: NETNS + 1,
-        addresses: &bench.addresses,
-        carriers: &bench.carriers,
-        rules: &bench.rules,
-        scoped: false,
-        full: false,
-        closing: false,
-    };
-    assert!(!join.seen(&socket(5, false, 1), &scene));
+    assert!(!join.seen(&socket(5, false, 1), &bench.scene(NETNS + 1, false)));
 }
 
 proptest! {
