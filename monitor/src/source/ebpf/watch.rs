@@ -29,18 +29,46 @@ struct Hooked {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Watch {
-    hooked: Vec<Hooked>,
+    /// Without these nothing is counted, and silence would pass for truth.
+    counters: Vec<Hooked>,
+    /// The rest is looked at one by one: what they lack is missed less, and each look is a call to the kernel.
+    claims: Turns<Hooked>,
+    traced: Turns<&'static Spec>,
     clone: Clone,
+}
+
+/// Things that take turns.
+#[derive(Debug)]
+struct Turns<T> {
+    every: Vec<T>,
+    next: usize,
+}
+
+impl<T> Turns<T> {
+    fn new(every: Vec<T>) -> Self {
+        Self { every, next: 0 }
+    }
+
+    fn next(&mut self) -> Option<&T> {
+        let at = self.next;
+        self.next = (at + 1) % self.every.len().max(1);
+        self.every.get(at)
+    }
 }
 
 impl Watch {
     /// Of the programs that run.
     pub(super) fn of(programs: &[ProgramHealth], clone: Clone) -> Self {
-        let hooked = programs.iter().filter(|program| program.loaded == Loaded::Yes).filter_map(|program| {
-            let spec = PROGRAMS.iter().find(|spec| spec.name == program.name)?;
-            Some(Hooked { spec, hook: hook(spec.name)?, id: program.id? })
-        });
-        Self { hooked: hooked.collect(), clone }
+        let running = || {
+            let loaded = programs.iter().filter(|program| program.loaded == Loaded::Yes);
+            loaded.filter_map(|program| {
+                Some((PROGRAMS.iter().find(|spec| spec.name == program.name)?, program.id?))
+            })
+        };
+        let hooked = running().filter_map(|(spec, id)| Some(Hooked { spec, hook: hook(spec.name)?, id }));
+        let (counters, claims) = hooked.partition(|hooked| hooked.spec.kind == Kind::Count);
+        let traced = running().map(|(spec, _)| spec).filter(|spec| spec.kind == Kind::Tracepoint);
+        Self { counters, claims: Turns::new(claims), traced: Turns::new(traced.collect()), clone }
     }
 
     /// What holds for the whole run.
@@ -58,22 +86,28 @@ impl Watch {
         .collect()
     }
 
-    /// What became of it.
-    pub(super) fn look(&self, ebpf: &Ebpf, target: &Target) -> Vec<Degradation> {
+    /// What became of it: of the counters at each look, of the others in turn.
+    pub(super) fn look(&mut self, ebpf: &Ebpf, target: &Target) -> Vec<Degradation> {
+        let mut said = Vec::new();
         // With a cgroup that is removed all links go, and that is said elsewhere.
-        let detached = self.hooked.iter().filter(|hooked| {
-            bpf::attached(target.fd.as_fd(), hooked.hook, false)
-                .is_ok_and(|attached| !attached.ids.contains(&hooked.id))
-        });
-        let mut said: Vec<Degradation> =
-            if target.removed() { Vec::new() } else { detached.map(|hooked| gone(hooked.spec)).collect() };
-        let traced = PROGRAMS.iter().filter(|spec| spec.kind == Kind::Tracepoint);
-        said.extend(traced.filter_map(|spec| {
-            let program = bpf::program(descriptor(ebpf, spec.name)?.as_fd()).ok()?;
-            (program.misses > 0).then(|| missed(spec))
-        }));
+        if !target.removed() {
+            let hooked = self.counters.iter().chain(self.claims.next());
+            said.extend(hooked.filter(|hooked| hooked.is_detached(target)).map(|hooked| gone(hooked.spec)));
+        }
+        let misses = |spec: &Spec| Some(bpf::program(descriptor(ebpf, spec.name)?.as_fd()).ok()?.misses);
+        let traced = self.traced.next();
+        said.extend(
+            traced.filter(|spec| misses(spec).is_some_and(|misses| misses > 0)).map(|spec| missed(spec)),
+        );
         said.extend(self.clone.look());
         said
+    }
+}
+
+impl Hooked {
+    fn is_detached(&self, target: &Target) -> bool {
+        bpf::attached(target.fd.as_fd(), self.hook, false)
+            .is_ok_and(|attached| !attached.ids.contains(&self.id))
     }
 }
 
@@ -220,6 +254,14 @@ mod tests {
             let is_of_cgroup = matches!(spec.kind, Kind::Cgroup | Kind::Sent | Kind::Received | Kind::Count);
             assert_eq!(hook(spec.name).is_some(), is_of_cgroup, "{}", spec.name);
         }
+    }
+
+    #[test]
+    fn everything_has_its_turn() {
+        let mut turns = Turns::new(vec!['a', 'b', 'c']);
+        let seen: String = (0..7).filter_map(|_| turns.next().copied()).collect();
+        assert_eq!(seen, "abcabca");
+        assert_eq!(Turns::<char>::new(Vec::new()).next(), None);
     }
 
     #[test]
