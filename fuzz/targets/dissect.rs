@@ -5,8 +5,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use monitor::model::Protocol;
-use monitor::source::pcap::dissect::{LinkType, dissect};
+use monitor::bench::Protocol;
+use monitor::bench::{LinkType, dissect};
 
 fuzz_target!(|bytes: &[u8]| {
     let [high, low, how, packet @ ..] = bytes else { return };

@@ -5,10 +5,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use monitor::model::Batch;
-use monitor::source::pcap::file::Reader;
-use monitor::source::pcap::recording::{FileRecording, Options};
-use monitor::source::{Recording, Step};
+use monitor::bench::Batch;
+use monitor::bench::Reader;
+use monitor::bench::{FileRecording, Options};
+use monitor::bench::{Recording, Step};
 use std::io::Cursor;
 use std::time::Duration;
 

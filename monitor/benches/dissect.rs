@@ -4,10 +4,10 @@
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use etherparse::SlicedPacket;
-use monitor::model::Batch;
-use monitor::source::pcap::dissect::{LinkType, dissect};
-use monitor::source::pcap::recording::{FileRecording, Options};
-use monitor::source::{Recording, Step};
+use monitor::bench::Batch;
+use monitor::bench::{FileRecording, Options};
+use monitor::bench::{LinkType, dissect};
+use monitor::bench::{Recording, Step};
 use std::io::Write;
 use std::time::Duration;
 use tempfile::NamedTempFile;

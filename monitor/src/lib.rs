@@ -4,18 +4,34 @@
 //! -> [`model::Snapshot`] -> [`query`] -> [`frontend`]; only commands go back. ARCHITECTURE.md has the drawing and who
 //! may import whom.
 
+#![cfg_attr(
+    not(all(target_os = "linux", feature = "pcap")),
+    expect(dead_code, reason = "other builds leave a part out; the one with everything shows what is dead")
+)]
+
 pub mod app;
-pub mod attribution;
+mod attribution;
 mod bounded;
-pub mod config;
-pub mod engine;
-pub mod frontend;
-pub mod model;
-pub mod privilege;
-pub mod procfs;
-pub mod query;
-pub mod resolve;
+mod config;
+mod engine;
+mod frontend;
+mod model;
+mod privilege;
+mod procfs;
+mod query;
+mod resolve;
 #[cfg(target_os = "linux")]
-pub mod sock_diag;
-pub mod source;
-pub mod table;
+mod sock_diag;
+mod source;
+mod table;
+
+/// What the benchmarks and the fuzz targets drive. No interface: it changes with them.
+#[doc(hidden)]
+pub mod bench {
+    pub use crate::model::batch::Batch;
+    pub use crate::model::flow::Protocol;
+    pub use crate::source::pcap::dissect::{LinkType, dissect};
+    pub use crate::source::pcap::file::Reader;
+    pub use crate::source::pcap::recording::{FileRecording, Options};
+    pub use crate::source::{Recording, Step};
+}

@@ -10,7 +10,7 @@ const NEEDED: [(&str, u32); 2] = [("cap_bpf", 39), ("cap_net_admin", 12)];
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// Whether the programs that find owners are allowed: they follow kernel pointers, which takes `cap_perfmon`.
-pub fn can_trace(status: &str) -> bool {
+pub(crate) fn can_trace(status: &str) -> bool {
     const CAP_PERFMON: u32 = 38;
     effective(status).is_none_or(|caps| caps >> CAP_PERFMON & 1 == 1 || caps >> CAP_SYS_ADMIN & 1 == 1)
 }
@@ -31,7 +31,7 @@ const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
 /// One sentence where this process is in another user namespace than the machine's own, whatever capabilities it has there:
 /// the kernel asks for those of the machine.
-pub fn outside(user_namespace: Option<u64>, program: &str) -> Option<String> {
+pub(crate) fn outside(user_namespace: Option<u64>, program: &str) -> Option<String> {
     user_namespace.filter(|inode| *inode != INITIAL_USER_NAMESPACE)?;
     Some(format!(
         "counting in the kernel needs the machine's own privileges, and this is a user namespace (a rootless container, \
@@ -40,13 +40,13 @@ pub fn outside(user_namespace: Option<u64>, program: &str) -> Option<String> {
 }
 
 /// The inode of this process's user namespace.
-pub fn user_namespace() -> Option<u64> {
+pub(crate) fn user_namespace() -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self/ns/user").ok().map(|namespace| namespace.ino())
 }
 
 /// `None` where everything is there; else one sentence with the fix.
-pub fn missing(status: &str, program: &str) -> Option<String> {
+pub(crate) fn missing(status: &str, program: &str) -> Option<String> {
     let effective = effective(status)?;
     let has = |bit: u32| effective >> bit & 1 == 1;
     let missing: Vec<&str> = NEEDED

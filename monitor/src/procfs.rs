@@ -10,11 +10,11 @@ use std::sync::OnceLock;
 use std::{fs, io};
 
 /// Length of a clock tick in /proc/PID/stat, ns: USER_HZ is 100 on every Linux since 2.6.
-pub const TICK: u64 = 10_000_000;
+pub(crate) const TICK: u64 = 10_000_000;
 
 /// How far the clock since boot is ahead of the kernel's own, ns, as this process reads it and as /proc shows it: another time
 /// namespace (time_namespaces(7)) shifts both. 0 where that is not told.
-pub fn ahead() -> i64 {
+pub(crate) fn ahead() -> i64 {
     static AHEAD: OnceLock<i64> = OnceLock::new();
     *AHEAD.get_or_init(|| {
         let own = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).ok();
@@ -35,23 +35,23 @@ fn offset(text: &str) -> i64 {
 }
 
 /// A moment that this process's clock since boot showed, as the kernel counts.
-pub fn of_the_kernel(shown: Mono) -> Mono {
+pub(crate) fn of_the_kernel(shown: Mono) -> Mono {
     Mono(shown.0.saturating_add_signed(ahead().saturating_neg()))
 }
 
 /// The reverse of [`of_the_kernel`].
-pub fn as_shown(at: Mono) -> Mono {
+pub(crate) fn as_shown(at: Mono) -> Mono {
     Mono(at.0.saturating_add_signed(ahead()))
 }
 
 /// Every process that /proc shows now.
-pub fn pids() -> impl Iterator<Item = u32> {
+pub(crate) fn pids() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// /proc/PID.
-pub fn directory(pid: u32) -> PathBuf {
+pub(crate) fn directory(pid: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
 }
 
@@ -59,7 +59,7 @@ pub fn directory(pid: u32) -> PathBuf {
 ///
 /// # Errors
 /// The system's: it has ended, or its descriptors may not be read.
-pub fn socket_inodes(process: &Path) -> io::Result<impl Iterator<Item = u64> + use<>> {
+pub(crate) fn socket_inodes(process: &Path) -> io::Result<impl Iterator<Item = u64> + use<>> {
     let entries = fs::read_dir(process.join("fd"))?.flatten();
     Ok(entries.filter_map(|entry| socket_inode(fs::read_link(entry.path()).ok()?.to_str()?)))
 }
@@ -70,7 +70,7 @@ fn socket_inode(link: &str) -> Option<u64> {
 }
 
 /// A process for each network namespace that some process lives in, for at most so many.
-pub fn one_per_network_namespace(most: usize) -> Vec<u32> {
+pub(crate) fn one_per_network_namespace(most: usize) -> Vec<u32> {
     let mut found = HashMap::new();
     for pid in pids() {
         if found.len() >= most {
@@ -85,14 +85,17 @@ pub fn one_per_network_namespace(most: usize) -> Vec<u32> {
 }
 
 /// The network namespace of a process, to be entered.
-pub fn network_namespace(pid: u32) -> PathBuf {
+pub(crate) fn network_namespace(pid: u32) -> PathBuf {
     directory(pid).join("ns/net")
 }
 
 /// What `look` finds in the network namespace at `path`, on a thread of its own that enters it, because entering cannot be
 /// undone safely. `None` where it cannot.
 #[cfg(target_os = "linux")]
-pub fn in_network_namespace<T: Send>(path: &Path, look: impl FnOnce() -> Option<T> + Send) -> Option<T> {
+pub(crate) fn in_network_namespace<T: Send>(
+    path: &Path,
+    look: impl FnOnce() -> Option<T> + Send,
+) -> Option<T> {
     use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
     use std::os::fd::AsFd;
 
@@ -107,7 +110,7 @@ pub fn in_network_namespace<T: Send>(path: &Path, look: impl FnOnce() -> Option<
 }
 
 /// Whether a process lives. The kernel itself does, and so does what cannot be looked at.
-pub fn lives(process: ProcessId) -> bool {
+pub(crate) fn lives(process: ProcessId) -> bool {
     if process == ProcessId::KERNEL {
         return true;
     }
@@ -120,7 +123,7 @@ pub fn lives(process: ProcessId) -> bool {
 
 /// A text of /proc/PID/stat.
 #[derive(Clone, Copy, Debug)]
-pub struct Stat<'a> {
+pub(crate) struct Stat<'a> {
     /// Its name; it may hold spaces and parentheses.
     pub comm: &'a str,
     /// From field 3 on.
@@ -129,33 +132,33 @@ pub struct Stat<'a> {
 
 impl<'a> Stat<'a> {
     /// `None` where it is no such text.
-    pub fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (head, fields) = text.rsplit_once(") ")?;
         Some(Self { comm: head.split_once('(')?.1, fields })
     }
 
     /// One letter.
-    pub fn state(&self) -> Option<char> {
+    pub(crate) fn state(&self) -> Option<char> {
         self.fields.chars().next()
     }
 
     /// The pid of its parent.
-    pub fn parent(&self) -> Option<u32> {
+    pub(crate) fn parent(&self) -> Option<u32> {
         self.fields.split(' ').nth(1)?.parse().ok()
     }
 
     /// When it started, as /proc shows it: clock ticks since the system did.
-    pub fn ticks(&self) -> Option<u64> {
+    pub(crate) fn ticks(&self) -> Option<u64> {
         self.fields.split(' ').nth(19)?.parse().ok()
     }
 
     /// The same as a time, of the tick's beginning.
-    pub fn started(&self) -> Option<Mono> {
+    pub(crate) fn started(&self) -> Option<Mono> {
         Some(of_the_kernel(Mono(self.ticks()?.checked_mul(TICK)?)))
     }
 
     /// Whether it can be of this process: its start and the process's generation are roundings of one time.
-    pub fn can_be(&self, process: ProcessId) -> bool {
+    pub(crate) fn can_be(&self, process: ProcessId) -> bool {
         self.started()
             .is_some_and(|from| process.can_have_started(from, Mono(from.0.saturating_add(TICK - 1))))
     }

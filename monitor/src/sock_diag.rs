@@ -41,7 +41,7 @@ const WHAT: [(u8, u8); 8] =
 
 /// One socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// What it speaks; of a raw socket the protocol that it is for.
     pub protocol: Protocol,
     /// State, as include/net/tcp_states.h numbers them.
@@ -60,7 +60,7 @@ pub struct Listed {
 
 /// What was listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Complete {
+pub(crate) struct Complete {
     /// TCP and UDP sockets.
     pub usual: bool,
     /// Raw sockets; a kernel without raw_diag does not list those.
@@ -68,12 +68,12 @@ pub struct Complete {
 }
 
 /// Hands over every socket of the calling thread's namespace. `None` where the kernel does not list any.
-pub fn list(mut each: impl FnMut(Listed)) -> Option<Complete> {
+pub(crate) fn list(mut each: impl FnMut(Listed)) -> Option<Complete> {
     list_with(0, |listed, _| each(listed))
 }
 
 /// The same, each with the message that it was read from: `extensions` are the attributes that are asked for, a bit each.
-pub fn list_with(extensions: u8, mut each: impl FnMut(Listed, &[u8])) -> Option<Complete> {
+pub(crate) fn list_with(extensions: u8, mut each: impl FnMut(Listed, &[u8])) -> Option<Complete> {
     let netlink = open().ok()?;
     let mut complete = Complete { usual: true, raw: true };
     for (family, protocol) in WHAT {
@@ -99,7 +99,7 @@ pub fn list_with(extensions: u8, mut each: impl FnMut(Listed, &[u8])) -> Option<
 ///
 /// # Errors
 /// Where the kernel has none to give.
-pub fn open() -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open() -> rustix::io::Result<OwnedFd> {
     let (flags, protocol) = (SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG));
     socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol)
 }
@@ -109,7 +109,7 @@ pub fn open() -> rustix::io::Result<OwnedFd> {
 ///
 /// # Errors
 /// Where the kernel lists no such sockets.
-pub fn dump(
+pub(crate) fn dump(
     netlink: impl AsFd,
     (family, protocol): (u8, u8),
     extensions: u8,
@@ -186,17 +186,17 @@ fn listed(body: &[u8], protocol: u8) -> Option<Listed> {
 }
 
 /// The cookie in a `struct inet_diag_msg`.
-pub fn cookie(body: &[u8]) -> Option<u64> {
+pub(crate) fn cookie(body: &[u8]) -> Option<u64> {
     Some(u64::from(word(body, COOKIE)?) | u64::from(word(body, COOKIE + 4)?) << 32)
 }
 
 /// Four bytes at an offset, in the kernel's order.
-pub fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// Two bytes at an offset, in the kernel's order.
-pub fn half(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 

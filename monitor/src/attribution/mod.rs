@@ -33,7 +33,7 @@ const MOST: usize = 65_536;
 
 /// How sockets and their holders are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chain {
+pub(crate) enum Chain {
     /// The kernel's list and /proc; /proc/net where the list is refused.
     Procfs,
     /// lsof(8).
@@ -42,12 +42,12 @@ pub enum Chain {
 
 impl Chain {
     /// The best of this system.
-    pub fn best() -> Self {
+    pub(crate) fn best() -> Self {
         if cfg!(target_os = "linux") { Self::Procfs } else { Self::Lsof }
     }
 
     /// Why it cannot be used here.
-    pub fn missing(self) -> Option<&'static str> {
+    pub(crate) fn missing(self) -> Option<&'static str> {
         let misplaced = self == Self::Procfs && !cfg!(target_os = "linux");
         misplaced.then_some("--attribution procfs needs the /proc of Linux; say lsof, or leave it out")
     }
@@ -67,7 +67,7 @@ trait Sampler: Send {
 }
 
 /// See the module.
-pub struct Attributor {
+pub(crate) struct Attributor {
     worker: Worker,
     latest: Sample,
     /// When the latest sample was begun.
@@ -94,7 +94,7 @@ impl Attributor {
     ///
     /// # Errors
     /// Where the system has none to give.
-    pub fn start(chain: Chain) -> io::Result<Self> {
+    pub(crate) fn start(chain: Chain) -> io::Result<Self> {
         let sampler: Box<dyn Sampler> = match chain {
             Chain::Lsof => Box::new(lsof::Lsof::default()),
             #[cfg(target_os = "linux")]
@@ -118,7 +118,7 @@ impl Attributor {
     }
 
     /// Says whose the bytes of a batch are, as far as the latest sample shows, and whose earlier ones were.
-    pub fn complete(&mut self, batch: &mut Batch) {
+    pub(crate) fn complete(&mut self, batch: &mut Batch) {
         let fresh = self.worker.latest();
         let is_fresh = fresh.is_some();
         if let Some((sample, since)) = fresh {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The person who started the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// Where the settings are; `None` where nothing says so.
     pub config: Option<PathBuf>,
     /// Whose rights count where those are not our own.
@@ -35,7 +35,7 @@ impl Caller {
     ///
     /// # Errors
     /// The environment names a user whom this system does not know: then nobody can say whose files to open.
-    pub fn find() -> Result<Self> {
+    pub(crate) fn find() -> Result<Self> {
         let variable = |name: &str| std::env::var(name).ok();
         Self::from(variable, rustix::process::geteuid().is_root(), look_up)
     }
@@ -67,7 +67,7 @@ impl Caller {
     ///
     /// # Errors
     /// Those of `work`, and where his rights cannot be taken on.
-    pub fn act<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    pub(crate) fn act<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         rights::with(self.user.as_ref(), work).and_then(|done| done).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => io::Error::new(error.kind(), self.explain(&error)),
             _ => error,
@@ -78,12 +78,12 @@ impl Caller {
     ///
     /// # Errors
     /// His rights cannot be taken on.
-    pub fn act_freely<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    pub(crate) fn act_freely<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         rights::with(self.user.as_ref(), work)
     }
 
     /// A sentence, and whose rights it is about where those are not those that the program runs with.
-    pub fn explain(&self, sentence: impl std::fmt::Display) -> String {
+    pub(crate) fn explain(&self, sentence: impl std::fmt::Display) -> String {
         match &self.user {
             Some(user) => format!("{sentence} (with the rights of {}, who called it)", user.name),
             None => sentence.to_string(),
@@ -91,7 +91,7 @@ impl Caller {
     }
 
     /// Whether the program has rights that its caller lacks: under sudo, or by capabilities of its file.
-    pub fn lacks_our_rights(&self) -> bool {
+    pub(crate) fn lacks_our_rights(&self) -> bool {
         self.user.is_some() || rights::has_capabilities_of_its_file()
     }
 

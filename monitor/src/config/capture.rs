@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Smallest and largest buffer of a capture, bytes.
 const BUFFER: (u64, u64) = (64 << 10, 1 << 30);
 /// Buffer of a capture, bytes: 200,000 small packets a second fill it in two seconds and a half.
-pub const DEFAULT_BUFFER: u32 = 64 << 20;
+pub(crate) const DEFAULT_BUFFER: u32 = 64 << 20;
 
 /// The longest `-f`, bytes: half a second of libpcap's at worst (`port 1 or 2 or 3 ...`), and 20 MB.
 const LONGEST_FILTER: usize = 1024;
@@ -34,7 +34,7 @@ macro_rules! with_libpcap {
 
 /// Where the traffic is observed, and how where that is in packets.
 #[derive(Clone, Debug, Args)]
-pub struct CaptureOptions {
+pub(crate) struct CaptureOptions {
     /// Where to count.
     #[arg(help = with_libpcap!(
         "Where to count: in the kernel (ebpf), or packets that are captured (pcap); auto takes the kernel where it can",
@@ -97,7 +97,7 @@ pub struct CaptureOptions {
 
 /// `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BackendChoice {
+pub(crate) enum BackendChoice {
     /// The kernel where it can, else captured packets.
     Auto,
     /// In the kernel.
@@ -108,7 +108,7 @@ pub enum BackendChoice {
 
 /// `--attribution`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AttributionChoice {
+pub(crate) enum AttributionChoice {
     /// The best of this system.
     Auto,
     /// sock_diag(7) and /proc.
@@ -119,16 +119,16 @@ pub enum AttributionChoice {
 
 /// `--speed`: `None` is as fast as it can be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Speed(pub Option<f64>);
+pub(crate) struct Speed(pub Option<f64>);
 
 impl CaptureOptions {
     /// The networks of `-F` and `-G`.
-    pub fn nets(&self) -> Vec<Net> {
+    pub(crate) fn nets(&self) -> Vec<Net> {
         self.net_filter.into_iter().chain(self.net_filter6).collect()
     }
 
     /// The first option that only captured packets can do.
-    pub fn needs_packets(&self) -> Option<&'static str> {
+    pub(crate) fn needs_packets(&self) -> Option<&'static str> {
         let all = [
             (self.capture_filter.is_some(), "-f"),
             (self.net_filter.is_some(), "-F"),
@@ -141,7 +141,7 @@ impl CaptureOptions {
     }
 
     /// What contradicts itself and clap cannot tell: one sentence.
-    pub fn contradiction(&self, cgroup: bool) -> Option<String> {
+    pub(crate) fn contradiction(&self, cgroup: bool) -> Option<String> {
         if self.read.is_some() && self.backend != BackendChoice::Auto {
             return Some("--backend says where live traffic is counted; leave it out with --read".to_owned());
         }

@@ -23,7 +23,7 @@ const MOST_LINKS: usize = 8;
 
 /// A settings file, there or not.
 #[derive(Clone, Debug)]
-pub struct SettingsFile {
+pub(crate) struct SettingsFile {
     path: PathBuf,
     /// It was named on the command line, so it has to be there.
     named: bool,
@@ -51,7 +51,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// None was named and nothing says where the caller's is.
-    pub fn find(named: Option<&Path>, caller: Caller) -> Result<Self> {
+    pub(crate) fn find(named: Option<&Path>, caller: Caller) -> Result<Self> {
         let path = match named {
             Some(path) => path.to_owned(),
             None => caller.config.as_ref().map(|config| config.join("config.toml")).context(
@@ -62,7 +62,7 @@ impl SettingsFile {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -70,7 +70,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// It cannot be read, or something in it is wrong: every line that is.
-    pub fn load(&self) -> Result<Settings> {
+    pub(crate) fn load(&self) -> Result<Settings> {
         let text = match self.text() {
             // HOME may still be that of who became this user; what this user lacks is for later to say.
             Err(Unreadable::Closed(_)) if !self.named => return Ok(Settings::default()),
@@ -84,7 +84,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// It cannot be written, or what is there cannot be read and so would be lost.
-    pub fn save(&self, settings: &Settings) -> Result<()> {
+    pub(crate) fn save(&self, settings: &Settings) -> Result<()> {
         let text = match self.text_or_none()? {
             Some(text) => settings.merge_into(&text).map_err(|problems| self.describe(&problems))?,
             None => settings.sample(),

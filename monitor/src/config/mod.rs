@@ -14,12 +14,18 @@ mod settings;
 mod themes;
 mod value;
 
-pub use caller::Caller;
-pub use capture::{AttributionChoice, BackendChoice, CaptureOptions, DEFAULT_BUFFER, Speed};
-pub use file::SettingsFile;
-pub use settings::{OPTIONS, Settings};
-pub use themes::{Catalog, Ground, Paint, Palette, ROLES, Role};
-pub use value::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
+pub(crate) use caller::Caller;
+#[cfg(any(feature = "pcap", not(target_os = "linux")))]
+pub(crate) use capture::{AttributionChoice, DEFAULT_BUFFER};
+pub(crate) use capture::{BackendChoice, CaptureOptions};
+pub(crate) use file::SettingsFile;
+#[cfg(test)]
+pub(crate) use settings::OPTIONS;
+pub(crate) use settings::Settings;
+#[cfg(test)]
+pub(crate) use themes::ROLES;
+pub(crate) use themes::{Catalog, Ground, Paint, Palette, Role};
+pub(crate) use value::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
 
 use crate::query::filter::{Filter, FilterError};
 use crate::query::{Choice, Notation, Prefixes, SortKey, Units, ViewKind};
@@ -40,7 +46,7 @@ const MAX_SECONDS: f64 = 31_536_000.0;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "monitor", version, about, max_term_width = 100, after_help = AFTER_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Print one JSON object a tick (NDJSON) instead of the screen
     #[arg(long, conflicts_with = "text")]
     pub json: bool,
@@ -211,7 +217,7 @@ pub struct Cli {
 
 /// Something else than watching.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Task {
+pub(crate) enum Task {
     /// The settings file
     Config {
         /// What to do with it
@@ -222,7 +228,7 @@ pub enum Task {
 
 /// What to do with the settings file.
 #[derive(Clone, Copy, Debug, Subcommand)]
-pub enum ConfigAction {
+pub(crate) enum ConfigAction {
     /// Print the settings in effect as a file with comments
     Print,
     /// Print where the file is
@@ -240,7 +246,7 @@ Exit status: 0 done, q, or stdout closed; 1 run-time failure (no permission, no 
 
 /// How the result is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
+pub(crate) enum Output {
     /// The terminal screen.
     Screen,
     /// NDJSON.
@@ -251,12 +257,12 @@ pub enum Output {
 
 impl Cli {
     /// How long to run: `--duration`, or one interval for `--once`, whose only object is then the last.
-    pub fn stop_after(&self, interval: Duration) -> Option<Duration> {
+    pub(crate) fn stop_after(&self, interval: Duration) -> Option<Duration> {
         if self.once { Some(interval) } else { self.duration }
     }
 
     /// The settings with what the command line says instead.
-    pub fn over(&self, file: Settings) -> Settings {
+    pub(crate) fn over(&self, file: Settings) -> Settings {
         let either = |flag: bool, yes, no| if flag { yes } else { no };
         let view = self.chosen_view().unwrap_or(file.view);
         // A name of another view counts once that view is opened.
@@ -297,7 +303,7 @@ impl Cli {
     }
 
     /// What `-t` and `--json` show. Of the settings only the units count there: scripts read it.
-    pub fn choice(&self, settings: &Settings) -> Choice {
+    pub(crate) fn choice(&self, settings: &Settings) -> Choice {
         Choice {
             view: self.chosen_view(),
             filter: self.filter.clone(),
@@ -319,7 +325,7 @@ impl Cli {
     /// # Errors
     /// A usage error: options of another backend than the one that is asked for, or no view that is to be shown has the
     /// column to sort by.
-    pub fn check(&self) -> Result<(), clap::Error> {
+    pub(crate) fn check(&self) -> Result<(), clap::Error> {
         if let Some(sentence) = self.capture.contradiction(self.cgroup.is_some()) {
             return Err(Self::command().error(ErrorKind::ArgumentConflict, sentence));
         }
@@ -334,7 +340,7 @@ impl Cli {
     }
 
     /// How the result is shown, given whether stdout is a terminal.
-    pub fn output(&self, terminal: bool) -> Output {
+    pub(crate) fn output(&self, terminal: bool) -> Output {
         match (self.json, self.text || self.once || !terminal) {
             (true, _) => Output::Json,
             (false, true) => Output::Text,

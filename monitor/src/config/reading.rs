@@ -13,7 +13,7 @@ const MOST_SHOWN: usize = 64;
 
 /// What is wrong in a file, and how to put it right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Line, from 1.
     pub line: usize,
     /// One clause.

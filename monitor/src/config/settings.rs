@@ -13,7 +13,7 @@ use toml_edit::{DocumentMut, Item};
 /// Everything that can be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the screen")]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Interfaces to look at; all sockets where empty.
     pub interface: Vec<String>,
     /// Between ticks.
@@ -70,7 +70,7 @@ pub struct Settings {
 
 impl Settings {
     /// Both settings about units as one.
-    pub fn units(&self) -> Units {
+    pub(crate) fn units(&self) -> Units {
         match (self.unit, self.prefix) {
             (Unit::Bits, Prefix::Si) => Units::SiBits,
             (Unit::Bytes, Prefix::Si) => Units::SiBytes,
@@ -114,7 +114,7 @@ impl Default for Settings {
 }
 
 /// One line of the table.
-pub struct Opt {
+pub(crate) struct Opt {
     /// Its name in the file.
     pub name: &'static str,
     /// What it does, for the sample.
@@ -125,7 +125,7 @@ pub struct Opt {
 macro_rules! options {
     ($($name:literal $field:ident: $help:literal;)*) => {
         /// Everything that can be set, in the order of the sample.
-        pub static OPTIONS: &[Opt] = &[$(Opt { name: $name, help: $help, field: |settings| &mut settings.$field }),*];
+        pub(crate) static OPTIONS: &[Opt] = &[$(Opt { name: $name, help: $help, field: |settings| &mut settings.$field }),*];
     };
 }
 
@@ -168,7 +168,7 @@ impl Settings {
     ///
     /// # Errors
     /// Every unknown name and every wrong value, with its line.
-    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let mut settings = Self::default();
         let (mut reading, document) = Reading::new(text);
         if let Some(document) = document {
@@ -185,7 +185,7 @@ impl Settings {
     }
 
     /// The text of a file that says the same, every option with what it is for.
-    pub fn sample(&self) -> String {
+    pub(crate) fn sample(&self) -> String {
         let mut text = String::from(
             "# Settings of monitor. It reads this file at the start and writes it only when you ask it to (key W);\n\
              # your comments stay. Options of the command line win over what is here.\n",
@@ -206,7 +206,7 @@ impl Settings {
     ///
     /// # Errors
     /// The file is not one that can be read.
-    pub fn merge_into(&self, text: &str) -> Result<String, Vec<Problem>> {
+    pub(crate) fn merge_into(&self, text: &str) -> Result<String, Vec<Problem>> {
         let mut there = Self::parse(text)?;
         let (mut reading, _) = Reading::new(text);
         let mut document: DocumentMut = match text.parse() {

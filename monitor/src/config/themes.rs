@@ -20,7 +20,7 @@ const MOST_NAME: usize = 64;
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Paint {
+pub(crate) enum Paint {
     /// What the terminal has where nothing is said.
     Default,
     /// One of the sixteen of the terminal, by number.
@@ -31,7 +31,7 @@ pub enum Paint {
 
 /// What a colour is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
+pub(crate) enum Role {
     /// Text in general.
     Text,
     /// What is over or only explains.
@@ -67,7 +67,7 @@ pub enum Role {
 }
 
 /// Every role and its name in a file.
-pub const ROLES: [(Role, &str); 16] = [
+pub(crate) const ROLES: [(Role, &str); 16] = [
     (Role::Text, "text"),
     (Role::Dim, "dim"),
     (Role::Rx, "rx"),
@@ -108,7 +108,7 @@ const ANSI: [&str; 16] = [
 
 /// The background that a theme can be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ground {
+pub(crate) enum Ground {
     /// Dark.
     Dark,
     /// Light.
@@ -119,7 +119,7 @@ pub enum Ground {
 
 /// A theme.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Palette {
+pub(crate) struct Palette {
     /// Its name.
     pub name: String,
     /// What it can be read on.
@@ -129,7 +129,7 @@ pub struct Palette {
 
 impl Palette {
     /// The colour of a role.
-    pub fn paint(&self, role: Role) -> Paint {
+    pub(crate) fn paint(&self, role: Role) -> Paint {
         self.paints[role as usize]
     }
 }
@@ -150,13 +150,13 @@ built_in! {
 
 /// All themes that there are.
 #[derive(Clone, Debug)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     themes: Vec<Palette>,
 }
 
 impl Catalog {
     /// The built-in ones.
-    pub fn built_in() -> Self {
+    pub(crate) fn built_in() -> Self {
         let parse = |text: &&str| parse(text, None).ok();
         Self { themes: BUILT_IN.iter().filter_map(parse).collect() }
     }
@@ -166,7 +166,7 @@ impl Catalog {
     ///
     /// # Errors
     /// What is wrong in which line of which file, and where there are too many.
-    pub fn with_directory(directory: &Path, caller: &Caller) -> anyhow::Result<Self> {
+    pub(crate) fn with_directory(directory: &Path, caller: &Caller) -> anyhow::Result<Self> {
         let mut catalog = Self::built_in();
         let texts = match caller.act(|| texts(directory)) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(catalog),
@@ -187,7 +187,7 @@ impl Catalog {
     }
 
     /// All of them, in the order of the chooser.
-    pub fn themes(&self) -> &[Palette] {
+    pub(crate) fn themes(&self) -> &[Palette] {
         &self.themes
     }
 
@@ -195,7 +195,7 @@ impl Catalog {
     ///
     /// # Errors
     /// There is none; which was meant.
-    pub fn find(&self, name: &str) -> Result<&Palette, String> {
+    pub(crate) fn find(&self, name: &str) -> Result<&Palette, String> {
         let wanted = plain(name);
         self.themes.iter().find(|theme| plain(&theme.name) == wanted).ok_or_else(|| {
             let names: Vec<&str> = self.themes.iter().map(|theme| theme.name.as_str()).collect();

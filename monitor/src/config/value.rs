@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 /// How a flow is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Lines {
+pub(crate) enum Lines {
     /// iftop's two lines: sent over received.
     #[default]
     Two,
@@ -19,7 +19,7 @@ pub enum Lines {
 
 /// What the bars behind the rows look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum BarStyle {
+pub(crate) enum BarStyle {
     /// A background that fades out.
     Gradient,
     /// A background of one colour.
@@ -35,7 +35,7 @@ pub enum BarStyle {
 
 /// How the length of a bar follows from the rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Scale {
+pub(crate) enum Scale {
     /// Ten times the rate is one step more.
     #[default]
     Log,
@@ -45,7 +45,7 @@ pub enum Scale {
 
 /// What rates count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// b/s.
     #[default]
     Bits,
@@ -55,7 +55,7 @@ pub enum Unit {
 
 /// What a k is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Prefix {
+pub(crate) enum Prefix {
     /// 1000.
     #[default]
     Si,
@@ -65,7 +65,7 @@ pub enum Prefix {
 
 /// The background to be read on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Background {
+pub(crate) enum Background {
     /// As the terminal says when it is asked.
     #[default]
     Auto,
@@ -77,7 +77,7 @@ pub enum Background {
 
 /// The rate from which on a row is marked, bits/s in either direction; `None` where none is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Alert(pub Option<u64>);
+pub(crate) struct Alert(pub Option<u64>);
 
 impl Unit {
     /// What these units count.

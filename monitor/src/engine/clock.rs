@@ -12,7 +12,7 @@ const CLOCK: ClockId = ClockId::Monotonic;
 
 /// Now, in nanoseconds since boot: the clock of `bpf_ktime_get_boot_ns`, also in
 /// a time namespace of its own.
-pub fn now() -> Mono {
+pub(crate) fn now() -> Mono {
     let time = clock_gettime(CLOCK);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
@@ -20,7 +20,7 @@ pub fn now() -> Mono {
 }
 
 /// Ns since the Unix epoch.
-pub fn wall() -> i64 {
+pub(super) fn wall() -> i64 {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX)
 }

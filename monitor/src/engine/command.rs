@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 /// What a frontend can ask of the engine. Pausing is not among it: a paused frontend keeps its `Arc<Snapshot>` and
 /// collection goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub(crate) enum Command {
     /// Drain once more, send a snapshot with `last` set, detach and end.
     Stop,
     /// Ask for the names of hosts, or stop asking; those that are known stay.
@@ -36,7 +36,7 @@ pub enum Command {
 /// Snapshots, oldest first, from a channel with room for one: while a frontend has not taken the last one, the engine
 /// makes no new one, so intervals are never lost, only longer. It ends after the snapshot with `last` set; if it ends
 /// without one, the engine failed and `app` reports why.
-pub type Snapshots = mpsc::Receiver<Arc<Snapshot>>;
+pub(crate) type Snapshots = mpsc::Receiver<Arc<Snapshot>>;
 
 /// Where commands go; sending fails only when the engine has ended.
-pub type Control = mpsc::UnboundedSender<Command>;
+pub(crate) type Control = mpsc::UnboundedSender<Command>;

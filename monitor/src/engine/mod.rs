@@ -11,14 +11,13 @@ mod replay;
 mod tests;
 mod wake;
 
-pub use clock::now;
-pub use command::{Command, Control, Snapshots};
-pub use replay::Pace;
+pub(crate) use command::{Command, Control, Snapshots};
+pub(crate) use replay::Pace;
 
 use crate::attribution::Attributor;
 use crate::model::{Batch, Degradation, FlowId, HeldSockets, Inspected, Mono, ProcessId, Snapshot};
-use crate::resolve::Resolver;
-pub use crate::resolve::{ProcessOptions, ResolveOptions, Zygote};
+use crate::resolve::{self, Resolver};
+pub(crate) use crate::resolve::{ProcessOptions, ResolveOptions, Zygote};
 use crate::source::{Recording, Source, SourceError};
 use crate::table::{FlowTable, TableConfig};
 use std::io;
@@ -35,7 +34,7 @@ const LAST_WITHIN: Duration = Duration::from_secs(2);
 const EAGER_TICK: Duration = Duration::from_millis(80);
 
 /// What an engine is started on.
-pub struct Origin {
+pub(crate) struct Origin {
     /// Where traffic is observed.
     pub source: Box<dyn Source>,
     /// Who says whose it is, where the source does not.
@@ -43,7 +42,7 @@ pub struct Origin {
 }
 
 /// Opens what counts on other interfaces.
-pub type Reopen = Box<dyn FnMut(&[String], Mono) -> Result<Origin, SourceError> + Send>;
+pub(crate) type Reopen = Box<dyn FnMut(&[String], Mono) -> Result<Origin, SourceError> + Send>;
 
 impl From<Box<dyn Source>> for Origin {
     fn from(source: Box<dyn Source>) -> Self {
@@ -53,7 +52,7 @@ impl From<Box<dyn Source>> for Origin {
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
-pub struct EngineOptions {
+pub(crate) struct EngineOptions {
     /// Between snapshots.
     pub interval: Duration,
     /// Stop by itself after this long.
@@ -76,7 +75,7 @@ impl EngineOptions {
 
 /// Why the engine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// A frontend asked for it, or the duration was over.
     Done,
     /// This signal.
@@ -84,7 +83,7 @@ pub enum Ending {
 }
 
 /// A running engine.
-pub struct Engine {
+pub(crate) struct Engine {
     /// Snapshots come out here.
     pub feed: Snapshots,
     /// Commands go in here.
@@ -97,7 +96,7 @@ impl Engine {
     ///
     /// # Errors
     /// Where the system has no thread or no signal handler to give.
-    pub fn start<F>(open: F, reopen: Reopen, options: EngineOptions) -> io::Result<Self>
+    pub(crate) fn start<F>(open: F, reopen: Reopen, options: EngineOptions) -> io::Result<Self>
     where
         F: FnOnce(Mono) -> Result<Origin, SourceError> + Send + 'static,
     {
@@ -108,7 +107,11 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::start`].
-    pub fn replay(recording: Box<dyn Recording>, pace: Pace, options: EngineOptions) -> io::Result<Self> {
+    pub(crate) fn replay(
+        recording: Box<dyn Recording>,
+        pace: Pace,
+        options: EngineOptions,
+    ) -> io::Result<Self> {
         Self::spawn(move |snapshots, commands| replay::run(recording, pace, options, snapshots, commands))
     }
 
@@ -130,13 +133,13 @@ impl Engine {
     }
 
     /// Splits off what a frontend needs.
-    pub fn into_parts(self) -> (Snapshots, Control, Running) {
+    pub(crate) fn into_parts(self) -> (Snapshots, Control, Running) {
         (self.feed, self.control, Running { thread: self.thread })
     }
 }
 
 /// An engine whose channels are elsewhere.
-pub struct Running {
+pub(crate) struct Running {
     thread: JoinHandle<Result<Ending, SourceError>>,
 }
 
@@ -145,7 +148,7 @@ impl Running {
     ///
     /// # Errors
     /// What made the engine fail.
-    pub fn join(self) -> Result<Ending, SourceError> {
+    pub(crate) fn join(self) -> Result<Ending, SourceError> {
         self.thread
             .join()
             .unwrap_or_else(|_| Err(SourceError::new("the engine thread panicked; this is a bug")))
@@ -199,7 +202,7 @@ impl Loop {
         if let Some(attribution) = &mut self.attribution {
             attribution.complete(&mut batch);
         }
-        batch.gone = self.resolver.gone(self.table.sharers());
+        batch.gone = resolve::gone(self.table.sharers());
         self.attend();
         self.resolver.complete(&mut batch, last);
         self.table.ingest(&batch);

@@ -20,7 +20,7 @@ const NO_SOCKETS: &str = "a recording has packets and no sockets";
 
 /// How a recording is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// So many seconds of the recording in one; `None` as fast as it can be read.
     pub speed: Option<f64>,
     /// The last picture stays until somebody has had enough of it.

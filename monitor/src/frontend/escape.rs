@@ -7,17 +7,17 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Escapes control, invisible and direction-changing characters.
-pub fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     escape_where(text, is_hostile)
 }
 
 /// Like [`escape`], and everything that is not ASCII too: for terminals that do not speak UTF-8.
-pub fn escape_ascii(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape_ascii(text: &str) -> Cow<'_, str> {
     escape_where(text, |c| is_hostile(c) || !c.is_ascii())
 }
 
 /// Like [`escape`], and spaces too, so that the text is one field to awk.
-pub fn escape_word(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape_word(text: &str) -> Cow<'_, str> {
     escape_where(text, |c| is_hostile(c) || c.is_whitespace())
 }
 

@@ -8,17 +8,17 @@ mod json;
 mod text;
 mod tui;
 
-pub use escape::{escape, escape_ascii, escape_word};
-pub use json::Json;
-pub use text::Text;
-pub use tui::{Tui, TuiOptions, complain, complain_later, discard, restore, swatches};
+pub(crate) use escape::{escape, escape_ascii, escape_word};
+pub(crate) use json::Json;
+pub(crate) use text::Text;
+pub(crate) use tui::{Tui, TuiOptions, complain, complain_later, discard, restore, swatches};
 
 use crate::engine::{Command, Control, Snapshots};
 use anyhow::Context;
 use std::io::{self, ErrorKind};
 
 /// Shows snapshots until they end.
-pub trait Frontend {
+pub(crate) trait Frontend {
     /// Runs until the feed ends, the snapshot with `last` set was shown, or the reader or user has had enough (then it
     /// has sent [`Command::Stop`]).
     ///

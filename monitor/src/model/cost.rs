@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What the program's own threads have used. What its programs in the kernel use is counted beside each of them
 /// ([`super::ProgramRuns`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OwnCost {
+pub(crate) struct OwnCost {
     /// Processor time of all threads since the program started, user and system.
     pub cpu: Duration,
     /// Processor time within `recent`.
@@ -28,7 +28,7 @@ pub struct OwnCost {
 
 impl OwnCost {
     /// Processor time as a share of one processor over `recent`, in hundredths of a percent; `None` before there is one.
-    pub fn cpu_share(&self) -> Option<u64> {
+    pub(crate) fn cpu_share(&self) -> Option<u64> {
         let share = (self.recent_cpu.as_nanos() * 10_000).checked_div(self.recent.as_nanos())?;
         u64::try_from(share).ok()
     }

@@ -87,7 +87,7 @@ impl std::iter::Sum for Counters {
 }
 
 /// Bits/s of bytes that moved in an interval, rounded to the nearest; 0 where no time has passed.
-pub fn bits_per_second(bytes: u64, interval: Duration) -> u64 {
+pub(crate) fn bits_per_second(bytes: u64, interval: Duration) -> u64 {
     let interval = interval.as_nanos();
     let bits = u128::from(bytes) * 8 * 1_000_000_000;
     (bits + interval / 2).checked_div(interval).map_or(0, |rate| u64::try_from(rate).unwrap_or(u64::MAX))

@@ -27,7 +27,7 @@ impl Backend {
 
 /// How exact the owners are, by the kernel programs that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tier {
+pub(crate) struct Tier {
     /// Its name in [`Health::tier`].
     pub name: &'static str,
     /// What it gives beyond the one before.
@@ -35,7 +35,7 @@ pub struct Tier {
 }
 
 /// Every tier of counting in the kernel, the least first.
-pub const TIERS: [Tier; 5] = [
+pub(crate) const TIERS: [Tier; 5] = [
     Tier { name: "T0", gives: "bytes of every flow, without owners" },
     Tier { name: "T1", gives: "owners of sockets that are made, bound, connected or accepted from now on" },
     Tier { name: "T2", gives: "owners of sockets that are older than monitor" },

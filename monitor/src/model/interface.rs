@@ -191,7 +191,7 @@ pub struct CaptureReport {
 
 /// One direction of an interface's ledger, in the device's unit. `None` = not measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InterfaceSide {
+pub(crate) struct InterfaceSide {
     /// What the device counted since start.
     pub device: Option<u64>,
     /// Seen at sockets, on a process.
@@ -214,7 +214,7 @@ pub struct InterfaceSide {
 
 /// The ledger of one interface, or of all that are gone ("(gone)", index 0).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InterfaceLedger {
+pub(crate) struct InterfaceLedger {
     /// Netns cookie, 0 where unknown.
     pub netns: u64,
     /// Index in that netns.
@@ -233,14 +233,14 @@ pub struct InterfaceLedger {
 
 impl InterfaceSide {
     /// Whether there is anything to tell: something moved, or a tap looked and nothing did.
-    pub fn moved(&self) -> bool {
+    pub(crate) fn moved(&self) -> bool {
         let seen = self.attributed | self.kernel | self.pending | self.ambiguous | self.unknown;
         self.tap.is_some() || self.device.unwrap_or(0) | seen != 0
     }
 
     /// Closes the side: what the parts leave of the device.
     #[must_use]
-    pub fn closed(mut self) -> Self {
+    pub(crate) fn closed(mut self) -> Self {
         let seen = self.attributed + self.kernel + self.pending + self.ambiguous + self.unknown;
         let left = self.device.map(|device| signed(device) - signed(seen));
         match self.tap {
@@ -297,7 +297,7 @@ fn signed(value: u64) -> i64 {
 }
 
 /// The parts of a side that sockets saw, in the order attributed, kernel, pending, ambiguous, unknown.
-pub fn socket_parts(side: &mut InterfaceSide) -> [&mut u64; 5] {
+pub(crate) fn socket_parts(side: &mut InterfaceSide) -> [&mut u64; 5] {
     [&mut side.attributed, &mut side.kernel, &mut side.pending, &mut side.ambiguous, &mut side.unknown]
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// One event, as the kernel told it. Events come in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Life {
+pub(crate) enum Life {
     /// A process was made, or was there when the monitor started.
     Born(Born),
     /// It executed a program.
@@ -30,7 +30,7 @@ pub enum Life {
 
 /// A process as it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Born {
+pub(crate) struct Born {
     /// The process.
     pub id: ProcessId,
     /// Its real parent at that moment; the kernel where it has none.
@@ -47,7 +47,7 @@ pub struct Born {
 
 /// A program start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Executed {
+pub(crate) struct Executed {
     /// The process as it is from now on.
     pub process: Born,
     /// When.

@@ -3,10 +3,10 @@
 //! Nothing here does I/O, reads a clock, takes a lock or can fail. Addresses are `IpAddr`, ports are in host order,
 //! bytes are L3 bytes, rates are bits/s, instants are nanoseconds since boot.
 
-mod batch;
+pub(crate) mod batch;
 mod cost;
 mod counters;
-mod flow;
+pub(crate) mod flow;
 mod health;
 mod identity;
 mod interface;
@@ -18,22 +18,24 @@ mod owner;
 mod snapshot;
 mod tcp;
 
-pub use batch::{Batch, Claim, Delta, InterfaceSeen, ProcessSeen, Standing, Unplaced};
-pub use cost::OwnCost;
-pub use counters::{Counters, bits_per_second};
-pub use flow::{Endpoint, FlowId, Protocol, SocketId};
-pub use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS, Tier};
-pub use identity::{Ancestor, Container, Identity, Pod};
-pub use interface::{
-    Capture, CaptureReport, DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unit,
-    Unseen, socket_parts,
+pub(crate) use batch::{Batch, Claim, Delta, InterfaceSeen, ProcessSeen, Standing, Unplaced};
+pub(crate) use cost::OwnCost;
+pub(crate) use counters::{Counters, bits_per_second};
+pub(crate) use flow::{Endpoint, FlowId, Protocol, SocketId};
+pub(crate) use health::{Backend, Degradation, Health, Loaded, MapHealth, ProgramHealth, ProgramRuns, TIERS};
+pub(crate) use identity::{Ancestor, Container, Identity, Pod};
+#[cfg(target_os = "linux")]
+pub(crate) use interface::Unit;
+pub(crate) use interface::{
+    Capture, CaptureReport, DeviceRule, InterfaceLedger, InterfaceReport, InterfaceSide, TapSide, Unseen,
+    socket_parts,
 };
-pub use life::{Born, Executed, Life};
-pub use mono::Mono;
-pub use names::Names;
-pub use net::Net;
-pub use owner::{Attribution, Confidence, Method, ProcessId};
-pub use snapshot::{
+pub(crate) use life::{Born, Executed, Life};
+pub(crate) use mono::Mono;
+pub(crate) use names::Names;
+pub(crate) use net::Net;
+pub(crate) use owner::{Attribution, Confidence, Method, ProcessId};
+pub(crate) use snapshot::{
     FlowRow, Ledger, LedgerSide, Peak, ProcessRow, Snapshot, TotalsRow, WINDOW_SECONDS, WINDOWS, Windows,
 };
-pub use tcp::{HeldSocket, HeldSockets, Inspected, SocketState, TcpHealth, TcpState};
+pub(crate) use tcp::{HeldSocket, HeldSockets, Inspected, SocketState, TcpHealth, TcpState};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The names known at the time of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
+pub(crate) struct Names {
     /// Host names by address: hosts file, then reverse DNS.
     pub hosts: HashMap<IpAddr, Arc<str>>,
     /// Service names by protocol and port (host order): /etc/services, then IANA's list.
@@ -18,12 +18,12 @@ pub struct Names {
 
 impl Names {
     /// The name of a host.
-    pub fn host(&self, addr: IpAddr) -> Option<&str> {
+    pub(crate) fn host(&self, addr: IpAddr) -> Option<&str> {
         self.hosts.get(&addr).map(|name| &**name)
     }
 
     /// The name of a service.
-    pub fn service(&self, protocol: Protocol, port: u16) -> Option<&str> {
+    pub(crate) fn service(&self, protocol: Protocol, port: u16) -> Option<&str> {
         self.services.get(&(protocol, port)).map(|name| &**name)
     }
 }

@@ -89,7 +89,7 @@ impl Method {
 
 /// What an attribution is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Confidence {
+pub(crate) enum Confidence {
     /// The owner used, opened or accepted this very socket.
     Exact,
     /// The owner of the listener, because nobody used the accepted socket.
@@ -106,7 +106,7 @@ pub enum Confidence {
 
 impl Confidence {
     /// The name in machine output.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
             Self::Inherited => "inherited",
@@ -120,7 +120,7 @@ impl Confidence {
 
 /// An owner with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Attribution {
+pub(crate) struct Attribution {
     /// The owner; `None` where it is pending, ambiguous or unknown.
     pub owner: Option<ProcessId>,
     /// How it was found.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Number of averaging windows.
-pub const WINDOWS: usize = 3;
+pub(crate) const WINDOWS: usize = 3;
 /// The averaging windows of iftop, in seconds.
-pub const WINDOW_SECONDS: [u64; WINDOWS] = [2, 10, 40];
+pub(crate) const WINDOW_SECONDS: [u64; WINDOWS] = [2, 10, 40];
 
 /// Average rates over the last 2, 10 and 40 s (or since start, where that is shorter), bits/s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Windows {
+pub(crate) struct Windows {
     /// Received.
     pub rx: [u64; WINDOWS],
     /// Sent.
@@ -23,7 +23,7 @@ pub struct Windows {
 
 /// Highest 2 s rates since start, bits/s; in the first two seconds, the rate since start where that is higher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Peak {
+pub(crate) struct Peak {
     /// Received.
     pub rx: u64,
     /// Sent.
@@ -34,7 +34,7 @@ pub struct Peak {
 
 /// One flow under one owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowRow {
+pub(crate) struct FlowRow {
     /// The flow.
     pub id: FlowId,
     /// Whose it is.
@@ -70,7 +70,7 @@ pub struct FlowRow {
 
 impl FlowRow {
     /// Closed once its socket is, whatever it speaks; else the state of its TCP connection, where one was sampled.
-    pub fn state(&self) -> Option<TcpState> {
+    pub(crate) fn state(&self) -> Option<TcpState> {
         match self.closed {
             Some(_) => Some(TcpState::Closed),
             None => self.tcp.map(|tcp| tcp.state),
@@ -80,7 +80,7 @@ impl FlowRow {
 
 /// One process, or the bytes of no process: then `id` is `None` and `confidence` says why (pending, ambiguous, unknown).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessRow {
+pub(crate) struct ProcessRow {
     /// The process.
     pub id: Option<ProcessId>,
     /// `Exact` for a process; `Pending`, `Ambiguous` or `Unknown` for the bytes of none.
@@ -115,7 +115,7 @@ pub struct ProcessRow {
 
 /// Everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TotalsRow {
+pub(crate) struct TotalsRow {
     /// Since the monitor started.
     pub total: Counters,
     /// In the snapshot's interval.
@@ -128,7 +128,7 @@ pub struct TotalsRow {
 
 /// One direction of the ledger: where every counted byte went, wire bytes since start. `None` = not measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LedgerSide {
+pub(crate) struct LedgerSide {
     /// Everything counted: the sum of the parts that follow, `forwarded` included where it is measured.
     pub counted: u64,
     /// On a process, exact, shared or inherited.
@@ -151,7 +151,7 @@ pub struct LedgerSide {
 
 /// The ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Received.
     pub rx: LedgerSide,
     /// Sent.
@@ -162,7 +162,7 @@ pub struct Ledger {
 
 /// One consistent picture.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Number of this snapshot, from 1.
     pub sequence: u64,
     /// When it was taken.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 /// State of a TCP socket, as include/net/tcp_states.h numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names of RFC 9293, 3.3.2")]
 pub enum TcpState {
     Established,
     SynSent,
@@ -59,7 +58,7 @@ impl TcpState {
 
 /// What the kernel's own list says of a socket, asked for while somebody looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SocketState {
+pub(crate) struct SocketState {
     /// State of a TCP socket.
     pub state: Option<TcpState>,
     /// Bytes that came in and were not read; of a listening socket, connections that wait to be accepted.
@@ -72,7 +71,7 @@ pub struct SocketState {
 
 /// The answer about one selected flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inspected {
+pub(crate) struct Inspected {
     /// The flow.
     pub flow: FlowId,
     /// Its socket, or in a few words why nothing is known of it.
@@ -81,7 +80,7 @@ pub struct Inspected {
 
 /// A socket that a process holds, whether it moves anything or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldSocket {
+pub(crate) struct HeldSocket {
     /// The socket.
     pub socket: SocketId,
     /// What it speaks.
@@ -96,7 +95,7 @@ pub struct HeldSocket {
 
 /// The answer about one selected process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldSockets {
+pub(crate) struct HeldSockets {
     /// The process.
     pub process: ProcessId,
     /// Its sockets in its own network namespace, listening ones first; or in a few words why nothing is known of them.

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 /// What rows are compared by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key<'s> {
+pub(crate) enum Key<'s> {
     /// There is nothing to compare.
     Nothing,
     /// By amount.
@@ -26,7 +26,7 @@ pub enum Key<'s> {
 
 impl SortKey {
     /// The name of what is sorted by, for the screen.
-    pub fn title(self) -> String {
+    pub(crate) fn title(self) -> String {
         match self {
             Self::Rate(window) => format!("{}s", window.seconds()),
             Self::Column(id) => ViewKind::ALL
@@ -38,7 +38,7 @@ impl SortKey {
     }
 
     /// What rows are compared by.
-    pub fn key(self, row: Row<'_>) -> Key<'_> {
+    pub(crate) fn key(self, row: Row<'_>) -> Key<'_> {
         match self {
             Self::Rate(window) => {
                 let (windows, index) = (row.windows(), window.index());
@@ -51,7 +51,7 @@ impl SortKey {
 
 impl ColumnId {
     /// What rows are compared by when they are sorted by this column.
-    pub fn key(self, row: Row<'_>) -> Key<'_> {
+    pub(crate) fn key(self, row: Row<'_>) -> Key<'_> {
         let flow = row.flow();
         let number = |number: Option<u64>| number.map_or(Key::Nothing, Key::Number);
         let text = |text| Option::map_or(text, Key::Nothing, Key::Text);
@@ -98,7 +98,7 @@ impl ColumnId {
 
 impl ColumnId {
     /// The unit of the number that a cell of this column rounds for people; `None` where it rounds none.
-    pub fn unit(self) -> Option<&'static str> {
+    pub(crate) fn unit(self) -> Option<&'static str> {
         match self {
             Self::Rx(_) | Self::Tx(_) => Some("bps"),
             Self::RxTotal | Self::TxTotal | Self::RxPayload | Self::TxPayload => Some("bytes"),
@@ -123,7 +123,7 @@ impl ColumnId {
     }
 
     /// That number as it is, in that unit; `None` where the row has none.
-    pub fn exact(self, row: Row<'_>) -> Option<u64> {
+    pub(crate) fn exact(self, row: Row<'_>) -> Option<u64> {
         self.unit()?;
         match self.key(row) {
             Key::Number(number) => Some(number),
@@ -134,7 +134,7 @@ impl ColumnId {
 
 impl Column {
     /// The cell as the screen shows it: unescaped, unpadded, `-` where there is nothing to say.
-    pub fn cell<'s>(&self, row: Row<'s>, format: &Format<'s>) -> Cow<'s, str> {
+    pub(crate) fn cell<'s>(&self, row: Row<'s>, format: &Format<'s>) -> Cow<'s, str> {
         match self.id {
             ColumnId::Process => named(row),
             _ => self.field(row, format),
@@ -142,7 +142,7 @@ impl Column {
     }
 
     /// The cell as text output shows it: like [`Column::cell`], but a name stands alone.
-    pub fn field<'s>(&self, row: Row<'s>, format: &Format<'s>) -> Cow<'s, str> {
+    pub(crate) fn field<'s>(&self, row: Row<'s>, format: &Format<'s>) -> Cow<'s, str> {
         let units = format.units();
         let owned = |text: Option<String>| text.map(Cow::Owned);
         let borrowed = |text: Option<&'s str>| text.filter(|text| !text.is_empty()).map(Cow::Borrowed);

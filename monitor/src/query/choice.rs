@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// The view; a frontend's own choice where `None`.
     pub view: Option<ViewKind>,
     /// What is shown and totalled.
@@ -29,17 +29,17 @@ pub struct Choice {
 
 impl Choice {
     /// The views that text and JSON show: the one that was asked for, or processes and flows.
-    pub fn views(&self) -> Vec<ViewKind> {
+    pub(crate) fn views(&self) -> Vec<ViewKind> {
         self.view.map_or_else(|| vec![ViewKind::Processes, ViewKind::Flows], |view| vec![view])
     }
 
     /// Which rows of a view there are.
-    pub fn scope(&self, view: ViewKind) -> Scope {
+    pub(crate) fn scope(&self, view: ViewKind) -> Scope {
         Scope { view, filter: self.filter.clone(), prefixes: self.prefixes }
     }
 
     /// In which order the rows of a view are, and how many.
-    pub fn query(&self, view: ViewKind) -> Query {
+    pub(crate) fn query(&self, view: ViewKind) -> Query {
         let named = self.sort.as_deref().and_then(|name| SortKey::named(view, name));
         let Query { sort, descending, .. } = Query::default();
         let (sort, descending) = named.unwrap_or((sort, descending));
@@ -47,7 +47,7 @@ impl Choice {
     }
 
     /// The order was asked for.
-    pub fn has_order(&self) -> bool {
+    pub(crate) fn has_order(&self) -> bool {
         self.sort.is_some() || self.reverse
     }
 }
@@ -55,7 +55,7 @@ impl Choice {
 impl SortKey {
     /// What a name means in a view, and whether the greatest come first: `2s`, `10s`, `40s`, `source`, `destination` as in
     /// iftop, or the name of a column. Names come in their order, amounts greatest first.
-    pub fn named(view: ViewKind, name: &str) -> Option<(Self, bool)> {
+    pub(crate) fn named(view: ViewKind, name: &str) -> Option<(Self, bool)> {
         let window = Window::ALL.into_iter().find(|window| name == format!("{}s", window.seconds()));
         if let Some(window) = window {
             return Some((Self::Rate(window), true));
@@ -73,7 +73,7 @@ impl SortKey {
     }
 
     /// Every name that [`SortKey::named`] knows in a view.
-    pub fn names(view: ViewKind) -> Vec<String> {
+    pub(crate) fn names(view: ViewKind) -> Vec<String> {
         let windows = Window::ALL.iter().map(|window| format!("{}s", window.seconds()));
         let ends = ["source", "destination"].map(str::to_owned).into_iter();
         let columns = columns(view).iter().map(|column| column.name.to_owned());

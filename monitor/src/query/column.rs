@@ -8,7 +8,7 @@ use super::number::{COUNT_WIDTH, Units};
 
 /// Which side of its room a cell keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Align {
+pub(crate) enum Align {
     /// Words.
     Left,
     /// Numbers.
@@ -17,7 +17,7 @@ pub enum Align {
 
 /// What a column is about, for its accent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Nothing in particular.
     Plain,
     /// Received.
@@ -28,7 +28,7 @@ pub enum Role {
 
 /// A column's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ColumnId {
+pub(crate) enum ColumnId {
     /// Thread-group id.
     Pid,
     /// comm of the owner.
@@ -85,7 +85,7 @@ pub enum ColumnId {
 
 /// One column.
 #[derive(Clone, Copy, Debug)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its identity.
     pub id: ColumnId,
     /// Its name in text output: one word.
@@ -108,7 +108,7 @@ pub struct Column {
 
 /// A column with the room that it got.
 #[derive(Clone, Copy, Debug)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// The column.
     pub column: &'static Column,
     /// Its room, columns of the terminal.
@@ -261,7 +261,7 @@ pub(super) static NAMESPACES: [Column; 11] = grouped(label("netns", "NETNS COOKI
 
 impl Column {
     /// The least and the most room, columns of the terminal.
-    pub fn room(&self, units: Units) -> (u16, u16) {
+    pub(crate) fn room(&self, units: Units) -> (u16, u16) {
         let least = match self.id {
             ColumnId::Rx(_) | ColumnId::Tx(_) => self.width.max(units.rate_width()),
             ColumnId::RxTotal | ColumnId::TxTotal => self.width.max(units.total_width()),
@@ -273,7 +273,11 @@ impl Column {
 
 /// The columns that fit into `width`, each with one column of space before it, and the room of each. The same width
 /// gives the same places whatever the rows hold, so that nothing moves while one looks.
-pub fn place(columns: impl IntoIterator<Item = &'static Column>, width: u16, units: Units) -> Vec<Placed> {
+pub(crate) fn place(
+    columns: impl IntoIterator<Item = &'static Column>,
+    width: u16,
+    units: Units,
+) -> Vec<Placed> {
     let room = |column: &Column| column.room(units);
     let mut placed: Vec<Placed> =
         columns.into_iter().map(|column| Placed { column, width: column.fair.max(room(column).0) }).collect();

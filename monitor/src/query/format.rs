@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 /// What the user wants to read. Machine output does not ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Notation {
+pub(crate) struct Notation {
     /// Units of rates and totals.
     pub units: Units,
     /// Host names in place of addresses, where they are known.
@@ -26,7 +26,7 @@ impl Default for Notation {
 
 /// A notation with the names to write it in.
 #[derive(Clone, Copy, Debug)]
-pub struct Format<'n> {
+pub(crate) struct Format<'n> {
     /// What is wanted.
     pub notation: Notation,
     /// The names of the snapshot.
@@ -35,17 +35,17 @@ pub struct Format<'n> {
 
 impl<'n> Format<'n> {
     /// Both together.
-    pub fn new(notation: Notation, names: &'n Names) -> Self {
+    pub(crate) fn new(notation: Notation, names: &'n Names) -> Self {
         Self { notation, names }
     }
 
     /// The units of rates and totals.
-    pub fn units(&self) -> Units {
+    pub(crate) fn units(&self) -> Units {
         self.notation.units
     }
 
     /// A host: its name, else its address.
-    pub fn host(&self, addr: IpAddr) -> Cow<'n, str> {
+    pub(crate) fn host(&self, addr: IpAddr) -> Cow<'n, str> {
         match self.names.host(addr).filter(|_| self.notation.hosts) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(addr.to_string()),
@@ -53,7 +53,7 @@ impl<'n> Format<'n> {
     }
 
     /// A port: the name of its service, else its number.
-    pub fn port(&self, protocol: Protocol, port: u16) -> Cow<'n, str> {
+    pub(crate) fn port(&self, protocol: Protocol, port: u16) -> Cow<'n, str> {
         match self.names.service(protocol, port).filter(|_| self.notation.services) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(port.to_string()),
@@ -61,7 +61,7 @@ impl<'n> Format<'n> {
     }
 
     /// One end: `1.2.3.4:80`, `[::1]:80`, `example.org:https`, or the host alone where there is no port to show.
-    pub fn end(&self, protocol: Protocol, end: Endpoint) -> String {
+    pub(crate) fn end(&self, protocol: Protocol, end: Endpoint) -> String {
         let host = self.host(end.addr);
         match end.port.filter(|_| self.notation.ports) {
             None => host.into_owned(),

@@ -3,9 +3,9 @@
 //! A group of processes keeps what its ended flows moved, because process rows do. A group of flows holds what the flows
 //! held now have moved; the rest is in one row of its own ([`GroupKey::Ended`]), so that every grouping sums to the same.
 
+use super::Prefixes;
 use super::format::Format;
 use super::view::ViewKind;
-use super::{Prefixes, Window};
 use crate::model::{Confidence, Counters, FlowRow, Mono, ProcessId, ProcessRow, Protocol, WINDOWS, Windows};
 use ipnet::IpNet;
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// What a group is of, from one snapshot to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum GroupKey {
+pub(crate) enum GroupKey {
     /// A process with all that came of it.
     Process(ProcessId),
     /// A uid.
@@ -77,7 +77,7 @@ impl GroupKey {
 
 /// What moved, and how fast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
+pub(crate) struct Sums {
     /// Since the monitor started; for a group of flows, since each flow was first seen.
     pub total: Counters,
     /// In the snapshot's interval.
@@ -88,17 +88,17 @@ pub struct Sums {
 
 impl Sums {
     /// The sums of a process.
-    pub fn of_process(row: &ProcessRow) -> Self {
+    pub(crate) fn of_process(row: &ProcessRow) -> Self {
         Self { total: row.total, interval: row.interval, windows: row.windows }
     }
 
     /// The sums of a flow.
-    pub fn of_flow(row: &FlowRow) -> Self {
+    pub(crate) fn of_flow(row: &FlowRow) -> Self {
         Self { total: row.total, interval: row.interval, windows: row.windows }
     }
 
     /// Adds.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.total += other.total;
         self.interval += other.interval;
         for index in 0..WINDOWS {
@@ -127,7 +127,7 @@ impl Sums {
 
 /// One group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupRow {
+pub(crate) struct GroupRow {
     /// The view that it is a row of.
     pub view: ViewKind,
     /// What it is of.
@@ -180,14 +180,8 @@ impl GroupRow {
         self.last = self.last.max(row.last);
     }
 
-    /// Both directions over a window, bits/s.
-    pub fn rate(&self, window: Window) -> u64 {
-        let (windows, index) = (&self.sums.windows, window.index());
-        windows.rx[index].saturating_add(windows.tx[index])
-    }
-
     /// What it is called: raw, never empty.
-    pub fn label<'a>(&'a self, format: &Format<'a>) -> Cow<'a, str> {
+    pub(crate) fn label<'a>(&'a self, format: &Format<'a>) -> Cow<'a, str> {
         if let Some(name) = self.name.as_deref().filter(|name| !name.is_empty()) {
             return Cow::Borrowed(name);
         }
@@ -224,7 +218,7 @@ impl GroupRow {
     }
 
     /// What tells it from another group of the same name: `None` where there is nothing beyond the label.
-    pub fn key_text(&self) -> Option<Cow<'_, str>> {
+    pub(crate) fn key_text(&self) -> Option<Cow<'_, str>> {
         Some(match &self.key {
             GroupKey::User(uid) => Cow::Owned(uid.to_string()),
             GroupKey::Container(id) => Cow::Borrowed(short(id)),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// How large a remote network is, in bits of its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Prefixes {
+pub(crate) struct Prefixes {
     /// Of IPv4 addresses, at most 32.
     pub v4: u8,
     /// Of IPv6 addresses, at most 128.
@@ -33,7 +33,7 @@ impl Default for Prefixes {
 
 impl Prefixes {
     /// The network of an address.
-    pub fn net(self, addr: IpAddr) -> IpNet {
+    pub(crate) fn net(self, addr: IpAddr) -> IpNet {
         let prefix = if addr.is_ipv4() { self.v4.min(32) } else { self.v6.min(128) };
         IpNet::new(addr, prefix).map_or_else(|_| IpNet::from(addr), |net| net.trunc())
     }
@@ -41,7 +41,7 @@ impl Prefixes {
 
 /// Which rows there are; their order is a [`Query`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Which list.
     pub view: ViewKind,
     /// What is shown and totalled; everything where `None`.
@@ -52,18 +52,20 @@ pub struct Scope {
 
 impl Scope {
     /// Everything, in a view.
-    pub fn of(view: ViewKind) -> Self {
+    #[cfg(test)]
+    pub(crate) fn of(view: ViewKind) -> Self {
         Self { view, ..Self::default() }
     }
 }
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct Listing {
+pub(crate) struct Listing {
     snapshot: Arc<Snapshot>,
     scope: Scope,
     rows: Rows,
     sums: Sums,
+    #[cfg(test)]
     rest: Option<GroupRow>,
 }
 
@@ -77,7 +79,7 @@ enum Rows {
 
 impl Listing {
     /// Filters and groups.
-    pub fn new(snapshot: Arc<Snapshot>, scope: Scope) -> Self {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, scope: Scope) -> Self {
         let Scope { view, prefixes, .. } = scope;
         let rules = scope.filter.as_deref();
         let matched = Matched::new(&snapshot, view, rules);
@@ -105,36 +107,45 @@ impl Listing {
         if let Some(rest) = &rest {
             sums.add(&rest.sums);
         }
-        Self { snapshot, scope, rows, sums, rest }
+        Self {
+            snapshot,
+            scope,
+            rows,
+            sums,
+            #[cfg(test)]
+            rest,
+        }
     }
 
     /// Whether it shows this snapshot in this scope.
-    pub fn shows(&self, snapshot: &Arc<Snapshot>, scope: &Scope) -> bool {
+    pub(crate) fn shows(&self, snapshot: &Arc<Snapshot>, scope: &Scope) -> bool {
         Arc::ptr_eq(&self.snapshot, snapshot) && self.scope == *scope
     }
 
     /// What it was made of.
-    pub fn scope(&self) -> &Scope {
+    pub(crate) fn scope(&self) -> &Scope {
         &self.scope
     }
 
     /// What it was made of.
-    pub fn snapshot(&self) -> &Arc<Snapshot> {
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
     }
 
-    /// The sums of all its rows and of [`Listing::rest`]: without a filter, those of everything.
-    pub fn sums(&self) -> &Sums {
+    /// The sums of all its rows, and in the view of flows of what flows moved that are no longer held, which other views have
+    /// as a row: without a filter, those of everything.
+    pub(crate) fn sums(&self) -> &Sums {
         &self.sums
     }
 
-    /// In the view of flows: what flows moved that are no longer held. Other views have it as a row.
-    pub fn rest(&self) -> Option<&GroupRow> {
+    /// What is in the sums and in no row.
+    #[cfg(test)]
+    pub(crate) fn rest(&self) -> Option<&GroupRow> {
         self.rest.as_ref()
     }
 
     /// How many rows there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.rows {
             Rows::Processes(rows) => rows.len(),
             Rows::Flows(rows) => rows.len(),
@@ -145,13 +156,8 @@ impl Listing {
 
     /// How many rows are of a thing of the view's kind: the bytes of no process, of no container and the like have a row
     /// and are none.
-    pub fn things(&self) -> usize {
+    pub(crate) fn things(&self) -> usize {
         self.all().filter(|row| row.is_thing()).count()
-    }
-
-    /// There is no row.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn row(&self, index: usize) -> Row<'_> {
@@ -159,18 +165,18 @@ impl Listing {
     }
 
     /// All of them, in no particular order: that of first appearance.
-    pub fn all(&self) -> impl Iterator<Item = Row<'_>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = Row<'_>> {
         (0..self.len()).map(|index| self.row(index))
     }
 
     /// The row of that identity.
-    pub fn find(&self, id: &RowId) -> Option<Row<'_>> {
+    pub(crate) fn find(&self, id: &RowId) -> Option<Row<'_>> {
         self.all().find(|row| row.is(id))
     }
 
     /// The rows in the query's order; equal ones in the order of what they are, so that rows do not dance. In a tree
     /// the order is that of siblings.
-    pub fn select(&self, query: &Query) -> View<'_> {
+    pub(crate) fn select(&self, query: &Query) -> View<'_> {
         let total = self.len();
         let limit = query.limit.unwrap_or(total).min(total);
         if let Rows::Tree(tree) = &self.rows {
@@ -191,7 +197,7 @@ impl Listing {
     }
 
     /// Where a row stands in the query's order, found without sorting (but in a tree).
-    pub fn rank(&self, query: &Query, id: &RowId) -> Option<usize> {
+    pub(crate) fn rank(&self, query: &Query, id: &RowId) -> Option<usize> {
         if let Rows::Tree(_) = &self.rows {
             let all = self.select(&Query { limit: None, ..*query });
             return all.rows.iter().position(|row| row.is(id));
@@ -205,7 +211,7 @@ impl Listing {
 
     /// The rows in an order that was frozen earlier; rows that are newer than it follow in the query's order (in a tree,
     /// after their siblings).
-    pub fn select_frozen(&self, query: &Query, order: &[RowId]) -> View<'_> {
+    pub(crate) fn select_frozen(&self, query: &Query, order: &[RowId]) -> View<'_> {
         let place: HashMap<&RowId, usize> = order.iter().enumerate().map(|(place, id)| (id, place)).collect();
         let place = |row: Row<'_>| place.get(&row.id()).copied().unwrap_or(usize::MAX);
         let limit = query.limit.unwrap_or(usize::MAX);

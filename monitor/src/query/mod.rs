@@ -9,7 +9,7 @@
 mod cell;
 mod choice;
 mod column;
-pub mod filter;
+pub(crate) mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
@@ -23,14 +23,14 @@ mod tests;
 mod tree;
 mod view;
 
-pub use cell::Key;
-pub use choice::Choice;
-pub use column::{Align, Column, ColumnId, Placed, Role, place};
-pub use format::{Format, Notation};
-pub use group::{GroupKey, GroupRow, Sums};
-pub use listing::{Listing, Prefixes, Scope};
-pub use number::{COUNT_WIDTH, Units, clock, count, latency};
-pub use view::{ViewKind, ViewSpec, columns};
+pub(crate) use cell::Key;
+pub(crate) use choice::Choice;
+pub(crate) use column::{Align, Column, ColumnId, Placed, Role, place};
+pub(crate) use format::{Format, Notation};
+pub(crate) use group::{GroupKey, GroupRow, Sums};
+pub(crate) use listing::{Listing, Prefixes, Scope};
+pub(crate) use number::{Units, clock, count, latency};
+pub(crate) use view::{ViewKind, columns};
 
 use crate::model::{
     Confidence, Counters, FlowId, FlowRow, Peak, ProcessId, ProcessRow, WINDOW_SECONDS, Windows,
@@ -39,7 +39,7 @@ use std::cmp::Ordering;
 
 /// One of the averaging windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Window {
+pub(crate) enum Window {
     /// 2 s.
     #[default]
     Two,
@@ -51,22 +51,22 @@ pub enum Window {
 
 impl Window {
     /// All, shortest first.
-    pub const ALL: [Self; 3] = [Self::Two, Self::Ten, Self::Forty];
+    pub(crate) const ALL: [Self; 3] = [Self::Two, Self::Ten, Self::Forty];
 
     /// Its place in the arrays of [`Windows`].
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self as usize
     }
 
     /// Its length in seconds.
-    pub fn seconds(self) -> u64 {
+    pub(crate) fn seconds(self) -> u64 {
         WINDOW_SECONDS[self.index()]
     }
 }
 
 /// What rows are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SortKey {
+pub(crate) enum SortKey {
     /// The rate of both directions together over one window.
     Rate(Window),
     /// A column.
@@ -75,7 +75,7 @@ pub enum SortKey {
 
 /// In which order rows are shown, and how many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Query {
+pub(crate) struct Query {
     /// Ordered by what.
     pub sort: SortKey,
     /// Greatest first.
@@ -92,7 +92,7 @@ impl Default for Query {
 
 /// The rows that a query selected.
 #[derive(Clone, Debug)]
-pub struct View<'s> {
+pub(crate) struct View<'s> {
     /// The first of them, in order, as many as the limit allows.
     pub rows: Vec<Row<'s>>,
     /// How many there are without the limit.
@@ -101,7 +101,7 @@ pub struct View<'s> {
 
 /// One row of any view.
 #[derive(Clone, Copy, Debug)]
-pub enum Row<'s> {
+pub(crate) enum Row<'s> {
     /// Of the processes view.
     Process(&'s ProcessRow),
     /// Of the flows view.
@@ -112,7 +112,7 @@ pub enum Row<'s> {
 
 /// What a row is, from one snapshot to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RowId {
+pub(crate) enum RowId {
     /// A process, or the bytes of none by what they are worth.
     Process(Option<ProcessId>, Option<Confidence>),
     /// A flow under one owner.
@@ -123,7 +123,7 @@ pub enum RowId {
 
 impl<'s> Row<'s> {
     /// What it is, from one snapshot to the next.
-    pub fn id(self) -> RowId {
+    pub(crate) fn id(self) -> RowId {
         // A known owner is identity enough: an inherited flow that turns exact is still the same row.
         match self {
             Self::Process(row) => RowId::Process(row.id, row.id.is_none().then_some(row.confidence)),
@@ -136,7 +136,7 @@ impl<'s> Row<'s> {
     }
 
     /// Whether it is that row.
-    pub fn is(self, id: &RowId) -> bool {
+    pub(crate) fn is(self, id: &RowId) -> bool {
         match (self, id) {
             // Without copying the key.
             (Self::Group(row), RowId::Group(view, key)) => row.view == *view && row.key == *key,
@@ -146,7 +146,7 @@ impl<'s> Row<'s> {
     }
 
     /// The process, where it is one.
-    pub fn process(self) -> Option<&'s ProcessRow> {
+    pub(crate) fn process(self) -> Option<&'s ProcessRow> {
         match self {
             Self::Process(row) => Some(row),
             Self::Flow(_) | Self::Group(_) => None,
@@ -154,7 +154,7 @@ impl<'s> Row<'s> {
     }
 
     /// The flow, where it is one.
-    pub fn flow(self) -> Option<&'s FlowRow> {
+    pub(crate) fn flow(self) -> Option<&'s FlowRow> {
         match self {
             Self::Flow(row) => Some(row),
             Self::Process(_) | Self::Group(_) => None,
@@ -162,7 +162,7 @@ impl<'s> Row<'s> {
     }
 
     /// The group, where it is one.
-    pub fn group(self) -> Option<&'s GroupRow> {
+    pub(crate) fn group(self) -> Option<&'s GroupRow> {
         match self {
             Self::Group(row) => Some(row),
             Self::Process(_) | Self::Flow(_) => None,
@@ -170,7 +170,7 @@ impl<'s> Row<'s> {
     }
 
     /// The owner, where there is one; of a subtree its root.
-    pub fn owner(self) -> Option<ProcessId> {
+    pub(crate) fn owner(self) -> Option<ProcessId> {
         match self {
             Self::Process(row) => row.id,
             Self::Flow(row) => row.attribution.owner,
@@ -183,7 +183,7 @@ impl<'s> Row<'s> {
     }
 
     /// What the owner is worth. A group has several, each in its own flow.
-    pub fn confidence(self) -> Confidence {
+    pub(crate) fn confidence(self) -> Confidence {
         match self {
             Self::Process(row) => row.confidence,
             Self::Flow(row) => row.attribution.confidence,
@@ -194,7 +194,7 @@ impl<'s> Row<'s> {
 
     /// The name of the owner: its comm (raw), `kernel`, or what the bytes of no process are called. A group's own name is
     /// [`GroupRow::label`].
-    pub fn name(self) -> &'s str {
+    pub(crate) fn name(self) -> &'s str {
         let name: &'s str = match self {
             Self::Process(row) => &row.process,
             Self::Flow(row) => &row.process,
@@ -211,7 +211,7 @@ impl<'s> Row<'s> {
     }
 
     /// Why the owner is not exact; `None` where it is.
-    pub fn reason(self) -> Option<&'s str> {
+    pub(crate) fn reason(self) -> Option<&'s str> {
         match self {
             Self::Flow(FlowRow { attribution, .. }) if attribution.reason.is_some() => {
                 attribution.reason.as_deref()
@@ -221,7 +221,7 @@ impl<'s> Row<'s> {
     }
 
     /// Average rates, bits/s.
-    pub fn windows(self) -> &'s Windows {
+    pub(crate) fn windows(self) -> &'s Windows {
         match self {
             Self::Process(row) => &row.windows,
             Self::Flow(row) => &row.windows,
@@ -239,7 +239,7 @@ impl<'s> Row<'s> {
     }
 
     /// Highest rates since start; nobody measures those of a group, or of a part of a process.
-    pub fn peak(self) -> Option<&'s Peak> {
+    pub(crate) fn peak(self) -> Option<&'s Peak> {
         match self {
             Self::Process(row) => row.peak.as_ref(),
             Self::Flow(row) => Some(&row.peak),
@@ -248,7 +248,7 @@ impl<'s> Row<'s> {
     }
 
     /// Since start; of a flow, since it was first seen.
-    pub fn total(self) -> &'s Counters {
+    pub(crate) fn total(self) -> &'s Counters {
         match self {
             Self::Process(row) => &row.total,
             Self::Flow(row) => &row.total,
@@ -257,7 +257,7 @@ impl<'s> Row<'s> {
     }
 
     /// In the snapshot's interval.
-    pub fn interval(self) -> &'s Counters {
+    pub(crate) fn interval(self) -> &'s Counters {
         match self {
             Self::Process(row) => &row.interval,
             Self::Flow(row) => &row.interval,
@@ -266,7 +266,7 @@ impl<'s> Row<'s> {
     }
 
     /// It is over: all of its processes have ended, or its socket was closed.
-    pub fn has_exited(self) -> bool {
+    pub(crate) fn has_exited(self) -> bool {
         match self {
             Self::Process(row) => row.exited.is_some(),
             Self::Flow(row) => row.closed.is_some(),
@@ -275,24 +275,24 @@ impl<'s> Row<'s> {
     }
 
     /// How many rows are above it in the tree.
-    pub fn depth(self) -> u16 {
+    pub(crate) fn depth(self) -> u16 {
         self.group().map_or(0, |group| group.depth)
     }
 
     /// More than that, bits/s, moves one way: the average over the shortest window.
-    pub fn exceeds(self, limit: u64) -> bool {
+    pub(crate) fn exceeds(self, limit: u64) -> bool {
         let Windows { rx, tx } = self.windows();
         rx[Window::Two.index()].max(tx[Window::Two.index()]) > limit
     }
 
     /// Nothing moved for the longest window.
-    pub fn is_idle(self) -> bool {
+    pub(crate) fn is_idle(self) -> bool {
         *self.windows() == Windows::default()
     }
 }
 
 /// Why an owner of this worth is not exact, where the row itself does not say; `None` where it is exact.
-pub fn default_reason(confidence: Confidence) -> Option<&'static str> {
+pub(crate) fn default_reason(confidence: Confidence) -> Option<&'static str> {
     Some(match confidence {
         Confidence::Exact => return None,
         Confidence::Inherited => "owner of the listener",

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 /// Widest count, in columns: `1.23k`.
-pub const COUNT_WIDTH: u16 = 5;
+pub(crate) const COUNT_WIDTH: u16 = 5;
 
 /// In what rates and totals are shown. Totals are bytes always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Units {
+pub(crate) enum Units {
     /// Bits in steps of 1000: `212Mb/s`, totals `1.64GB`.
     #[default]
     SiBits,
@@ -24,10 +24,10 @@ pub enum Units {
 
 impl Units {
     /// All, in the order in which a key goes through them.
-    pub const ALL: [Self; 4] = [Self::SiBits, Self::SiBytes, Self::BinBits, Self::BinBytes];
+    pub(crate) const ALL: [Self; 4] = [Self::SiBits, Self::SiBytes, Self::BinBits, Self::BinBytes];
 
     /// The name on the command line.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SiBits => "si-bits",
             Self::SiBytes => "si-bytes",
@@ -41,7 +41,7 @@ impl Units {
     }
 
     /// A rate given in bits/s.
-    pub fn rate(self, bits_per_second: u64) -> String {
+    pub(crate) fn rate(self, bits_per_second: u64) -> String {
         match self {
             Self::SiBits | Self::BinBits => scaled(bits_per_second, self.is_binary(), "b/s"),
             Self::SiBytes | Self::BinBytes => {
@@ -52,28 +52,28 @@ impl Units {
     }
 
     /// A number of bytes.
-    pub fn bytes(self, bytes: u64) -> String {
+    pub(crate) fn bytes(self, bytes: u64) -> String {
         scaled(bytes, self.is_binary(), "B")
     }
 
     /// Widest rate, in columns: `1.23Mb/s` or `1.23MiB/s`.
-    pub fn rate_width(self) -> u16 {
+    pub(crate) fn rate_width(self) -> u16 {
         8 + u16::from(self.is_binary())
     }
 
     /// Widest byte total, in columns: `1.64GB` or `1.64GiB`.
-    pub fn total_width(self) -> u16 {
+    pub(crate) fn total_width(self) -> u16 {
         6 + u16::from(self.is_binary())
     }
 }
 
 /// A number of things: `48`, `1.23k`.
-pub fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     scaled(count, false, "")
 }
 
 /// A length of time: `00:12:31`, `3d 00:12:31`.
-pub fn clock(elapsed: Duration) -> String {
+pub(crate) fn clock(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     let day = if days > 0 { format!("{days}d ") } else { String::new() };
@@ -81,7 +81,7 @@ pub fn clock(elapsed: Duration) -> String {
 }
 
 /// A short time: `850us`, `12.3ms`, `2.10s`.
-pub fn latency(time: Duration) -> String {
+pub(crate) fn latency(time: Duration) -> String {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let (step, unit) = match micros {
         0..1000 => return format!("{micros}us"),

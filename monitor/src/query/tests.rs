@@ -5,6 +5,7 @@ mod filters;
 mod groups;
 
 use super::fixture::{busy, endpoint, flow, process, snapshot};
+use super::number::COUNT_WIDTH;
 use super::*;
 use crate::model::{ProcessRow, Snapshot, Windows};
 use proptest::prelude::*;

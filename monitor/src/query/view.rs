@@ -4,7 +4,7 @@ use super::column::{self, Column};
 
 /// A list that a user can look at, and by what it groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ViewKind {
+pub(crate) enum ViewKind {
     /// One row a process.
     #[default]
     Processes,
@@ -42,7 +42,7 @@ pub enum ViewKind {
 
 /// What a view is called and made of.
 #[derive(Debug)]
-pub struct ViewSpec {
+pub(crate) struct ViewSpec {
     /// The view.
     pub kind: ViewKind,
     /// The name for `--view` and in JSON.
@@ -77,8 +77,8 @@ const fn of_flows(
     ViewSpec { of_processes: false, ..of_processes(kind, name, group, title, columns) }
 }
 
-/// Every view, in the order of [`ViewKind::ALL`].
-static VIEWS: [ViewSpec; ViewKind::ALL.len()] = [
+/// Every view, in the order of the tabs, which is that of [`ViewKind`].
+static VIEWS: [ViewSpec; 16] = [
     of_processes(ViewKind::Processes, "processes", "process", "Processes", &column::PROCESSES),
     of_flows(ViewKind::Flows, "flows", "flow", "Flows", &column::FLOWS),
     of_processes(ViewKind::Tree, "tree", "subtree", "Tree", &column::TREE),
@@ -99,48 +99,34 @@ static VIEWS: [ViewSpec; ViewKind::ALL.len()] = [
 
 impl ViewKind {
     /// Every view, in the order of the tabs.
-    pub const ALL: [Self; 16] = [
-        Self::Processes,
-        Self::Flows,
-        Self::Tree,
-        Self::Users,
-        Self::Units,
-        Self::Slices,
-        Self::Containers,
-        Self::Pods,
-        Self::Packages,
-        Self::Hosts,
-        Self::Networks,
-        Self::Services,
-        Self::Ports,
-        Self::Protocols,
-        Self::Interfaces,
-        Self::Namespaces,
-    ];
+    pub(crate) const ALL: [Self; VIEWS.len()] = {
+        let mut all = [Self::Processes; VIEWS.len()];
+        let mut place = 0;
+        while place < VIEWS.len() {
+            all[place] = VIEWS[place].kind;
+            assert!(all[place] as usize == place, "the table has the order of the kinds");
+            place += 1;
+        }
+        all
+    };
 
     /// What it is called and made of.
-    pub fn spec(self) -> &'static ViewSpec {
+    pub(crate) fn spec(self) -> &'static ViewSpec {
         &VIEWS[self as usize]
     }
 
     /// The name on its tab.
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         self.spec().title
     }
 
     /// The name for `--view` and in JSON.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         self.spec().name
-    }
-
-    /// The view of that name, either of `--view` or of `--group-by`.
-    pub fn named(name: &str) -> Option<Self> {
-        let is_named = |view: &Self| view.spec().name == name || view.spec().group == name;
-        Self::ALL.into_iter().find(is_named)
     }
 }
 
 /// The columns of a view, left to right.
-pub fn columns(view: ViewKind) -> &'static [Column] {
+pub(crate) fn columns(view: ViewKind) -> &'static [Column] {
     view.spec().columns
 }

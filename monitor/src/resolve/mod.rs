@@ -21,10 +21,11 @@ mod services;
 mod user;
 mod worker;
 
-pub use apart::Zygote;
+pub(crate) use apart::Zygote;
+pub(crate) use process::gone;
 
 use crate::model::{Batch, Degradation, Health, Life, Names, ProcessId};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
@@ -40,7 +41,7 @@ const BEHIND: u64 = 2;
 
 /// What is to be named, and where the system keeps what names it.
 #[derive(Clone, Debug)]
-pub struct ResolveOptions {
+pub(crate) struct ResolveOptions {
     /// Ask for the names of hosts.
     pub hosts: bool,
     /// Those of private addresses, too.
@@ -55,7 +56,7 @@ pub struct ResolveOptions {
 
 /// How processes are named.
 #[derive(Clone, Debug, Default)]
-pub struct ProcessOptions {
+pub(crate) struct ProcessOptions {
     /// Hash every executable.
     pub hash: bool,
     /// Who makes the processes that look at what may hang; without one, the program itself looks.
@@ -76,7 +77,7 @@ impl Default for ResolveOptions {
 
 /// Every resolver, with its cache.
 #[derive(Debug)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     interfaces: interface::Interfaces,
     hosts: hosts::Hosts,
     names: Arc<Names>,
@@ -99,7 +100,7 @@ pub struct Resolver {
 
 impl Resolver {
     /// With empty caches.
-    pub fn new(options: ResolveOptions) -> Self {
+    pub(crate) fn new(options: ResolveOptions) -> Self {
         let hosts = hosts::Hosts::new(&options.root, options.hosts, options.private_hosts);
         let services = if options.services { services::load(&options.root) } else { HashMap::new() };
         let names = Names { hosts: hosts.all(), services: Arc::new(services) };
@@ -121,13 +122,8 @@ impl Resolver {
         }
     }
 
-    /// Those of these processes that have ended.
-    pub fn gone(&self, processes: &BTreeSet<ProcessId>) -> Vec<ProcessId> {
-        process::gone(processes)
-    }
-
     /// Takes in what happened to processes.
-    pub fn note(&mut self, lives: Vec<Life>) {
+    pub(crate) fn note(&mut self, lives: Vec<Life>) {
         // What comes with the next batch was claimed before they were counted.
         self.again |= lives.iter().any(|life| matches!(life, Life::Census { .. }));
         if !lives.is_empty() {
@@ -136,17 +132,17 @@ impl Resolver {
     }
 
     /// Asks for the SHA-256 of a process's executable; it comes with a later batch.
-    pub fn hash(&mut self, process: ProcessId) {
+    pub(crate) fn hash(&mut self, process: ProcessId) {
         self.ask(Ask::Hash(process));
     }
 
     /// Asks for the names of hosts from now on, or does not; those that are known stay.
-    pub fn name_hosts(&mut self, on: bool) {
+    pub(crate) fn name_hosts(&mut self, on: bool) {
         self.hosts.ask(on);
     }
 
     /// Adds what can be found out now, and what was found out since the last batch. The `last` one waits longer.
-    pub fn complete(&mut self, batch: &mut Batch, last: bool) {
+    pub(crate) fn complete(&mut self, batch: &mut Batch, last: bool) {
         self.interfaces.complete(batch);
         for delta in &batch.deltas {
             if let Some(remote) = delta.flow.remote_end() {
@@ -171,7 +167,7 @@ impl Resolver {
     }
 
     /// The names of hosts and services as far as they are known by now.
-    pub fn names(&mut self) -> Arc<Names> {
+    pub(crate) fn names(&mut self) -> Arc<Names> {
         if self.hosts.learn() {
             let services = Arc::clone(&self.names.services);
             self.names = Arc::new(Names { hosts: self.hosts.all(), services });

@@ -38,7 +38,7 @@ pub(super) struct Look {
 }
 
 /// Those that have ended: their pid is nobody's, or another process's by now.
-pub(super) fn gone(processes: &BTreeSet<ProcessId>) -> Vec<ProcessId> {
+pub(crate) fn gone(processes: &BTreeSet<ProcessId>) -> Vec<ProcessId> {
     processes.iter().take(PER_BATCH).copied().filter(|process| !lives(*process)).collect()
 }
 

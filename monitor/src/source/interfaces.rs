@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Interface {
+pub(crate) struct Interface {
     /// Its name.
     pub name: String,
     /// Its index.
@@ -33,7 +33,7 @@ const NOT_BY_ITSELF: [&str; 6] = ["lo", "stf", "gif", "dummy", "vmnet", "wmaster
 ///
 /// # Errors
 /// The system's.
-pub fn list() -> io::Result<Vec<Interface>> {
+pub(crate) fn list() -> io::Result<Vec<Interface>> {
     let mut interfaces: Vec<Interface> = Vec::new();
     for address in getifaddrs()? {
         let found = interfaces.iter_mut().find(|interface| interface.name == address.interface_name);
@@ -70,7 +70,7 @@ fn note(interface: &mut Interface, address: &InterfaceAddress) {
 }
 
 /// Index of the interface that has this name now.
-pub fn index(name: &str) -> Option<u32> {
+pub(crate) fn index(name: &str) -> Option<u32> {
     if_nametoindex(name).ok()
 }
 
@@ -78,13 +78,13 @@ pub fn index(name: &str) -> Option<u32> {
 ///
 /// # Errors
 /// The system's.
-pub fn addresses() -> io::Result<HashSet<IpAddr>> {
+pub(crate) fn addresses() -> io::Result<HashSet<IpAddr>> {
     Ok(list()?.into_iter().flat_map(|interface| interface.addrs).collect())
 }
 
 /// The one that is watched where none is named, as iftop chooses it: the first that runs and is not one of those that
 /// nobody means.
-pub fn default(interfaces: &[Interface]) -> Option<&Interface> {
+pub(crate) fn default(interfaces: &[Interface]) -> Option<&Interface> {
     interfaces.iter().find(|interface| {
         interface.up
             && interface.running

@@ -1,9 +1,9 @@
 //! Where traffic is observed. A source knows the model and nothing else: not the table, not the screen.
 
 #[cfg(target_os = "linux")]
-pub mod ebpf;
-pub mod interfaces;
-pub mod pcap;
+pub(crate) mod ebpf;
+pub(crate) mod interfaces;
+pub(crate) mod pcap;
 
 use crate::model::{Batch, FlowId, HeldSocket, Life, Mono, ProcessId, SocketState};
 use std::fmt;
@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Something that observes traffic.
-pub trait Source: Send {
+pub(crate) trait Source: Send {
     /// From when on it counts. Asked before the first poll.
     fn since(&self) -> Mono;
 

@@ -42,7 +42,7 @@ use window::Ticks;
 
 /// How long the table waits and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TableConfig {
+pub(crate) struct TableConfig {
     /// How long bytes wait for their owner, at most.
     pub settle_after: Duration,
     /// How long a flow without traffic is held.
@@ -69,7 +69,7 @@ impl Default for TableConfig {
 
 impl TableConfig {
     /// Of so many flows and so many processes, an eighth of these such that have ended.
-    pub fn bounded(rows: usize) -> Self {
+    pub(crate) fn bounded(rows: usize) -> Self {
         Self {
             settle_after: Duration::from_secs(5),
             retire_after: Duration::from_mins(1),
@@ -85,7 +85,7 @@ impl TableConfig {
 
 /// See the module.
 #[derive(Debug)]
-pub struct FlowTable {
+pub(crate) struct FlowTable {
     config: TableConfig,
     start: Mono,
     /// When the running interval began.
@@ -113,7 +113,7 @@ pub struct FlowTable {
 
 impl FlowTable {
     /// An empty table; counting begins at `start`.
-    pub fn new(config: TableConfig, start: Mono) -> Self {
+    pub(crate) fn new(config: TableConfig, start: Mono) -> Self {
         Self {
             config,
             start,
@@ -142,7 +142,7 @@ impl FlowTable {
     /// 2. handshakes before the bytes of the connections that they became;
     /// 3. parked bytes for which this batch brought a claim, then those of closed sockets;
     /// 4. the bounds.
-    pub fn ingest(&mut self, batch: &Batch) {
+    pub(crate) fn ingest(&mut self, batch: &Batch) {
         self.begin(batch);
         for seen in &batch.processes {
             self.processes.note(seen, self.config.max_names);
@@ -179,12 +179,12 @@ impl FlowTable {
 
     /// The processes that use a socket in turn with another: whether they still live decides what is shared. The next
     /// batch should say which of them are gone.
-    pub fn sharers(&self) -> &BTreeSet<ProcessId> {
+    pub(crate) fn sharers(&self) -> &BTreeSet<ProcessId> {
         self.sockets.sharers()
     }
 
     /// Lets time pass: settles what has waited long enough, and lets idle flows and forgotten sockets go.
-    pub fn advance(&mut self, now: Mono) {
+    pub(crate) fn advance(&mut self, now: Mono) {
         while let Some((deadline, socket)) = self.parking.next_socket(Some(now)) {
             let due = self.sockets.get_mut(socket).filter(|s| s.deadline == deadline && !s.parked.is_empty());
             if let Some(due) = due {
@@ -204,7 +204,7 @@ impl FlowTable {
 
     /// Lets go of what is over: flows that are closed or no longer move anything, and processes that have ended, whose
     /// bytes fold into "(retired)".
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         let closed = |id| self.sockets.get(id).is_some_and(|socket| socket.closed);
         for key in self.flows.over(self.clock.cut, closed) {
             self.drop_flow(&key);
@@ -214,7 +214,7 @@ impl FlowTable {
 
     /// One consistent picture, and the start of the next interval. `boot_wall` is the wall-clock time of boot, ns since
     /// the Unix epoch. What waits for its owner stays pending in the last one, too.
-    pub fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
+    pub(crate) fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
         let (no_name, no_identity, sockets) = (&self.no_name, &self.no_identity, &self.sockets);

@@ -25,7 +25,7 @@ const PIECE: usize = 1 << 20;
 
 /// The JSON frontend.
 #[derive(Debug)]
-pub struct Json<W = io::Stdout> {
+pub(crate) struct Json<W = io::Stdout> {
     choice: Choice,
     once: bool,
     out: W,
@@ -33,14 +33,14 @@ pub struct Json<W = io::Stdout> {
 
 impl Json {
     /// Writes to standard output; with `once` the first object, which lists everything held, is the only one.
-    pub fn new(choice: Choice, once: bool) -> Self {
+    pub(crate) fn new(choice: Choice, once: bool) -> Self {
         Self::to(io::stdout(), choice, once)
     }
 }
 
 impl<W: Write> Json<W> {
     /// Writes to `out`.
-    pub fn to(out: W, choice: Choice, once: bool) -> Self {
+    pub(crate) fn to(out: W, choice: Choice, once: bool) -> Self {
         Self { choice, once, out }
     }
 

@@ -40,7 +40,7 @@ const LABEL: usize = 34;
 
 /// The text frontend.
 #[derive(Debug)]
-pub struct Text<W = io::Stdout> {
+pub(crate) struct Text<W = io::Stdout> {
     choice: Choice,
     at_end_only: bool,
     out: W,
@@ -48,14 +48,14 @@ pub struct Text<W = io::Stdout> {
 
 impl Text {
     /// Writes what was chosen to standard output, each tick or only at the end.
-    pub fn new(choice: Choice, at_end_only: bool) -> Self {
+    pub(crate) fn new(choice: Choice, at_end_only: bool) -> Self {
         Self::to(io::stdout(), choice, at_end_only)
     }
 }
 
 impl<W: Write> Text<W> {
     /// Writes to `out`.
-    pub fn to(out: W, choice: Choice, at_end_only: bool) -> Self {
+    pub(crate) fn to(out: W, choice: Choice, at_end_only: bool) -> Self {
         Self { choice, at_end_only, out }
     }
 

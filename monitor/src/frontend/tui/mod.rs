@@ -31,8 +31,8 @@ mod trace;
 mod update;
 mod view;
 
-pub use terminal::{complain, complain_later, discard, restore};
-pub use theme::Depth;
+pub(crate) use terminal::{complain, complain_later, discard, restore};
+pub(super) use theme::Depth;
 
 use super::Frontend;
 use crate::config::{Background, Caller, Catalog, Settings, SettingsFile};
@@ -74,14 +74,14 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The themes for `--list-colors`, as this terminal shows them.
-pub fn swatches(catalog: &Catalog, colour: bool) -> String {
+pub(crate) fn swatches(catalog: &Catalog, colour: bool) -> String {
     let depth = if colour { Depth::detect(variable) } else { Depth::Mono };
     theme::swatches(catalog, depth)
 }
 
 /// What the screen begins with.
 #[derive(Clone, Debug)]
-pub struct TuiOptions {
+pub(crate) struct TuiOptions {
     /// What the user has set.
     pub settings: Settings,
     /// What is looked for at first.
@@ -100,13 +100,13 @@ pub struct TuiOptions {
 
 /// The screen frontend.
 #[derive(Debug)]
-pub struct Tui {
+pub(crate) struct Tui {
     options: TuiOptions,
 }
 
 impl Tui {
     /// Takes nothing yet: the terminal is taken by [`Frontend::run`].
-    pub fn new(options: TuiOptions) -> Self {
+    pub(crate) fn new(options: TuiOptions) -> Self {
         Self { options }
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn retake(mouse_is_ours: bool) {
 
 /// Gives the terminal back as it was: for a panic hook and for the way out on a signal. From any thread, any number of
 /// times, also when the terminal was never taken; it cannot fail, because there would be nobody to tell.
-pub fn restore() {
+pub(crate) fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -112,7 +112,7 @@ pub fn restore() {
 
 /// Throws away what the terminal was sent and has not taken, so that the thread that draws goes on. Does nothing while the
 /// terminal is not ours.
-pub fn discard() {
+pub(crate) fn discard() {
     if !is_taken() {
         return;
     }
@@ -124,12 +124,12 @@ pub fn discard() {
 }
 
 /// Tells the user something on standard error. Where that is gone, full or closed there is nobody to tell, and no more to do.
-pub fn complain(sentence: &str) {
+pub(crate) fn complain(sentence: &str) {
     write_to(io::stderr().as_fd(), &format!("monitor: {sentence}\n"));
 }
 
 /// The same, once the terminal is given back where it is ours: a sentence must not stand in the middle of the screen.
-pub fn complain_later(sentence: &str) {
+pub(crate) fn complain_later(sentence: &str) {
     let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
     if is_taken() { waiting.push(sentence.to_owned()) } else { complain(sentence) }
 }

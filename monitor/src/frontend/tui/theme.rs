@@ -11,7 +11,7 @@ const STEPS: usize = 8;
 
 /// How many colours a terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
+pub(crate) enum Depth {
     /// None.
     Mono,
     /// The sixteen that the user chose.
@@ -252,7 +252,7 @@ fn legible(under: Paint) -> Style {
 }
 
 /// The themes for `--list-colors`: name and swatches, one a line.
-pub fn swatches(catalog: &Catalog, depth: Depth) -> String {
+pub(super) fn swatches(catalog: &Catalog, depth: Depth) -> String {
     const SHOWN: [Role; 9] = [
         Role::Text,
         Role::Dim,

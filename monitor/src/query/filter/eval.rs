@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// An answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
+pub(crate) enum Truth {
     /// Whatever else there is.
     Yes,
     /// Whatever else there is.
@@ -40,7 +40,7 @@ impl std::ops::Not for Truth {
 
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'s> {
+pub(crate) struct Subject<'s> {
     /// The process, where its row is known.
     pub process: Option<&'s ProcessRow>,
     /// One of its flows; `None` to judge the process alone.
@@ -53,12 +53,12 @@ pub struct Subject<'s> {
 
 impl Filter {
     /// What it says of a process or a flow, but for what it says of whole rows.
-    pub fn judge(&self, subject: &Subject<'_>) -> Truth {
+    pub(crate) fn judge(&self, subject: &Subject<'_>) -> Truth {
         all(self.parts.iter().map(|part| part.judge(subject)))
     }
 
     /// What it says of a whole row of a view.
-    pub fn admits(&self, sums: &Sums) -> bool {
+    pub(crate) fn admits(&self, sums: &Sums) -> bool {
         self.rows.iter().all(|row| row.admits(sums))
     }
 }

@@ -9,8 +9,8 @@ mod member;
 mod parse;
 mod print;
 
-pub use eval::{Subject, Truth};
-pub use parse::FilterError;
+pub(crate) use eval::{Subject, Truth};
+pub(crate) use parse::FilterError;
 
 use crate::query::{Prefixes, RowId};
 use ipnet::IpNet;
@@ -19,7 +19,7 @@ use std::net::IpAddr;
 
 /// What a value of a field can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
+pub(crate) enum Takes {
     /// A word that is found anywhere in the name, ignoring case; or a regular expression.
     Part,
     /// The same of a path: what begins with a slash and does not end with one is a word, too.
@@ -38,8 +38,7 @@ pub enum Takes {
 
 /// What stands before a colon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "FIELDS says what each is")]
-pub enum Field {
+pub(crate) enum Field {
     Proc,
     Pid,
     User,
@@ -67,7 +66,7 @@ pub enum Field {
 
 /// One line of the table of fields.
 #[derive(Debug)]
-pub struct FieldSpec {
+pub(crate) struct FieldSpec {
     /// The field.
     pub field: Field,
     /// What is written before the colon.
@@ -75,6 +74,7 @@ pub struct FieldSpec {
     /// What is written after it.
     pub takes: Takes,
     /// What it is compared with.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test makes the table of docs/filter.md of it"))]
     pub meaning: &'static str,
     /// An example.
     pub example: &'static str,
@@ -91,7 +91,7 @@ const fn spec(
 }
 
 /// Every field, in the order of [`Field`].
-pub static FIELDS: [FieldSpec; 23] = [
+pub(crate) static FIELDS: [FieldSpec; 23] = [
     spec(Field::Proc, "proc", Takes::Part, "name, executable or command line of the process", "proc:nginx"),
     spec(Field::Pid, "pid", Takes::Number, "process id", "pid:2817"),
     spec(Field::User, "user", Takes::Whole, "login name or uid of the process", "user:www-data"),
@@ -125,14 +125,14 @@ pub static FIELDS: [FieldSpec; 23] = [
 
 impl Field {
     /// Its line of the table.
-    pub fn spec(self) -> &'static FieldSpec {
+    pub(crate) fn spec(self) -> &'static FieldSpec {
         &FIELDS[self as usize]
     }
 }
 
 /// What is compared with an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Quantity {
+pub(crate) enum Quantity {
     /// Both directions, average of 2 s, bits/s.
     Rate,
     /// Received, average of 2 s, bits/s.
@@ -145,10 +145,10 @@ pub enum Quantity {
 
 impl Quantity {
     /// All.
-    pub const ALL: [Self; 4] = [Self::Rate, Self::Rx, Self::Tx, Self::Total];
+    pub(crate) const ALL: [Self; 4] = [Self::Rate, Self::Rx, Self::Tx, Self::Total];
 
     /// What is written.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rate => "rate",
             Self::Rx => "rx",
@@ -160,8 +160,7 @@ impl Quantity {
 
 /// How amounts are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Comparison {
+pub(crate) enum Comparison {
     Less,
     AtMost,
     Equal,
@@ -171,7 +170,7 @@ pub enum Comparison {
 
 /// What a name, an address or a number is compared with.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(crate) enum Value {
     /// A word.
     Word(Box<str>),
     /// A regular expression, found anywhere.
@@ -199,7 +198,7 @@ impl PartialEq for Value {
 
 /// What a filter says. `and` and `or` join two at least, and neither is directly within its own kind.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Expr {
+pub(crate) enum Expr {
     /// All of them.
     And(Vec<Expr>),
     /// One of them at least.
@@ -218,7 +217,7 @@ pub enum Expr {
 
 /// A filter, ready to be used.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Filter {
+pub(crate) struct Filter {
     expr: Expr,
     /// What processes and flows have to be.
     parts: Vec<Expr>,
@@ -231,12 +230,12 @@ impl Filter {
     ///
     /// # Errors
     /// Says what is wrong and at which character.
-    pub fn parse(text: &str) -> Result<Self, FilterError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
         parse::parse(text).map(Self::new)
     }
 
     /// From an expression.
-    pub fn new(expr: Expr) -> Self {
+    pub(crate) fn new(expr: Expr) -> Self {
         let all = match &expr {
             Expr::And(all) => all.clone(),
             one => vec![one.clone()],
@@ -246,7 +245,7 @@ impl Filter {
     }
 
     /// What it says.
-    pub fn expr(&self) -> &Expr {
+    pub(crate) fn expr(&self) -> &Expr {
         &self.expr
     }
 }

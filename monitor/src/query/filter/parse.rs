@@ -28,7 +28,7 @@ const MOST_DEPTH: usize = 64;
 
 /// What is wrong with a filter, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterError {
+pub(crate) struct FilterError {
     /// What was written.
     text: String,
     /// The byte at which it is wrong.
@@ -39,17 +39,17 @@ pub struct FilterError {
 
 impl FilterError {
     /// The byte at which it is wrong.
-    pub fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// What is wrong, in one line.
-    pub fn what(&self) -> &str {
+    pub(crate) fn what(&self) -> &str {
         &self.what
     }
 
     /// What is wrong, and at which character, in one line.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         format!("character {}: {}", self.text[..self.at].chars().count() + 1, self.what)
     }
 }

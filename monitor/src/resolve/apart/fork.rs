@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The forked process, as long as this is held.
 #[derive(Debug)]
-pub struct Zygote {
+pub(crate) struct Zygote {
     commands: OwnedFd,
 }
 
@@ -31,7 +31,7 @@ impl Zygote {
     ///
     /// # Safety
     /// No other thread may run yet.
-    pub unsafe fn start() -> io::Result<Self> {
+    pub(crate) unsafe fn start() -> io::Result<Self> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         // SAFETY: the caller says that there is one thread, so no lock is held by another in the copy.

@@ -9,7 +9,7 @@ mod answer;
 mod fork;
 
 #[cfg(target_os = "linux")]
-pub use fork::Zygote;
+pub(crate) use fork::Zygote;
 
 use crate::model::{Mono, ProcessId};
 use crate::resolve::file_id::FileId;
@@ -40,7 +40,7 @@ const FOREIGN: [&str; 9] = ["fuse", "nfs", "cifs", "smb", "9p", "ceph", "afs", "
 /// Makes processes that answer. There are none on other systems.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
-pub enum Zygote {}
+pub(crate) enum Zygote {}
 
 #[cfg(not(target_os = "linux"))]
 impl Zygote {

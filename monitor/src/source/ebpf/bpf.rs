@@ -37,7 +37,7 @@ const MOST_CPUS: usize = 1 << 16;
 ///
 /// # Safety
 /// Only for `repr(C)` types of integers without padding.
-pub unsafe trait Plain: Copy + Default {}
+pub(super) unsafe trait Plain: Copy + Default {}
 
 // SAFETY: monitor-common builds them of fixed-width integers with explicit padding and asserts their sizes.
 unsafe impl Plain for Counters {}
@@ -161,7 +161,10 @@ fn raw(fd: BorrowedFd<'_>) -> u32 {
 ///
 /// # Errors
 /// The kernel's; rows taken before it are in `out`, and those after it are in the map still.
-pub fn drain<K: Plain, V: Plain>(map: BorrowedFd<'_>, out: &mut impl Extend<(K, V)>) -> io::Result<()> {
+pub(super) fn drain<K: Plain, V: Plain>(
+    map: BorrowedFd<'_>,
+    out: &mut impl Extend<(K, V)>,
+) -> io::Result<()> {
     drain_by(out, |attr| {
         attr.map_fd = raw(map);
         bpf(BPF_MAP_LOOKUP_AND_DELETE_BATCH, attr).map(|_| ())
@@ -246,7 +249,7 @@ fn is_passing(number: i32) -> bool {
 
 /// How many values the kernel keeps of each element of a per-CPU map, which is how many it writes where one is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cpus(usize);
+pub(super) struct Cpus(usize);
 
 impl Cpus {
     /// Counts them: of a map of its own it reads one element, which is nothing but zeros, into a buffer of ones.
@@ -254,7 +257,7 @@ impl Cpus {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn count() -> io::Result<Self> {
+    pub(super) fn count() -> io::Result<Self> {
         let map = create(BPF_MAP_TYPE_PERCPU_ARRAY, 8, 0)?;
         let values = read_values(map.as_fd(), 0, vec![u64::MAX; MOST_CPUS])?;
         let count = values.iter().take_while(|value| **value == 0).count();
@@ -265,7 +268,7 @@ impl Cpus {
     }
 
     /// The number.
-    pub fn get(self) -> usize {
+    pub(super) fn get(self) -> usize {
         self.0
     }
 }
@@ -275,7 +278,7 @@ impl Cpus {
 ///
 /// # Errors
 /// The kernel's.
-pub fn read_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, cpus: Cpus) -> io::Result<Vec<V>> {
+pub(super) fn read_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, cpus: Cpus) -> io::Result<Vec<V>> {
     read_values(map, index, vec![V::default(); cpus.0])
 }
 
@@ -297,7 +300,7 @@ fn read_values<V: Plain>(map: BorrowedFd<'_>, index: u32, mut values: Vec<V>) ->
 ///
 /// # Errors
 /// The kernel's.
-pub fn zero_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, cpus: Cpus) -> io::Result<()> {
+pub(super) fn zero_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, cpus: Cpus) -> io::Result<()> {
     const { assert!(size_of::<V>().is_multiple_of(8)) };
     let values = vec![V::default(); cpus.0];
     update(map, index, values.as_ptr() as u64)
@@ -307,7 +310,7 @@ pub fn zero_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, cpus: Cpus) -> io
 ///
 /// # Errors
 /// The kernel's.
-pub fn write<V: Plain>(map: BorrowedFd<'_>, index: u32, value: V) -> io::Result<()> {
+pub(super) fn write<V: Plain>(map: BorrowedFd<'_>, index: u32, value: V) -> io::Result<()> {
     update(map, index, std::ptr::from_ref(&value) as u64)
 }
 
@@ -333,7 +336,7 @@ fn opened(returned: libc::c_long) -> io::Result<OwnedFd> {
 
 /// What is attached to a hook of a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attached {
+pub(super) struct Attached {
     /// The ids of the programs.
     pub ids: Vec<u32>,
     /// They were attached so that no other may be.
@@ -344,7 +347,7 @@ pub struct Attached {
 ///
 /// # Errors
 /// The kernel's.
-pub fn attached(cgroup: BorrowedFd<'_>, hook: u32, above: bool) -> io::Result<Attached> {
+pub(super) fn attached(cgroup: BorrowedFd<'_>, hook: u32, above: bool) -> io::Result<Attached> {
     let mut ids = vec![0_u32; MOST_PROGRAMS];
     let mut attr = QueryAttr {
         target_fd: raw(cgroup),
@@ -364,7 +367,7 @@ pub fn attached(cgroup: BorrowedFd<'_>, hook: u32, above: bool) -> io::Result<At
 
 /// What the kernel says of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProgramFacts {
+pub(super) struct ProgramFacts {
     /// Its name, at most 15 bytes of it.
     pub name: String,
     /// Bytes of machine code; 0 where it is interpreted.
@@ -377,7 +380,7 @@ pub struct ProgramFacts {
 ///
 /// # Errors
 /// The kernel's.
-pub fn program(program: BorrowedFd<'_>) -> io::Result<ProgramFacts> {
+pub(super) fn program(program: BorrowedFd<'_>) -> io::Result<ProgramFacts> {
     /// Of `struct bpf_prog_info`, in u32: where these begin, and how much of it is asked for.
     const COMPILED: usize = 4;
     const NAME: std::ops::Range<usize> = 16..20;
@@ -400,7 +403,7 @@ pub fn program(program: BorrowedFd<'_>) -> io::Result<ProgramFacts> {
 ///
 /// # Errors
 /// The kernel's.
-pub fn program_by_id(id: u32) -> io::Result<ProgramFacts> {
+pub(super) fn program_by_id(id: u32) -> io::Result<ProgramFacts> {
     let fd = opened(bpf(BPF_PROG_GET_FD_BY_ID, &mut IdAttr { id, next_id: 0, open_flags: 0 })?)?;
     program(fd.as_fd())
 }
@@ -410,7 +413,7 @@ pub fn program_by_id(id: u32) -> io::Result<ProgramFacts> {
 /// Rewriting a slot of a map of maps makes the kernel call `synchronize_rcu` before it returns (kernel/bpf/syscall.c,
 /// `maybe_wait_bpf_programs`), on one CPU and under nohz_full, too, where membarrier(2) does not.
 #[derive(Debug)]
-pub struct RcuBarrier {
+pub(super) struct RcuBarrier {
     slots: OwnedFd,
 }
 
@@ -419,7 +422,7 @@ impl RcuBarrier {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn new(inner: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn new(inner: BorrowedFd<'_>) -> io::Result<Self> {
         let slots = create(BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, raw(inner))?;
         Ok(Self { slots })
     }
@@ -428,14 +431,14 @@ impl RcuBarrier {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn wait(&self, inner: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn wait(&self, inner: BorrowedFd<'_>) -> io::Result<()> {
         write(self.slots.as_fd(), 0, raw(inner))
     }
 }
 
 /// Has all threads share one heap: what loading took of another one stays with that thread, because `trim_heap` does not
 /// give back the end of it. Before the first thread is started. Does nothing with another C library.
-pub fn share_heap() {
+pub(crate) fn share_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes no pointer and moves no allocation (mallopt(3)).
     unsafe {
@@ -445,7 +448,7 @@ pub fn share_heap() {
 
 /// Gives back to the system what glibc keeps of the memory that is free: parsing the kernel's type information passes some
 /// 60 MB through the heap, a flood of flows more. Does nothing with another C library.
-pub fn trim_heap() {
+pub(crate) fn trim_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: takes no pointer and moves no allocation.
     unsafe {

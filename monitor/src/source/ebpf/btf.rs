@@ -8,7 +8,7 @@ use monitor_common::Offsets;
 use std::collections::HashMap;
 
 /// Where the kernel publishes its own BTF.
-pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u16 = 0xeb9f;
 /// Of the magic number and the places of the two sections.
@@ -21,7 +21,7 @@ const KIND_FUNCTION: u32 = 12;
 
 /// Types of one BTF blob: where each begins.
 #[derive(Debug)]
-pub struct Types<'a> {
+pub(super) struct Types<'a> {
     section: &'a [u8],
     strings: &'a [u8],
     /// Offset in `section` by type id; id 0 is void.
@@ -31,7 +31,7 @@ pub struct Types<'a> {
 impl<'a> Types<'a> {
     /// Finds the types; `None` where the blob is not BTF. A kind that is not known has a length that is not known, so the
     /// types from there on are not found; those before it are, by their ids.
-    pub fn parse(blob: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(blob: &'a [u8]) -> Option<Self> {
         let magic = u16::from_le_bytes(blob.get(..2)?.try_into().ok()?);
         if magic != MAGIC {
             return None;
@@ -142,7 +142,7 @@ fn trailing(info: u32) -> Option<usize> {
 
 impl Types<'_> {
     /// The offsets that the kernel programs need; 0 where a member was not found.
-    pub fn offsets(&self) -> Offsets {
+    pub(super) fn offsets(&self) -> Offsets {
         let wanted = [
             "sock",
             "sock_common",
@@ -212,12 +212,12 @@ impl Types<'_> {
     }
 
     /// Whether the kernel has something of this name: a function, for what this is asked.
-    pub fn mentions(&self, name: &str) -> bool {
+    pub(super) fn mentions(&self, name: &str) -> bool {
         self.starts.iter().skip(1).any(|at| self.name_of(*at) == name.as_bytes())
     }
 
     /// BTF with the same ids, in which only what tracepoints and iterators are attached by is more than a number.
-    pub fn outline(&self) -> Vec<u8> {
+    pub(super) fn outline(&self) -> Vec<u8> {
         let length = |bytes: &Vec<u8>| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let (mut types, mut strings) = (Vec::with_capacity(self.starts.len() * 12), vec![0]);
         for at in self.starts.iter().skip(1) {
@@ -249,7 +249,7 @@ impl Types<'_> {
 }
 
 /// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
-pub fn as_words(offsets: &Offsets) -> [u32; 28] {
+pub(super) fn as_words(offsets: &Offsets) -> [u32; 28] {
     let Offsets { skc_family, socket_sk, task_tgid, task_group_leader, task_start_boottime, .. } = *offsets;
     let Offsets { task_comm, task_flags, skc_cookie, skc_net, net_cookie, task_pid, .. } = *offsets;
     let Offsets { task_real_parent, task_signal, signal_live, task_nsproxy, nsproxy_net, .. } = *offsets;

@@ -17,7 +17,7 @@ const ROOT_INODE: u64 = 1;
 
 /// A cgroup to attach to.
 #[derive(Debug)]
-pub struct Target {
+pub(super) struct Target {
     /// Its directory.
     pub fd: OwnedFd,
     /// What it covers, for the header: "all sockets", "cgroup /a/b", "this container".
@@ -28,7 +28,7 @@ pub struct Target {
 
 impl Target {
     /// Whether the sub-tree was removed (rmdir(2)): nothing can be opened in it any more. The root never is.
-    pub fn removed(&self) -> bool {
+    pub(super) fn removed(&self) -> bool {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         self.scoped
             && rustix::fs::openat(&self.fd, "cgroup.procs", flags, Mode::empty())
@@ -40,7 +40,7 @@ impl Target {
 ///
 /// # Errors
 /// A path that is not a cgroup2 directory; a root that cannot be opened or mounted.
-pub fn open(path: Option<&Path>) -> Result<Target, SourceError> {
+pub(super) fn open(path: Option<&Path>) -> Result<Target, SourceError> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let root = Root::best(mounts(&mountinfo).into_iter().filter_map(Root::open));
     match path {

@@ -34,7 +34,7 @@ use aya::Ebpf;
 use aya::maps::MapData;
 use aya_log::EbpfLogger;
 use bpf::RcuBarrier;
-pub use bpf::{share_heap, trim_heap};
+pub(crate) use bpf::{share_heap, trim_heap};
 use monitor_common as abi;
 use monitor_common::names;
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ const BEARABLE: u32 = 3;
 
 /// What to open.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Attach to this cgroup2 sub-tree instead of the root.
     pub cgroup: Option<PathBuf>,
     /// Rows of each half of the flow table.
@@ -70,7 +70,7 @@ pub struct Options {
 ///
 /// # Errors
 /// One sentence with the fix.
-pub fn preflight(options: &Options) -> Result<(), SourceError> {
+pub(crate) fn preflight(options: &Options) -> Result<(), SourceError> {
     if cfg!(target_endian = "big") {
         let sentence =
             "counting in the kernel is for little-endian machines; capture packets instead (--backend pcap)";
@@ -81,7 +81,7 @@ pub fn preflight(options: &Options) -> Result<(), SourceError> {
 }
 
 /// The running programs and their tables.
-pub struct EbpfSource {
+pub(crate) struct EbpfSource {
     /// Dropping it detaches and unloads every program. `None` once closed.
     ebpf: Option<Ebpf>,
     /// Log lines of the programs, where a log was asked for.
@@ -122,7 +122,7 @@ impl EbpfSource {
     ///
     /// # Errors
     /// Where nothing can be counted; one sentence with the fix.
-    pub fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
+    pub(crate) fn open(options: &Options, now: Mono) -> Result<Self, SourceError> {
         let begun = Instant::now();
         let target = cgroup::open(options.cgroup.as_deref())?;
         let mut loaded = load::load(&target, options)?;

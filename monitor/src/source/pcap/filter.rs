@@ -15,7 +15,7 @@ const ETHERNET: u32 = 1;
 ///
 /// # Errors
 /// Where libpcap does not understand it; in its words.
-pub fn wanted(expression: &str) -> Result<Wanted, SourceError> {
+pub(crate) fn wanted(expression: &str) -> Result<Wanted, SourceError> {
     let expression = expression.to_owned();
     compile(&expression, ETHERNET)?;
     let mut programs: HashMap<u32, Option<BpfProgram>> = HashMap::new();

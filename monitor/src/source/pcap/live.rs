@@ -18,7 +18,7 @@ const REFRESH: Duration = Duration::from_secs(2);
 
 /// What to capture.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Devices; the default one where empty.
     pub interfaces: Vec<String>,
     /// Also what is addressed to other hosts.
@@ -36,7 +36,7 @@ pub struct Options {
 }
 
 /// Captures that are open and not read yet.
-pub struct Prepared {
+pub(crate) struct Prepared {
     devices: Vec<(String, Opened)>,
     options: Options,
 }
@@ -45,7 +45,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// One sentence with the fix.
-pub fn prepare(mut options: Options) -> Result<Prepared, SourceError> {
+pub(crate) fn prepare(mut options: Options) -> Result<Prepared, SourceError> {
     if options.interfaces.is_empty() {
         let all = listed()?;
         let default = interfaces::default(&all).ok_or_else(|| {
@@ -86,7 +86,7 @@ struct Running {
 }
 
 /// See the module.
-pub struct PcapSource {
+pub(crate) struct PcapSource {
     running: Vec<Running>,
     sides: Sides,
     /// Index and name of every interface.
@@ -105,7 +105,11 @@ impl PcapSource {
     ///
     /// # Errors
     /// Where the system has no thread to give.
-    pub fn start(prepared: Prepared, skipped: Vec<Degradation>, now: Mono) -> Result<Self, SourceError> {
+    pub(crate) fn start(
+        prepared: Prepared,
+        skipped: Vec<Degradation>,
+        now: Mono,
+    ) -> Result<Self, SourceError> {
         let Prepared { devices, options } = prepared;
         let all = listed()?;
         let mut running = Vec::new();

@@ -6,12 +6,12 @@
 mod cancel;
 #[cfg(any(feature = "pcap", not(target_os = "linux")))]
 mod device;
-pub mod dissect;
-pub mod file;
+pub(crate) mod dissect;
+pub(crate) mod file;
 #[cfg(any(feature = "pcap", not(target_os = "linux")))]
-pub mod filter;
+pub(crate) mod filter;
 #[cfg(any(feature = "pcap", not(target_os = "linux")))]
-pub mod live;
-pub mod recording;
+pub(crate) mod live;
+pub(crate) mod recording;
 mod sides;
 mod tally;

@@ -34,7 +34,7 @@ pub struct Options {
 }
 
 /// Whether a packet is wanted, by its link type's number, its first bytes and its length on the wire.
-pub type Wanted = Box<dyn FnMut(u32, &[u8], usize) -> bool + Send>;
+pub(crate) type Wanted = Box<dyn FnMut(u32, &[u8], usize) -> bool + Send>;
 
 /// See the module.
 pub struct FileRecording {
