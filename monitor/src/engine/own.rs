@@ -11,7 +11,7 @@ const RECENT: Duration = Duration::from_secs(10);
 /// A tick that is late by more than this part of the interval counts as late.
 const LATE: u32 = 10;
 /// How often, at most, free memory is given back.
-const TRIM_EVERY: Duration = Duration::from_secs(15);
+const TRIM_EVERY: Duration = Duration::from_secs(10);
 /// So much above the least that was ever held is worth it, bytes.
 const TRIM_BEYOND: u64 = 16 << 20;
 

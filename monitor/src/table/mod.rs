@@ -72,7 +72,8 @@ impl TableConfig {
     pub(crate) fn bounded(rows: usize) -> Self {
         Self {
             settle_after: Duration::from_secs(5),
-            retire_after: Duration::from_mins(1),
+            // Longer than the longest window of a rate, and short enough that a minute after a flood its memory is free.
+            retire_after: Duration::from_secs(45),
             keep_ended: 0,
             max_flows: rows,
             max_processes: rows,
