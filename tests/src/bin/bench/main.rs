@@ -6,6 +6,7 @@
 //! and where other work on the machine would decide who is faster, CPU time is compared beside the rates.
 
 mod capture;
+mod churn;
 mod cost;
 mod datagrams;
 mod hooks;
@@ -54,7 +55,7 @@ impl Pace {
 type Run = fn(Pace, &mut Samples);
 
 /// Every bench.
-const BENCHES: [(&str, Run); 13] = [
+const BENCHES: [(&str, Run); 14] = [
     ("tcp", tcp::run),
     ("datagrams-veth", datagrams::over_veth),
     ("datagrams-lo", datagrams::over_loopback),
@@ -66,6 +67,7 @@ const BENCHES: [(&str, Run); 13] = [
     ("screen", screen::run),
     ("live", live::run),
     ("rows", rows::run),
+    ("churn", churn::run),
     ("short", short::run),
     ("capture", capture::run),
 ];

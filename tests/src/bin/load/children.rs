@@ -1,14 +1,14 @@
-//! One process per connection, as a shell loop or a CGI server would.
+//! One process per connection or datagram, as a shell loop or a CGI server would.
 
 #![expect(unsafe_code, reason = "a process without exec is what is wanted, and only fork(2) makes it")]
 
-use crate::requests;
-use rustix::thread::set_name;
+use crate::{datagrams::TEXT, requests};
+use rustix::{process::WaitOptions, thread::set_name};
 use serde_json::{Value, json};
 use std::{
     ffi::CString,
     io::{self, ErrorKind, Read, Write},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::unix::net::UnixStream,
     time::Duration,
 };
@@ -57,6 +57,30 @@ fn child(to: SocketAddr, number: usize, out: &mut UnixStream) -> io::Result<()> 
         }
         _ => Ok(()),
     }
+}
+
+/// So many children, one after the other: each sends a datagram from a socket of its own, which is received here, and ends.
+pub(crate) fn datagrams(count: u32) -> io::Result<Value> {
+    let sink = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    sink.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let to = sink.local_addr()?;
+    let mut taken = [0; TEXT.len()];
+    for _ in 0..count {
+        // SAFETY: this process has one thread, so the child may do what any process may; it ends with _exit and runs no
+        // destructor of the parent's.
+        match unsafe { libc::fork() } {
+            -1 => return Err(io::Error::last_os_error()),
+            0 => {
+                let sent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|own| own.send_to(&TEXT, to));
+                // SAFETY: always.
+                unsafe { libc::_exit(i32::from(sent.is_err())) }
+            }
+            _ => {}
+        }
+        sink.recv_from(&mut taken)?;
+        rustix::process::wait(WaitOptions::empty())?;
+    }
+    Ok(json!({ "sent": count }))
 }
 
 fn named(number: usize) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "std and rustix do not wrap SO_MEMINFO")]
 
+use nix::sys::socket::{setsockopt, sockopt::BindToDevice};
 use rustix::{
     net::sockopt,
     time::{ClockId, clock_gettime},
@@ -17,6 +18,11 @@ use std::{
 
 /// The first of the addresses that are scattered over.
 const SCATTERED: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 0);
+/// An address that is nobody's (RFC 5737), and the port of a service that answers nothing.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+const DISCARD: u16 = 9;
+/// What is sent where nobody chooses.
+pub(crate) const TEXT: [u8; 64] = [b'x'; 64];
 /// Receive buffer of the sink.
 const ROOM: usize = 16 << 20;
 /// When nothing came for so long after something did, the sender has ended, or waits for a CPU on a busy machine.
@@ -164,11 +170,22 @@ pub(crate) fn scatter(count: u32) -> io::Result<Value> {
     let sink = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let source = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = sink.local_addr()?.port();
-    let (text, mut taken) = ([b'x'; 64], [0; 64]);
+    let mut taken = [0; 64];
     for address in (SCATTERED.to_bits()..).map(Ipv4Addr::from_bits).take(usize::try_from(count).unwrap_or(0))
     {
-        source.send_to(&text, (address, port))?;
+        source.send_to(&TEXT, (address, port))?;
         sink.recv_from(&mut taken)?;
+    }
+    Ok(json!({ "sent": count }))
+}
+
+/// Sends a datagram out of each of so many devices: the name and a number from 0.
+pub(crate) fn devices(name: &str, count: u32) -> io::Result<Value> {
+    for number in 0..count {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        setsockopt(&socket, BindToDevice, &format!("{name}{number}").into())?;
+        // No route leads there, so the kernel takes it for a neighbour on the device.
+        socket.send_to(&TEXT, (ELSEWHERE, DISCARD))?;
     }
     Ok(json!({ "sent": count }))
 }

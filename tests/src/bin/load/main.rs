@@ -76,6 +76,13 @@ fn step(line: &str, made: &mut Made) -> Answer {
         }
         // scatter COUNT: a datagram to each of so many addresses
         "scatter" => Ok(datagrams::scatter(words.take("count")?)?),
+        // devices NAME COUNT: a datagram out of each of so many devices
+        "devices" => {
+            let name: String = words.take("name")?;
+            Ok(datagrams::devices(&name, words.take("count")?)?)
+        }
+        // children COUNT: a datagram from each of so many processes
+        "children" => Ok(children::datagrams(words.take("count")?)?),
         // serve ADDR: answers requests until this process ends
         "serve" => Ok(requests::serve(words.take("address")?)?),
         // request ADDR MS PER_SECOND: connect, ask, close
