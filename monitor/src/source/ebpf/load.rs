@@ -10,6 +10,7 @@ use super::btf;
 use super::cgroup::Target;
 use super::clone::Clone;
 use super::lives::{self, Lives, in_initial_pid_namespace};
+use super::program_type::{Typed, UNEXPECTED};
 use super::programs::{Kind, PROGRAMS, RECEIVES, Spec};
 use super::seed;
 use super::verify::{self, Refusal, refusal};
@@ -360,23 +361,17 @@ fn attach(ebpf: &mut Ebpf, spec: &Spec, target: &Target) -> Result<(), Refusal> 
     // `Single` is flags 0: on the bpf_link path every link is multi anyway, and other flags are refused.
     let mode = CgroupAttachMode::Single;
     let cgroup = target.fd.as_fd();
-    match program {
-        Program::CgroupSkb(program) => {
+    match Typed::of(program).ok_or_else(|| refusal(UNEXPECTED))? {
+        Typed::Skb(program) => {
             let direction =
                 program.expected_attach_type().ok_or_else(|| refusal("the object names no direction"))?;
-            program.attach(cgroup, direction, mode)?;
+            program.attach(cgroup, direction, mode).map(drop)?;
         }
-        Program::CgroupSock(program) => {
-            program.attach(cgroup, mode)?;
-        }
-        Program::CgroupSockAddr(program) => {
-            program.attach(cgroup, mode)?;
-        }
-        Program::BtfTracePoint(program) => {
-            program.attach()?;
-        }
+        Typed::Sock(program) => program.attach(cgroup, mode).map(drop)?,
+        Typed::SockAddr(program) => program.attach(cgroup, mode).map(drop)?,
+        Typed::Tracepoint(program) => program.attach().map(drop)?,
         // Attached to a socket later, or run by who reads it.
-        _ => {}
+        Typed::Iterator(_) | Typed::Filter(_) => {}
     }
     Ok(())
 }
@@ -482,17 +477,31 @@ pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, So
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aya_obj::ProgramSection;
 
     #[test]
-    fn object_has_every_program() {
-        let object = aya_obj_symbols();
-        for spec in PROGRAMS {
-            assert!(object.contains(&spec.name.to_owned()), "{} is not in the object", spec.name);
+    fn list_and_object_have_the_same_programs_of_the_same_types() {
+        let object = aya_obj::Object::parse(OBJECT).unwrap();
+        for name in object.programs.keys() {
+            assert!(PROGRAMS.iter().any(|spec| spec.name == name), "{name} is not in the list");
         }
-    }
-
-    fn aya_obj_symbols() -> Vec<String> {
-        // The names stand in the string table; parsing the ELF is the loader's business.
-        OBJECT.split(|byte| *byte == 0).filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect()
+        for spec in PROGRAMS {
+            let program = object.programs.get(spec.name);
+            let section = &program.unwrap_or_else(|| panic!("{} is not in the object", spec.name)).section;
+            let fits = match spec.kind {
+                Kind::Cgroup => {
+                    matches!(
+                        section,
+                        ProgramSection::CgroupSock { .. } | ProgramSection::CgroupSockAddr { .. }
+                    )
+                }
+                Kind::Sent | Kind::Received => matches!(section, ProgramSection::CgroupSockAddr { .. }),
+                Kind::Tracepoint => matches!(section, ProgramSection::BtfTracePoint),
+                Kind::Seed | Kind::Census => matches!(section, ProgramSection::Iter { .. }),
+                Kind::Tap => matches!(section, ProgramSection::SocketFilter),
+                Kind::Count => matches!(section, ProgramSection::CgroupSkb { .. }),
+            };
+            assert!(fits, "{} is {:?} in the list and {section:?} in the object", spec.name, spec.kind);
+        }
     }
 }

@@ -16,6 +16,7 @@ mod load;
 mod old_netns;
 mod outer;
 mod pressure;
+mod program_type;
 mod programs;
 mod runs;
 mod seed;

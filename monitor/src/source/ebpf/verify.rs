@@ -3,6 +3,7 @@
 //! A loaded program does nothing yet; attaching, which has an order, is `load`'s business.
 
 use super::load::{MORE_FILES, NO_FILES, chain};
+use super::program_type::{Typed, UNEXPECTED};
 use super::programs::{PROGRAMS, Spec};
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf};
@@ -79,14 +80,13 @@ pub(super) fn all(
 
 fn load(name: &str, program: &mut Program, kernel_btf: Option<&Btf>) -> Result<(), Refusal> {
     let kernel_btf = || kernel_btf.ok_or_else(|| refusal("the kernel has no BTF"));
-    match program {
-        Program::CgroupSkb(program) => program.load()?,
-        Program::SocketFilter(program) => program.load()?,
-        Program::CgroupSock(program) => program.load()?,
-        Program::CgroupSockAddr(program) => program.load()?,
-        Program::BtfTracePoint(program) => program.load(name, kernel_btf()?)?,
-        Program::Iter(program) => program.load(name, kernel_btf()?)?,
-        _ => return Err(refusal("the object's program is of an unexpected type")),
+    match Typed::of(program).ok_or_else(|| refusal(UNEXPECTED))? {
+        Typed::Skb(program) => program.load()?,
+        Typed::Sock(program) => program.load()?,
+        Typed::SockAddr(program) => program.load()?,
+        Typed::Tracepoint(program) => program.load(name, kernel_btf()?)?,
+        Typed::Iterator(program) => program.load(name, kernel_btf()?)?,
+        Typed::Filter(program) => program.load()?,
     }
     Ok(())
 }
