@@ -215,10 +215,8 @@ fn special_screens() {
     let show = |name: &str, screen: &Screen| insta::assert_snapshot!(name, screen.picture());
     show("first_frame", &Screen::new(Snapshot::default(), size));
     show("loading", &Screen::new(loading(), size));
-    show("empty", &Screen::new(snapshot(vec![], vec![]), size));
     show("degraded_1", &Screen::new(with_health(degraded(1)), size));
     show("degraded_5", &Screen::new(with_health(degraded(5)), size));
-    show("paused", &Screen::new(busy(), size).type_in("P"));
     show("frozen_ascending", &Screen::new(busy(), size).type_in("2ro"));
     show("no_bars_scrolled", &Screen::new(busy(), size).type_in("bbbGkk"));
     show("help", &Screen::new(busy(), size).type_in("?"));

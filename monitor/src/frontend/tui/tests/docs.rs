@@ -29,6 +29,8 @@ const PICTURES: &[(&str, &str, (u16, u16))] = &[
     ("Its hosts (Tab)", "\n\t", (120, 30)),
     ("A flow of it (Enter)", "\n\n", (120, 30)),
     ("A user (F6, Enter)", "\u{6}\n", (120, 30)),
+    ("A container (F4, Enter)", "\u{4}j\n", (120, 30)),
+    ("An interface (F7, Enter)", "\u{7}\n", (120, 30)),
     ("A filter (/)", "/port:443\n", (100, 20)),
     ("A filter that is wrong", "/port:443 and colour:red\n", (80, 16)),
     ("More about a row, at the mouse (d)", "jd", (80, 24)),
@@ -71,7 +73,7 @@ fn docs_screens_show_every_view() {
             screen.press(match c {
                 '\t' => KeyCode::Tab,
                 '\n' => KeyCode::Enter,
-                '\u{6}' => KeyCode::F(6),
+                c @ '\u{1}'..='\u{8}' => KeyCode::F(c as u8),
                 c => KeyCode::Char(c),
             });
         }
