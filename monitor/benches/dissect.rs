@@ -1,5 +1,5 @@
 //! How many captured packets a second one core takes in, from the file to the batch, and what of that is the dissector and
-//! what the library below it: `cargo bench -p monitor --bench dissect`. docs/performance.md has the figures.
+//! what the library below it: `cargo bench -p monitor --bench dissect`. docs/performance-notes.md has the figures.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Show what there is, and run nothing
     #[arg(long)]
     list: bool,
-    /// Put the table into docs/performance.md
+    /// Write docs/performance.md
     #[arg(long, conflicts_with_all = ["only", "quick"])]
     write: bool,
 }

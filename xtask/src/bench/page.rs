@@ -1,37 +1,49 @@
-//! The table in docs/performance.md, between two marks; the prose around it is written by hand.
+//! docs/performance.md: the figures, a page that no hand edits. What they mean is in docs/performance-notes.md.
 
 use super::table::Table;
+use crate::object::sha256;
 use crate::project::Project;
 use anyhow::{Context, Result};
 
 const PAGE: &str = "docs/performance.md";
-const BEGIN: &str = "<!-- figures: cargo xtask bench --write -->\n";
-const END: &str = "<!-- end of figures -->";
+const HEAD: &str = "\
+# What `monitor` costs: figures
 
-/// Replaces what is between the marks.
+Written by `cargo xtask bench --write`, and by no hand: the last line is the hash of what stands before it. How it is measured,
+what it means and what else was measured is in [performance-notes.md](performance-notes.md).
+
+";
+
+/// Writes the page.
 pub(super) fn write(project: &Project, table: &Table, circumstances: &str) -> Result<()> {
-    let path = project.root.join(PAGE);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
-    let text = replaced(&text, &format!("{circumstances}.\n\n{table}"))?;
-    std::fs::write(&path, text).with_context(|| format!("cannot write {PAGE}"))
+    let page = sealed(&format!("{HEAD}{circumstances}.\n\n{table}"));
+    std::fs::write(project.root.join(PAGE), page).with_context(|| format!("cannot write {PAGE}"))
 }
 
-fn replaced(text: &str, figures: &str) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).context("the page has lost its first mark")?;
-    let (_, after) = rest.split_once(END).context("the page has lost its second mark")?;
-    Ok(format!("{before}{BEGIN}\n{figures}\n{END}{after}"))
+/// The figures with their hash below them.
+fn sealed(figures: &str) -> String {
+    let figures = format!("{}\n", figures.trim_end());
+    let hash = sha256(figures.as_bytes());
+    format!("{figures}\n<!-- sha256 {hash} -->\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn is_sealed(page: &str) -> bool {
+        page.rsplit_once("\n<!-- sha256 ").is_some_and(|(figures, _)| sealed(figures) == page)
+    }
+
     #[test]
-    fn only_what_is_between_the_marks_changes() {
-        let page = format!("before\n{BEGIN}old\n{END}\nafter\n");
-        let once = replaced(&page, "new\n").unwrap();
-        assert_eq!(once, format!("before\n{BEGIN}\nnew\n\n{END}\nafter\n"));
-        assert_eq!(replaced(&once, "new\n").unwrap(), once);
-        assert!(replaced("no marks", "new").is_err());
+    fn a_page_that_was_edited_by_hand_is_found() {
+        let page = sealed("| idle | 0.1 |\n\n");
+        assert!(is_sealed(&page) && !is_sealed(&page.replace("0.1", "0.01")) && !is_sealed(""));
+    }
+
+    #[test]
+    fn the_committed_figures_are_those_that_were_written() {
+        let page = std::fs::read_to_string(Project::find().unwrap().root.join(PAGE)).unwrap();
+        assert!(page.starts_with(HEAD) && is_sealed(&page), "{PAGE} was edited: cargo xtask bench --write");
     }
 }

@@ -553,7 +553,7 @@ fn least(mut work: impl FnMut() -> f64) -> f64 {
     (0..5).map(|_| work()).fold(f64::INFINITY, f64::min)
 }
 
-/// The table of docs/performance.md: `cargo test -p monitor frames_of_many_rows -- --nocapture`
+/// The table of docs/performance-notes.md: `cargo test -p monitor frames_of_many_rows -- --nocapture`
 #[test]
 fn frames_of_many_rows_write_no_more_than_those_of_few() {
     let area = Rect::new(0, 0, 200, 50);
