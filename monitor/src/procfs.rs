@@ -3,6 +3,12 @@
 //! A leaf: it knows nothing of the crate but the words. What a process is called and where it belongs is `resolve`'s
 //! business. Where there is no /proc, nothing is found.
 
+#[cfg(target_os = "linux")]
+mod netns;
+
+#[cfg(target_os = "linux")]
+pub(crate) use netns::netns_cookie;
+
 use crate::model::{Mono, ProcessId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -16,8 +16,7 @@ mod tests;
 mod worker;
 
 use crate::model::{
-    Batch, Claim, Degradation, Delta, FlowId, Health, Method, Mono, ProcessId, Protocol, SocketId, Standing,
-    Unseen,
+    Batch, Claim, Degradation, Delta, FlowId, Health, Method, Mono, ProcessId, SocketId, Standing, Unseen,
 };
 use matching::{Match, Sockets};
 use std::collections::{HashMap, HashSet};
@@ -150,12 +149,12 @@ impl Attributor {
         let (process, standing, method) = match found {
             Match::One(process, method) => (Some(process), Standing::Firm, method),
             // The connection may be younger than the sample; then it is not the listener's yet.
-            Match::Nobody if young && !is_tunnel(delta.flow.protocol) => return true,
+            Match::Nobody if young && !delta.flow.protocol.is_tunnel() => return true,
             Match::Listener(_) | Match::Listeners(_) if young => return true,
             Match::Listener(process) => (Some(process), Standing::Inherited, Method::Listener),
             Match::Several(_) | Match::Listeners(_) => (None, Standing::Ambiguous, Method::None),
             Match::Nobody => {
-                if is_tunnel(delta.flow.protocol) {
+                if delta.flow.protocol.is_tunnel() {
                     delta.standing = Standing::Unseen(Unseen::Encapsulation);
                     delta.flow.socket = SocketId::default();
                 }
@@ -239,9 +238,4 @@ impl Attributor {
             self.said = Some(health);
         }
     }
-}
-
-/// Protocols that carry others, and have no socket of a process.
-fn is_tunnel(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Ip(4 | 41 | 47 | 50 | 51))
 }

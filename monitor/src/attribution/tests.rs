@@ -3,7 +3,7 @@
 use super::lsof::{Lsof, parse};
 use super::matching::{Held, Role};
 use super::*;
-use crate::model::{Counters, Endpoint};
+use crate::model::{Counters, Endpoint, Protocol};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
@@ -292,5 +292,16 @@ fn a_flow_that_is_younger_than_the_sample_gets_its_owner_from_the_next() {
         waited = true;
         assert!(begun.elapsed() < Duration::from_secs(10), "no owner came");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// W9: EtherIP, L2TP and MPLS in IP waited for an owner that cannot come.
+#[test]
+fn what_carries_other_packets_is_waited_for_by_nobody() {
+    let mut attributor = Attributor::with(Box::new(Script(vec![Vec::new()]))).unwrap();
+    for number in [4, 41, 47, 50, 51, 97, 115, 137] {
+        let mut batch = batch(flow(Protocol::Ip(number), "10.0.0.5:0", "192.0.2.1:0"), Mono(1 << 40));
+        attributor.complete(&mut batch);
+        assert_eq!(batch.deltas[0].standing, Standing::Unseen(Unseen::Encapsulation), "{number}");
     }
 }

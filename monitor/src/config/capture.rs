@@ -1,12 +1,13 @@
 //! Options of the capture in userspace, of files, and the choice between them and the kernel.
 
-use crate::model::Net;
+use crate::query::{Measure, amount};
 use clap::{Args, ValueEnum};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use ipnet::IpNet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Smallest and largest buffer of a capture, bytes.
-const BUFFER: (u64, u64) = (64 << 10, 1 << 30);
+const BUFFER: (u64, u64) = (64_000, 1 << 30);
 /// Buffer of a capture, bytes: 200,000 small packets a second fill it in two seconds and a half.
 pub(crate) const DEFAULT_BUFFER: u32 = 64 << 20;
 
@@ -64,12 +65,12 @@ pub(crate) struct CaptureOptions {
         "without --read it"
     ))]
     #[arg(short = 'F', long, value_name = "NET", value_parser = net_v4)]
-    pub net_filter: Option<Net>,
+    pub net_filter: Option<IpNet>,
 
     /// The IPv6 network that is the local side.
     #[arg(help = with_libpcap!("The same for IPv6 (fd00::/8 or fd00::/ff00::)", "without --read it"))]
     #[arg(short = 'G', long, value_name = "NET6", value_parser = net_v6)]
-    pub net_filter6: Option<Net>,
+    pub net_filter6: Option<IpNet>,
 
     /// Packets one by one.
     #[arg(help = with_libpcap!("Hand packets over one by one and not in blocks: sooner, and dearer"))]
@@ -77,7 +78,7 @@ pub(crate) struct CaptureOptions {
     pub immediate: bool,
 
     /// The buffer of a capture.
-    #[arg(help = with_libpcap!("Bytes that packets can wait in before they are dropped, such as 64M"))]
+    #[arg(help = with_libpcap!("Bytes that packets can wait in before they are dropped, such as 64Mi"))]
     #[arg(long, value_name = "BYTES", value_parser = buffer_size)]
     pub buffer_size: Option<u32>,
 
@@ -123,7 +124,7 @@ pub(crate) struct Speed(pub Option<f64>);
 
 impl CaptureOptions {
     /// The networks of `-F` and `-G`.
-    pub(crate) fn nets(&self) -> Vec<Net> {
+    pub(crate) fn nets(&self) -> Vec<IpNet> {
         self.net_filter.into_iter().chain(self.net_filter6).collect()
     }
 
@@ -178,57 +179,32 @@ fn capture_filter(text: &str) -> Result<String, String> {
 }
 
 /// `ADDR/BITS` or `ADDR/MASK`.
-fn net(text: &str, v4: bool) -> Result<Net, String> {
-    let example = if v4 { "10.0.0.0/8 or 10.0.0.0/255.0.0.0" } else { "fd00::/8 or fd00::/ff00::" };
-    let wrong = || format!("give a network such as {example}");
+fn net(text: &str, v4: bool) -> Result<IpNet, String> {
     let (addr, mask) = text.split_once('/').map_or((text, None), |(addr, mask)| (addr, Some(mask)));
-    let addr: IpAddr = addr.parse().map_err(|_| wrong())?;
-    if addr.is_ipv4() != v4 {
-        return Err(wrong());
-    }
-    let most = if v4 { 32 } else { 128 };
-    let prefix = match mask {
-        None => most,
-        Some(mask) => {
-            mask.parse().ok().or_else(|| bits(mask, v4)).filter(|bits| *bits <= most).ok_or_else(wrong)?
-        }
-    };
-    Ok(Net { addr, prefix })
+    let net = addr.parse::<IpAddr>().ok().and_then(|addr| match mask {
+        None => Some(IpNet::from(addr)),
+        Some(mask) => match mask.parse() {
+            Ok(prefix) => IpNet::new(addr, prefix).ok(),
+            Err(_) => IpNet::with_netmask(addr, mask.parse().ok()?).ok(),
+        },
+    });
+    net.filter(|net| net.addr().is_ipv4() == v4).ok_or_else(|| {
+        let example = if v4 { "10.0.0.0/8 or 10.0.0.0/255.0.0.0" } else { "fd00::/8 or fd00::/ff00::" };
+        format!("give a network such as {example}")
+    })
 }
 
-/// The bits of a mask without holes.
-fn bits(mask: &str, v4: bool) -> Option<u8> {
-    let (ones, rest) = if v4 {
-        let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
-        (mask.leading_ones(), mask.checked_shl(mask.leading_ones()).unwrap_or(0) != 0)
-    } else {
-        let mask = u128::from(mask.parse::<Ipv6Addr>().ok()?);
-        (mask.leading_ones(), mask.checked_shl(mask.leading_ones()).unwrap_or(0) != 0)
-    };
-    if rest { None } else { u8::try_from(ones).ok() }
-}
-
-fn net_v4(text: &str) -> Result<Net, String> {
+fn net_v4(text: &str) -> Result<IpNet, String> {
     net(text, true)
 }
 
-fn net_v6(text: &str) -> Result<Net, String> {
+fn net_v6(text: &str) -> Result<IpNet, String> {
     net(text, false)
 }
 
 fn buffer_size(text: &str) -> Result<u32, String> {
-    let wrong = || "give from 64K to 1G bytes".to_owned();
-    let (number, unit) = match text.char_indices().next_back() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
-        _ => (text, 1_u64),
-    };
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)?;
-    if !(BUFFER.0..=BUFFER.1).contains(&bytes) {
-        return Err(wrong());
-    }
-    u32::try_from(bytes).map_err(|_| wrong())
+    let bytes = amount(text, Measure::Bytes).ok().filter(|bytes| (BUFFER.0..=BUFFER.1).contains(bytes));
+    bytes.and_then(|bytes| u32::try_from(bytes).ok()).ok_or_else(|| "give from 64K to 1Gi bytes".to_owned())
 }
 
 fn speed(text: &str) -> Result<Speed, String> {
@@ -277,13 +253,13 @@ mod tests {
 
     #[test]
     fn buffers_and_speeds_have_bounds() {
-        assert_eq!(parse("--buffer-size 4M").unwrap().buffer_size, Some(4 << 20));
+        assert_eq!(parse("--buffer-size 4Mi").unwrap().buffer_size, Some(4 << 20));
         assert_eq!(parse("--read x --speed 2.5").unwrap().speed, Some(Speed(Some(2.5))));
         assert_eq!(parse("--read x --speed max").unwrap().speed, Some(Speed(None)));
         for line in
             ["--buffer-size 1", "--buffer-size 2G", "--buffer-size M", "--buffer-size 99999999999999G"]
         {
-            assert!(parse(line).unwrap_err().contains("64K to 1G"), "{line}");
+            assert!(parse(line).unwrap_err().contains("64K to 1Gi"), "{line}");
         }
         for line in ["--read x --speed 0", "--read x --speed -1", "--read x --speed nan", "--speed 2"] {
             assert!(parse(line).is_err(), "{line}");

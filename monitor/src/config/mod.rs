@@ -28,7 +28,7 @@ pub(crate) use themes::{Catalog, Ground, Paint, Palette, Role};
 pub(crate) use value::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
 
 use crate::query::filter::{Filter, FilterError};
-use crate::query::{Choice, Notation, Prefixes, SortKey, Units, ViewKind};
+use crate::query::{Choice, Measure, Notation, Prefixes, SortKey, Units, ViewKind, amount};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -408,27 +408,10 @@ fn checked_seconds(value: f64, least: f64) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(value))
 }
 
-/// A rate in bits/s: a number with `k`, `M` or `G` behind it, in steps of 1000; `b/s` may follow, or `B/s` for bytes.
+/// A rate in bits/s. Beyond a petabit there is no wire.
 fn parse_rate(text: &str) -> Result<u64, String> {
-    let wanted = || "give bits/s, such as 100M or 100Mb/s".to_owned();
-    let (text, bits) = match (text.strip_suffix("B/s"), text.strip_suffix("b/s")) {
-        (Some(bytes), _) => (bytes, 8.0),
-        (None, bits) => (bits.unwrap_or(text), 1.0),
-    };
-    let (number, step) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
-        Some((at, 'M' | 'm')) => (&text[..at], 1e6),
-        Some((at, 'G' | 'g')) => (&text[..at], 1e9),
-        _ => (text, 1.0),
-    };
-    let rate = number.parse::<f64>().map_err(|_| wanted())? * step * bits;
-    // Beyond a petabit there is no wire.
-    if !(1.0..=1e15).contains(&rate) {
-        return Err(wanted());
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 1e15")]
-    let rate = rate.round() as u64;
-    Ok(rate)
+    let rate = amount(text, Measure::BitRate).ok().filter(|rate| (1..=1_000_000_000_000_000).contains(rate));
+    rate.ok_or_else(|| "give bits/s, such as 100M or 100Mb/s".to_owned())
 }
 
 #[cfg(test)]
@@ -516,13 +499,12 @@ mod tests {
     }
 
     #[test]
-    fn rates_have_suffixes() {
-        for (text, rate) in
-            [("1", 1), ("10k", 10_000), ("100Mb/s", 100_000_000), ("2.5G", 2_500_000_000), ("5kB/s", 40_000)]
-        {
+    fn rates_are_amounts_with_bounds() {
+        for (text, rate) in [("1", 1), ("100Mb/s", 100_000_000), ("1T", 1_000_000_000_000), ("1Ki", 1024)] {
             assert_eq!(parse_rate(text), Ok(rate));
+            assert!(parse(&format!("--max {text} --alert {text} --filter rate>{text}")).is_ok());
         }
-        for text in ["", "k", "0", "-1", "1T", "1e99", "nan", "b/s", "1b/sB/s"] {
+        for text in ["", "k", "0", "-1", "1e99", "nan", "b/s", "0.5", "1001T", "9999999999999T"] {
             assert!(parse_rate(text).unwrap_err().contains("100M"), "{text}");
         }
     }

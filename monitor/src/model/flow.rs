@@ -70,6 +70,12 @@ impl Protocol {
         matches!(self, Self::TCP | Self::UDP | Self::DCCP | Self::SCTP | Self::UDPLITE)
     }
 
+    /// Whether it carries other packets, so that no socket of a process need be behind it: IP in IP, IPv6 in IP, GRE, ESP, AH,
+    /// Ethernet in IP, L2TP, MPLS in IP (IANA protocol numbers).
+    pub fn is_tunnel(self) -> bool {
+        matches!(self, Self::Ip(4 | 41 | 47 | 50 | 51 | 97 | 115 | 137))
+    }
+
     /// Its number: of the IP protocol, or of the link-layer type above all of those.
     pub fn number(self) -> u32 {
         match self {

@@ -13,7 +13,6 @@ mod interface;
 mod life;
 mod mono;
 mod names;
-mod net;
 mod owner;
 mod snapshot;
 mod tcp;
@@ -33,7 +32,6 @@ pub(crate) use interface::{
 pub(crate) use life::{Born, Executed, Life};
 pub(crate) use mono::Mono;
 pub(crate) use names::Names;
-pub(crate) use net::Net;
 pub(crate) use owner::{Attribution, Confidence, Method, ProcessId};
 pub(crate) use snapshot::{
     FlowRow, Ledger, LedgerSide, Peak, ProcessRow, Snapshot, TotalsRow, WINDOW_SECONDS, WINDOWS, Windows,

@@ -6,6 +6,7 @@
 //! Pure: it formats nothing but what it is asked to ([`Column::cell`]), escapes nothing (names come out raw; a frontend
 //! that draws them escapes them), does no I/O and knows no terminal. Only parsing a filter can fail.
 
+mod amount;
 mod cell;
 mod choice;
 mod column;
@@ -23,6 +24,7 @@ mod tests;
 mod tree;
 mod view;
 
+pub(crate) use amount::{AmountError, Measure, amount};
 pub(crate) use cell::Key;
 pub(crate) use choice::Choice;
 pub(crate) use column::{Align, Column, ColumnId, Placed, Role, place};

@@ -99,16 +99,11 @@ fn lookup(netns: u64, ifindex: u32, pid: Option<u32>) -> Option<String> {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    #![expect(unsafe_code, reason = "no safe wrapper offers SO_NETNS_COOKIE")]
-
-    use crate::procfs::{in_network_namespace, network_namespace, one_per_network_namespace};
+    use crate::procfs::{in_network_namespace, netns_cookie, network_namespace, one_per_network_namespace};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
-    use std::os::fd::{AsRawFd, OwnedFd};
 
     /// Namespaces visited in one search; a visit takes some 100 us.
     const MAX_NAMESPACES: usize = 256;
-    /// SO_NETNS_COOKIE of asm-generic/socket.h (Linux 5.14).
-    const SO_NETNS_COOKIE: libc::c_int = 71;
 
     /// In the namespace that this program runs in.
     pub(super) fn own(netns: u64, ifindex: u32) -> Option<String> {
@@ -127,27 +122,11 @@ mod linux {
 
     /// In the calling thread's namespace, if that is the one that is meant. 0 = not known which: then no name.
     fn here(netns: u64, ifindex: u32) -> Option<String> {
-        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-        if cookie(&socket)? != netns {
+        if netns == 0 || netns_cookie() != netns {
             return None;
         }
+        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
         netdevice::index_to_name(&socket, ifindex).ok()
-    }
-
-    fn cookie(socket: &OwnedFd) -> Option<u64> {
-        let mut cookie = 0_u64;
-        let mut len = libc::socklen_t::try_from(size_of::<u64>()).ok()?;
-        // SAFETY: the descriptor is open, and the buffer and its length are those of a u64.
-        let result = unsafe {
-            libc::getsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                SO_NETNS_COOKIE,
-                (&raw mut cookie).cast(),
-                &raw mut len,
-            )
-        };
-        (result == 0).then_some(cookie)
     }
 
     #[cfg(test)]
@@ -156,9 +135,8 @@ mod linux {
 
         #[test]
         fn our_own_loopback_is_found_by_the_cookie() {
-            let socket =
-                socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None).unwrap();
-            let netns = cookie(&socket).unwrap();
+            let netns = netns_cookie();
+            assert_ne!(netns, 0);
             assert_eq!(own(netns, 1).as_deref(), Some("lo"));
             assert_eq!(own(netns + 1, 1), None, "another namespace's index says nothing here");
         }

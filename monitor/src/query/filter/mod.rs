@@ -12,7 +12,7 @@ mod print;
 pub(crate) use eval::{Subject, Truth};
 pub(crate) use parse::FilterError;
 
-use crate::query::{Prefixes, RowId};
+use crate::query::{Measure, Prefixes, RowId};
 use ipnet::IpNet;
 use regex::Regex;
 use std::net::IpAddr;
@@ -154,6 +154,14 @@ impl Quantity {
             Self::Rx => "rx",
             Self::Tx => "tx",
             Self::Total => "total",
+        }
+    }
+
+    /// What it is measured in.
+    pub(super) fn measure(self) -> Measure {
+        match self {
+            Self::Rate | Self::Rx | Self::Tx => Measure::BitRate,
+            Self::Total => Measure::Bytes,
         }
     }
 }

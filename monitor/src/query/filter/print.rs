@@ -2,6 +2,7 @@
 
 use super::parse::{is_field, is_keyword};
 use super::{Comparison, Expr, Field, Filter, Quantity, Takes, Value};
+use crate::query::Measure;
 use std::fmt;
 
 impl fmt::Display for Filter {
@@ -65,7 +66,10 @@ impl Comparison {
 
 /// The greatest step that divides the amount.
 fn scaled(quantity: Quantity, amount: u64) -> String {
-    let unit = if quantity == Quantity::Total { "B" } else { "" };
+    let unit = match quantity.measure() {
+        Measure::Bytes => "B",
+        Measure::BitRate => "",
+    };
     let steps = [("T", 1_000_000_000_000), ("G", 1_000_000_000), ("M", 1_000_000), ("k", 1000)];
     let step = steps.iter().find(|(_, step)| amount > 0 && amount.is_multiple_of(*step));
     step.map_or_else(

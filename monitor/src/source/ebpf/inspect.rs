@@ -3,10 +3,10 @@
 //!
 //! For one selected flow, a few times a second at most: it enters the flow's network namespace on a thread of its own.
 
-use super::interface::netns_of_thread;
 use super::seed_procfs;
 use super::sock_diag::{self, Answer, Wanted};
 use crate::model::{FlowId, Protocol, SocketState};
+use crate::procfs::netns_cookie;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ impl Inspector {
         let answer = match flow.netns {
             // Kernels that do not tell are asked about the own one.
             0 => Some(sock_diag::find(&wanted)),
-            netns if netns == netns_of_thread() => Some(sock_diag::find(&wanted)),
+            netns if netns == netns_cookie() => Some(sock_diag::find(&wanted)),
             netns => self.elsewhere(netns, &wanted),
         };
         match answer.ok_or(NO_NAMESPACE)? {
@@ -43,7 +43,7 @@ impl Inspector {
     fn elsewhere(&mut self, netns: u64, wanted: &Wanted) -> Option<Answer> {
         let visit = |path: &PathBuf| {
             crate::procfs::in_network_namespace(path, || {
-                (netns_of_thread() == netns).then(|| sock_diag::find(wanted))
+                (netns_cookie() == netns).then(|| sock_diag::find(wanted))
             })
         };
         if let Some(answer) = self.namespaces.get(&netns).and_then(visit) {
@@ -77,7 +77,7 @@ mod tests {
             protocol,
             local: end,
             remote: end,
-            netns: netns_of_thread(),
+            netns: netns_cookie(),
             ifindex: 1,
         }
     }

@@ -5,10 +5,11 @@ use super::dissect::LinkType;
 use super::sides::{Sides, overflow};
 use super::tally::Sum;
 use crate::model::{
-    Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Net, Standing, Unplaced,
+    Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Standing, Unplaced,
 };
 use crate::source::interfaces::{self, Interface};
 use crate::source::{Source, SourceError};
+use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub(crate) struct Options {
     /// libpcap's language.
     pub filter: Option<String>,
     /// `-F` and `-G`.
-    pub nets: Vec<Net>,
+    pub nets: Vec<IpNet>,
     /// Conversations of each device between two polls.
     pub capacity: usize,
 }

@@ -9,9 +9,10 @@ use super::file::{Fault, Interface, Reader, Record};
 use super::sides::{Sides, overflow};
 use super::tally::{Sum, Tally};
 use crate::model::{
-    Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Net, Standing, Unplaced,
+    Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Standing, Unplaced,
 };
 use crate::source::{Recording, SourceError, Step};
+use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -30,7 +31,7 @@ pub struct Options {
     /// Conversations that one interval can hold.
     pub capacity: usize,
     /// `-F` and `-G`.
-    pub nets: Vec<Net>,
+    pub nets: Vec<IpNet>,
 }
 
 /// Whether a packet is wanted, by its link type's number, its first bytes and its length on the wire.

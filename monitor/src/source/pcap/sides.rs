@@ -5,7 +5,8 @@
 
 use super::dissect::Passage;
 use super::tally::{Conversation, Sum};
-use crate::model::{Counters, Delta, Endpoint, FlowId, Method, Net, Protocol, SocketId, Standing, Unseen};
+use crate::model::{Counters, Delta, Endpoint, FlowId, Method, Protocol, SocketId, Standing, Unseen};
+use ipnet::IpNet;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sides {
     /// `-F` and `-G`: what crosses the border of the network counts, and nothing else of that version of IP.
-    pub(super) nets: Vec<Net>,
+    pub(super) nets: Vec<IpNet>,
     /// This host's addresses; `None` in a file.
     pub(super) own: Option<HashSet<IpAddr>>,
 }
@@ -58,7 +59,7 @@ impl Sides {
     pub(super) fn guesses(&self, conversation: &Conversation) -> bool {
         let is_v4 = conversation.source.addr.is_ipv4();
         let is_told = match conversation.protocol {
-            Protocol::Ip(_) => self.nets.iter().any(|net| net.addr.is_ipv4() == is_v4),
+            Protocol::Ip(_) => self.nets.iter().any(|net| net.addr().is_ipv4() == is_v4),
             Protocol::Link(_) => !self.nets.is_empty(),
         };
         self.own.is_none() && !is_told
@@ -96,10 +97,10 @@ impl Sides {
         if !matches!(protocol, Protocol::Ip(_)) {
             return if self.nets.is_empty() { Place::Neither } else { Place::Excluded };
         }
-        let nets = self.nets.iter().filter(|net| net.addr.is_ipv4() == source.addr.is_ipv4());
-        let nets: Vec<&Net> = nets.collect();
+        let nets = self.nets.iter().filter(|net| net.addr().is_ipv4() == source.addr.is_ipv4());
+        let nets: Vec<&IpNet> = nets.collect();
         if !nets.is_empty() {
-            let inside = |end: Endpoint| nets.iter().any(|net| net.contains(end.addr));
+            let inside = |end: Endpoint| nets.iter().any(|net| net.contains(&end.addr));
             return match (inside(source), inside(destination)) {
                 (true, false) => Place::Sent,
                 (false, true) => Place::Received,
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_net_counts_what_crosses_its_border() {
-        let net = Net { addr: "192.0.2.0".parse().unwrap(), prefix: 24 };
+        let net = "192.0.2.0/24".parse().unwrap();
         let sides = Sides { nets: vec![net], ..live() };
         let out = told(&sides, &conversation("192.0.2.7:1", "10.0.0.5:2"));
         assert_eq!(out, one("192.0.2.7:1", "10.0.0.5:2", 0, 100));

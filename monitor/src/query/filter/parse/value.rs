@@ -3,6 +3,7 @@
 use super::{Input, Parsed, boundary, is_value, wrong};
 use crate::model::{Protocol, TcpState};
 use crate::query::filter::{FIELDS, Field, Quantity, Takes, Value};
+use crate::query::{AmountError, Measure};
 use ipnet::IpNet;
 use regex::RegexBuilder;
 use std::net::IpAddr;
@@ -208,40 +209,14 @@ pub(super) fn unknown_field(name: &str) -> String {
 
 /// `1M`, `2.5GB`, `800kb/s`, `64Ki`: bits/s of a rate, bytes of a total.
 pub(super) fn amount(text: &str, quantity: Quantity) -> Result<u64, String> {
-    let what = || {
-        let example =
-            if quantity == Quantity::Total { "`total>1GB`" } else { "`rate>1M` (bits/s) or `rate>100kB`" };
-        format!("an amount is expected here, as in {example}")
-    };
-    let is_rate = quantity != Quantity::Total;
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || whole.len() + part.len() > 20 || part.contains('.') {
-        return Err(what());
-    }
-    let mantissa: u128 = format!("{whole}{part}").parse().map_err(|_| what())?;
-    let unit = if is_rate { unit.strip_suffix("/s").unwrap_or(unit) } else { unit };
-    let (prefix, in_bytes) = match unit.strip_suffix(['b', 'B']) {
-        Some(prefix) => (prefix, unit.ends_with('B')),
-        None => (unit, !is_rate),
-    };
-    let (prefix, base) = prefix.strip_suffix('i').map_or((prefix, 1000_u128), |prefix| (prefix, 1024));
-    let power = match prefix {
-        "" if base == 1000 => 0,
-        "k" | "K" => 1,
-        "m" | "M" => 2,
-        "g" | "G" => 3,
-        "t" | "T" => 4,
-        _ => return Err(what()),
-    };
-    let part = u32::try_from(part.len()).unwrap_or(u32::MAX);
-    let (times, over) = match (is_rate, in_bytes) {
-        (true, true) => (8, 1),
-        (false, false) => (1, 8),
-        _ => (1, 1),
-    };
-    // At most 10^20 * 1024^4 * 8, which 128 bits hold.
-    let scaled = mantissa * base.pow(power) * times / (10_u128.pow(part) * over);
-    u64::try_from(scaled).map_err(|_| "this amount is too large".to_owned())
+    crate::query::amount(text, quantity.measure()).map_err(|error| match error {
+        AmountError::TooLarge => "this amount is too large".to_owned(),
+        AmountError::Malformed => {
+            let example = match quantity.measure() {
+                Measure::Bytes => "`total>1GB`",
+                Measure::BitRate => "`rate>1M` (bits/s) or `rate>100kB`",
+            };
+            format!("an amount is expected here, as in {example}")
+        }
+    })
 }

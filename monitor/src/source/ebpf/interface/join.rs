@@ -356,9 +356,9 @@ fn at_once(why: Unseen) -> bool {
 }
 
 fn reason(at: &Conversation, balance: &Balance, scene: &Scene<'_>, full: bool) -> Unseen {
-    /// IP in IP, IPv6 in IP, GRE, ESP, AH, Ethernet in IP, L2TP, MPLS in IP (IANA protocol numbers).
-    const TUNNELS: [u8; 8] = [4, 41, 47, 50, 51, 97, 115, 137];
-    let Protocol::Ip(protocol) = at.protocol else { return Unseen::Link };
+    if matches!(at.protocol, Protocol::Link(_)) {
+        return Unseen::Link;
+    }
     if at.other_host {
         return Unseen::OtherHost;
     }
@@ -367,7 +367,7 @@ fn reason(at: &Conversation, balance: &Balance, scene: &Scene<'_>, full: bool) -
     let to_many = !at.sent && addresses.group(here);
     if !addresses.mine(here) && !addresses.mine(there) && !to_many {
         Unseen::Forwarded
-    } else if TUNNELS.contains(&protocol) {
+    } else if at.protocol.is_tunnel() {
         Unseen::Encapsulation
     } else if at.fragment {
         Unseen::Fragments

@@ -12,6 +12,7 @@ mod tap;
 use super::bpf;
 use super::decode;
 use crate::model::{Batch, Degradation, Delta, DeviceRule, Mono, Protocol, Standing};
+use crate::procfs::netns_cookie;
 use crate::source::SourceError;
 use devices::{Devices, Taps};
 use join::{Conversation, Join, Moved, Scene, TapRow};
@@ -23,8 +24,6 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Instant;
 use tap::Tap;
-
-pub(in crate::source::ebpf) use tap::own_netns as netns_of_thread;
 
 /// The part of the time that reading the devices' counters may take where no interface is tapped, as its inverse.
 const SHARE: u32 = 500;
@@ -97,7 +96,7 @@ impl View {
             promiscuous,
             scoped,
             programs,
-            netns: tap::own_netns(),
+            netns: netns_cookie(),
             events: None,
             links: Vec::new(),
             devices: Devices::default(),

@@ -7,9 +7,6 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// SO_NETNS_COOKIE of asm-generic/socket.h (Linux 5.14).
-const SO_NETNS_COOKIE: libc::c_int = 71;
-
 /// A tap; it ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Tap {
@@ -69,24 +66,4 @@ fn bind(socket: &OwnedFd, ifindex: libc::c_int) -> io::Result<()> {
     let length = length::<libc::sockaddr_ll>()?;
     // SAFETY: the socket is open, and the address is readable for the length that is passed.
     checked(unsafe { libc::bind(socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), length) })
-}
-
-/// The cookie of the network namespace that this program runs in; 0 where the kernel does not tell.
-pub(in crate::source::ebpf) fn own_netns() -> u64 {
-    let Ok(socket) = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None) else {
-        return 0;
-    };
-    let mut cookie = 0_u64;
-    let Ok(mut length) = length::<u64>() else { return 0 };
-    // SAFETY: the descriptor is open, and the buffer and its length are those of a u64.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut length,
-        )
-    };
-    if result == 0 { cookie } else { 0 }
 }

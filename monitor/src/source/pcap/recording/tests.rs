@@ -8,9 +8,7 @@ use std::io::Cursor;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn open(file: &[u8], nets: &[&str]) -> Result<FileRecording, SourceError> {
-    let net =
-        |(addr, prefix): (&str, &str)| Net { addr: addr.parse().unwrap(), prefix: prefix.parse().unwrap() };
-    let nets = nets.iter().map(|text| net(text.split_once('/').unwrap())).collect();
+    let nets = nets.iter().map(|net| net.parse().unwrap()).collect();
     let options = Options { path: "made".into(), capacity: 64, nets };
     FileRecording::of(Box::new(Cursor::new(file.to_vec())), &options, None)
 }
