@@ -7,6 +7,7 @@ mod circles;
 mod commits;
 mod files;
 mod imports;
+mod map;
 mod promises;
 mod purity;
 mod text;
@@ -51,6 +52,12 @@ fn every_source_file_says_what_it_is() {
 #[test]
 fn every_case_has_the_test_that_its_page_names() {
     let complaints = cases::check(&files::tracked());
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn the_code_map_is_sorted_and_complete() {
+    let complaints = map::check(&files::tracked());
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
