@@ -1,4 +1,5 @@
-//! Reading small files that somebody else writes: never a fifo or a device, never without an end, never more than is asked for.
+//! Bounded reads of small files that somebody else writes: never a fifo or a device, never without an end, never more than
+//! is asked for.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};

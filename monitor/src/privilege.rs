@@ -1,4 +1,4 @@
-//! May this process load kernel programs? Asked before the screen is taken, so that the answer is one sentence.
+//! Privileges: may this process load kernel programs? Asked before the screen is taken, so that the answer is one sentence.
 //!
 //! It only reads /proc/self/status (capabilities(7)) and which user namespace this is; the kernel has the last word at load.
 

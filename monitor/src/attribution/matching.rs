@@ -1,4 +1,4 @@
-//! Which process a flow is of, by a sample of sockets: pure.
+//! Matching flows to processes, by a sample of sockets: pure.
 //!
 //! By all of protocol, both addresses and both ports; else, where a socket takes from anybody, by its own address and
 //! port; else by its port with any address. A port alone is never enough where the address does not fit. Sockets of other

@@ -1,4 +1,4 @@
-//! Whose captured packets are: from samples of who holds which socket, taken by a thread of its own.
+//! Attribution of captured packets: whose they are, from samples of who holds which socket, taken by a thread of its own.
 //!
 //! A sample is older or younger than a packet, so it can miss a socket that lived between two of them; it never names a
 //! process by its port alone. What the kernel knows better is not asked here: this is for packets that were captured.

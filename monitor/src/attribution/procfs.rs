@@ -1,4 +1,4 @@
-//! The files of /proc that say what sockets there are and who holds them (proc(5)).
+//! Socket tables of /proc: the files that say what sockets there are and who holds them (proc(5)).
 //!
 //! Parsing is pure; reading is here, too, and gives what can be read.
 

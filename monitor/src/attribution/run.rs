@@ -1,4 +1,4 @@
-//! Another program, run for what it prints: from where only root can put one, with nothing of our environment and with few
+//! A subprocess, run for what it prints: from where only root can put one, with nothing of our environment and with few
 //! capabilities, bounded in time and in bytes, and ended with everything that it started.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

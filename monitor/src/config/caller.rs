@@ -1,5 +1,5 @@
-//! Who started the program: under sudo, doas or pkexec not root, but the user who called it. What that user names, and what
-//! is written for him, is opened with his rights (`rights`).
+//! The calling user: who started the program; under sudo, doas or pkexec not root, but the user who called it. What that
+//! user names, and what is written for him, is opened with his rights (`rights`).
 
 use super::reading::shown;
 use super::rights::{self, User};

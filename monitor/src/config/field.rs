@@ -1,4 +1,4 @@
-//! How each kind of setting is read from and written to TOML.
+//! Setting types: how each is read from and written to TOML.
 
 use super::reading::{shown, suggestion, type_of};
 use super::value::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};

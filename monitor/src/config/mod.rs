@@ -1,5 +1,5 @@
-//! What the user asked for: the command line, the settings file and themes, each with one clear sentence for what is
-//! wrong.
+//! Configuration: what the user asked for on the command line, the settings file and themes, each with one clear sentence
+//! for what is wrong.
 //!
 //! clap answers usage errors with exit status 2. What is wrong in a file is an error at run time (1): the command may
 //! be right where the file is not.

@@ -1,5 +1,5 @@
-//! Acting with somebody else's rights for a moment, so that the kernel judges what he may open and no path has to be looked at
-//! twice.
+//! Impersonation: acting with somebody else's rights for a moment, so that the kernel judges what he may open and no path
+//! has to be looked at twice.
 //!
 //! Users and capabilities are per thread on Linux: a thread takes on the user's, does the work and ends. Nothing has to be
 //! given back, so no way out can forget it, and the other threads never lose theirs.

@@ -1,4 +1,4 @@
-//! What a user can set and keep: one table, from which the file is read, written and documented.
+//! Settings: what a user can set and keep. One table, from which the file is read, written and documented.
 //!
 //! Defaults, then the file, then the command line. This module reads no file; `file` does.
 

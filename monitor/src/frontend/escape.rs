@@ -1,4 +1,4 @@
-//! Names as they may be shown: a process chooses its own name and must not draw on the screen with it.
+//! Escaping of names for display: a process chooses its own name and must not draw on the screen with it.
 //!
 //! What moves the cursor, hides text or turns its direction is shown as `\x1b` or `\u{202e}`. Everything else stays,
 //! the backslash too: this is for eyes, not for parsing back (JSON carries raw names).

@@ -1,4 +1,4 @@
-//! What a source saw since it was last asked.
+//! A batch: what a source saw since it was last asked.
 
 use super::{
     CaptureReport, Counters, FlowId, Health, Identity, InterfaceReport, Method, Mono, ProcessId, SocketId,

@@ -1,4 +1,4 @@
-//! What `monitor` itself costs, measured by itself: processor time, memory, wake-ups, ticks that came late.
+//! Self-monitoring, what `monitor` costs by its own measure: processor time, memory, wake-ups, ticks that came late.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who talks to whom: sockets, endpoints, protocols.
+//! Flows: who talks to whom, as sockets, endpoints, protocols.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,4 +1,4 @@
-//! What works, what does not, why, and what to do about it.
+//! Health: what works, what does not, why, and what to do about it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Everything that names a process beside its pid and comm.
+//! Process identity: everything that names a process beside its pid and comm.
 //!
 //! Filled in by `resolve`, off the hot path; kept by the table after the process has ended. Names are raw: whoever shows
 //! them escapes them.

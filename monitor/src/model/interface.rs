@@ -1,4 +1,4 @@
-//! What an interface carried, beside what sockets saw of it: the ledger of one device.
+//! The ledger of one interface: what it carried, beside what sockets saw of it.
 //!
 //! A device counts by a rule of its own, so everything here is in the device's unit. Pure arithmetic; who measured what
 //! is the source's business.

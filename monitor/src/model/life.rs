@@ -1,4 +1,4 @@
-//! What happens to processes, as far as naming them needs it.
+//! Process events: what happens to processes, as far as naming them needs it.
 
 use super::{Mono, ProcessId};
 use std::collections::HashSet;

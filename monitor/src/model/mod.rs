@@ -1,4 +1,4 @@
-//! Plain data that every other module speaks: what a source saw, whose it is, what a frontend shows.
+//! The data model, plain data that every other module speaks: what a source saw, whose it is, what a frontend shows.
 //!
 //! Nothing here does I/O, reads a clock, takes a lock or can fail. Addresses are `IpAddr`, ports are in host order,
 //! bytes are L3 bytes, rates are bits/s, instants are nanoseconds since boot.

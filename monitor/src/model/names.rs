@@ -1,4 +1,4 @@
-//! What addresses and ports are called, as far as is known by now.
+//! Names of addresses and ports, as far as is known by now.
 //!
 //! A frontend shows the address at once and the name when it is here. Names are raw: whoever shows them escapes them.
 

@@ -1,4 +1,4 @@
-//! Whose bytes they are, and how sure that is.
+//! Attribution and its confidence: whose bytes they are, and how sure that is.
 
 use super::Mono;
 use std::borrow::Cow;

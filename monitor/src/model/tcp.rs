@@ -1,4 +1,4 @@
-//! How a TCP connection fares, as its socket knows it.
+//! TCP health: how a connection fares, as its socket knows it.
 
 use super::{Endpoint, FlowId, ProcessId, Protocol, SocketId};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the user asked for on the command line about what is shown: the same for every frontend.
+//! Query arguments, what the user asked for on the command line about what is shown: the same for every frontend.
 
 use super::column::{Align, ColumnId};
 use super::filter::Filter;

@@ -1,4 +1,4 @@
-//! How cells are written: units, and names in place of addresses and ports.
+//! Cell formatting: units, and names in place of addresses and ports.
 
 use super::number::Units;
 use crate::model::{Endpoint, Names, Protocol};

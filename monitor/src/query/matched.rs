@@ -1,4 +1,4 @@
-//! What of a snapshot a filter leaves for a view to sum.
+//! Filtering: what of a snapshot a filter leaves for a view to sum.
 //!
 //! A process about which the filter says yes or no whatever its flows are is in or out as a whole, with all that its
 //! ended flows moved. Of a process about which it depends on the flow, the flows held now are asked.

@@ -1,4 +1,4 @@
-//! Processes under their parents, each with the sum of all that came of it, exited children included.
+//! The process tree: processes under their parents, each with the sum of all that came of it, exited children included.
 //!
 //! Who came of whom is what each process said when it was first seen ([`crate::model::Identity::parents`]). Where two
 //! disagree, because a process in between has ended and its children moved, what a process says of itself counts.

@@ -1,4 +1,5 @@
-//! From the id of a cgroup to its path, and to what the path says. A cgroup that is gone keeps what was learnt.
+//! Cgroup lookup: from the id of a cgroup to its path, and to what the path says. A cgroup that is gone keeps what was
+//! learnt.
 
 use super::place;
 use super::runtime::State;

@@ -1,5 +1,5 @@
-//! Who descends from whom, and what program each runs: the processes since the monitor started, the ended ones for as
-//! long as something may still ask for them.
+//! Process lineage, who descends from whom, and what program each runs: the processes since the monitor started, the ended
+//! ones for as long as something may still ask for them.
 //!
 //! A child keeps the parent that it was born to. When that one ends, the kernel hands the child to init; this does not.
 

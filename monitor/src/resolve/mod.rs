@@ -1,4 +1,4 @@
-//! What numbers are called: processes with all that names them, interfaces, hosts, services.
+//! Name resolution: what numbers are called. Processes with all that names them, interfaces, hosts, services.
 //!
 //! Fills in a batch before the table sees it. Bounded in time: what takes longer is done by threads of its own and
 //! comes with a later batch. What cannot be read stays unknown and is never guessed.

@@ -1,4 +1,5 @@
-//! Which package an executable came with: the file lists of dpkg, apk and pacman. rpm's database is not read.
+//! Package lookup, which package an executable came with: the file lists of dpkg, apk and pacman. rpm's database is not
+//! read.
 //!
 //! Nothing is indexed: the lists are read through once for all that is asked at that time, and the answers are kept.
 

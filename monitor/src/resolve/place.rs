@@ -1,4 +1,4 @@
-//! What a cgroup path says: systemd's unit and slice, the container, the pod. Text only; it asks nobody.
+//! The workload that a cgroup path names: systemd's unit and slice, the container, the pod. Text only; it asks nobody.
 //!
 //! The shapes are those that systemd, docker, podman, containerd, CRI-O, LXC and the kubelet give to their cgroups, with
 //! the systemd driver and with the cgroupfs driver. A path that fits none says nothing.

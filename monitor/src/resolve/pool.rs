@@ -1,4 +1,4 @@
-//! A few threads for what may take long: asking a name server, a directory of users, hashing a file.
+//! A thread pool for what may take long: asking a name server, a directory of users, hashing a file.
 //!
 //! Threads start with the first job, never wait for the caller, and are left alone at the end of the program: a name
 //! server that does not answer must not keep it from ending.

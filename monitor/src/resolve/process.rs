@@ -1,4 +1,4 @@
-//! What /proc says of a process (proc(5)): for those that the kernel programs did not see start.
+//! Process details, what /proc says of a process (proc(5)): for those that the kernel programs did not see start.
 //!
 //! A pid in /proc may by now be another process: nothing is taken from it unless its start time is the one that the
 //! kernel programs saw. Everything is read through one descriptor of its directory, which a later process with the same

@@ -1,4 +1,4 @@
-//! From what the kernel saw of a program start to the path of the executable and the command line.
+//! Executable and command line, from what the kernel saw of a program start.
 //!
 //! A path that execve(2) was given is only a claim: it may be relative, a link, or mean another file by now. It is
 //! believed where it leads to the very file, by device and inode, that the kernel opened.

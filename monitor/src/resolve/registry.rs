@@ -1,4 +1,5 @@
-//! Who is who: what the kernel told of processes, /proc, cgroups, users and packages, put together into identities.
+//! Process identification: what the kernel told of processes, /proc, cgroups, users and packages, put together into
+//! identities.
 //!
 //! Runs on a thread of its own (`worker`), so it may read files. It never waits for anything else.
 

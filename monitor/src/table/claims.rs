@@ -1,4 +1,4 @@
-//! Who claimed a socket, and what follows from it: the attribution rules, without any state but the claims.
+//! Claims, who claimed a socket, and what follows from it: the attribution rules, without any state but the claims.
 //!
 //! The kernel puts the owner of the moment into every row, so these rules only speak where that owner is missing,
 //! provisional or one of several. Ports, names and parents are never evidence here.

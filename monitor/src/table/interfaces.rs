@@ -1,4 +1,5 @@
-//! What sockets moved on each interface, by what it is worth, beside what the interfaces themselves report.
+//! Interface totals: what sockets moved on each interface, by what it is worth, beside what the interfaces themselves
+//! report.
 //!
 //! Sums only: it follows every byte that goes into a flow row, and out of a pending one. What no socket saw is not in
 //! the sums; the reports have it. An interface that is gone, and the one longest without traffic of too many that nobody

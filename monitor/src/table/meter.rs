@@ -1,4 +1,4 @@
-//! What one row has moved: since start, in the current interval, and per tick.
+//! Meters, what one row has moved: since start, in the current interval, and per tick.
 //!
 //! Every row of the table owns one meter, and bytes wait in one while they are parked, so that settling moves a meter
 //! from row to row instead of guessing what was added when.

@@ -1,4 +1,4 @@
-//! Bytes that wait for their owner.
+//! Parking: bytes that wait for their owner.
 //!
 //! Each parked entry keeps its own meter, which the pending rows contain as well; settling takes it out of them and
 //! puts it where it belongs, once. Entries of one socket settle together; handshakes wait by peer for the connection

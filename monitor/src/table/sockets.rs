@@ -1,4 +1,4 @@
-//! What is remembered per socket: its claimants, whether it was closed, and what of it the table still holds.
+//! Socket state, what is remembered per socket: its claimants, whether it was closed, and what of it the table still holds.
 //!
 //! A socket with flows or parked bytes is kept; any other is forgotten a while after its latest claim. A seeded one is
 //! kept until it is closed, because it can be idle for hours and no second seed will come. The sum is bounded.

@@ -25,7 +25,8 @@ pub(crate) fn check(files: &[File]) -> Vec<String> {
             complaints.push(format!("{PAGE}: the code map names {path}, which is not there"));
         }
     }
-    let sources = files.iter().filter(|file| file.is_rust() && !file.is_test() && file.path.contains("/src/"));
+    let sources =
+        files.iter().filter(|file| file.is_rust() && !file.is_test() && file.path.contains("/src/"));
     for file in sources.filter(|file| !named.iter().any(|path| is_at(&file.path, path))) {
         complaints.push(format!("{}: the code map of {PAGE} does not name it", file.path));
     }
@@ -68,7 +69,8 @@ mod tests {
             rust.iter().map(|path| File::new(&format!("monitor/src/{path}"), "")).collect();
         files.push(File::new(PAGE, map));
         let complaints = check(&files);
-        for part in ["monitor/src/b.rs before monitor/src/a/d.rs", "names monitor/src/c.rs", "monitor/src/f.rs: "]
+        for part in
+            ["monitor/src/b.rs before monitor/src/a/d.rs", "names monitor/src/c.rs", "monitor/src/f.rs: "]
         {
             assert!(complaints.iter().any(|complaint| complaint.contains(part)), "{part} in {complaints:?}");
         }

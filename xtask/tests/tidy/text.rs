@@ -32,7 +32,9 @@ pub(crate) fn is_long(file: &File) -> Vec<String> {
     let reason = LONG.iter().find(|(path, _)| *path == file.path).map(|(_, reason)| *reason);
     match (lines > MANY_LINES, reason) {
         (true, Some(reason)) => vec![format!("{lines} lines: {reason}")],
-        (true, None) => vec![format!("{lines} lines: is it several? If not, LONG in tidy's text.rs says why")],
+        (true, None) => {
+            vec![format!("{lines} lines: is it several? If not, LONG in tidy's text.rs says why")]
+        }
         (false, Some(_)) => vec![format!("{lines} lines: it is not long, so take it out of LONG")],
         (false, None) => Vec::new(),
     }

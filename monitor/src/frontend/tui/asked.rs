@@ -1,4 +1,4 @@
-//! What the engine is asked about what is opened, while it is: the socket of a flow, the sockets of a process and
+//! Requests, what the engine is asked about what is opened, while it is: the socket of a flow, the sockets of a process and
 //! the hash of its executable.
 
 use super::nav::Opened;

@@ -1,4 +1,4 @@
-//! What is told of the thing that was opened: gathered once for a snapshot, drawn by `view::detail`.
+//! Details, what is told of the thing that was opened: gathered once for a snapshot, drawn by `view::detail`.
 
 use super::history::History;
 use super::nav::{self, Limits, Opened};

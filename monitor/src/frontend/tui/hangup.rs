@@ -1,4 +1,4 @@
-//! Ends the program when its terminal goes away: the window was closed, the connection was lost.
+//! Hang-up, the end of the program when its terminal goes away: the window was closed, the connection was lost.
 //!
 //! SIGHUP is the engine's, but it does not reach every program, and the reader of terminal events of crossterm 0.29
 //! never returns from a terminal that is gone: it reads again after end of file and after an error. So one thread sleeps

@@ -1,5 +1,5 @@
-//! What moved lately, for graphs: the rates of everything, here, and of each row, in `trace`; and from such rates, each
-//! over a time of its own, to columns that are all as wide as each other.
+//! Rate history, what moved lately, for graphs: the rates of everything, here, and of each row, in `trace`; and from such
+//! rates, each over a time of its own, to columns that are all as wide as each other.
 //!
 //! Bounded: so many snapshots are kept.
 

@@ -1,4 +1,4 @@
-//! Rows that stay on top whatever the order.
+//! Pinned rows: those that stay on top whatever the order.
 
 use crate::query::{Row, RowId};
 

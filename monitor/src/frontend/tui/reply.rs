@@ -1,4 +1,4 @@
-//! What the terminal answers when it is asked for its background (OSC 11), told from what a person types.
+//! Terminal replies: what the terminal answers when it is asked for its background (OSC 11), told from what a person types.
 //!
 //! The answer comes among the keys and as keys, `ESC ] 1 1 ; r g b : …`, in as many pieces as the line makes of it, and late
 //! over a slow one. So nobody waits for it; and what has begun like a sequence of the terminal's is swallowed up to its end and

@@ -1,5 +1,5 @@
-//! What every row moved in the last two minutes, for the graph of whatever is opened: which rows that will be is not
-//! known before.
+//! Row history, what every row moved in the last two minutes, for the graph of whatever is opened: which rows that will be
+//! is not known before.
 //!
 //! Bounded: of each snapshot the rows that moved the most are kept, as a hash of what they are and two rates.
 

@@ -1,5 +1,5 @@
-//! Whether a process or a flow is part of a row: what it means to open one. The row is compared as what it is, not by
-//! what it is called, so that two of the same name stay apart.
+//! Membership of a process or a flow in a row: what it means to open one. The row is compared as what it is, not by what it
+//! is called, so that two of the same name stay apart.
 
 use super::eval::{Subject, Truth};
 use crate::model::{ProcessId, ProcessRow};

@@ -1,4 +1,4 @@
-//! From text to an expression.
+//! The filter parser: from text to an expression.
 //!
 //! ```text
 //! any   = all { ("or" | "||") all }

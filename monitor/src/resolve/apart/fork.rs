@@ -1,5 +1,5 @@
-//! A process that makes processes: forked while the program has one thread and no kernel program, so that what it forks
-//! later has no descriptor and no mapping of theirs, and can be left alone where it hangs.
+//! The fork server, a process that makes processes: forked while the program has one thread and no kernel program, so that
+//! what it forks later has no descriptor and no mapping of theirs, and can be left alone where it hangs.
 //!
 //! It reads no file itself and so never hangs. It ends when the program does, however that ends: its socket is closed then.
 

@@ -1,5 +1,6 @@
-//! Looking at what can hang, in a process apart: paths that other processes chose lead to file systems that need not answer,
-//! and a thread that waits in one can neither be ended nor let go of what the process holds, kernel programs among it.
+//! Isolated lookups of what can hang, in a process apart: paths that other processes chose lead to file systems that need
+//! not answer, and a thread that waits in one can neither be ended nor let go of what the process holds, kernel programs
+//! among it.
 //!
 //! A question is waited for a while. Then whoever answers it is left alone, what hangs is remembered and not asked for again
 //! until it answers, and the next question goes to a new process.

@@ -1,4 +1,4 @@
-//! Which end of a conversation is this host, and so which way its bytes went.
+//! Local and remote side: which end of a conversation is this host, and so which way its bytes went.
 //!
 //! Pure. Live, it goes by the addresses of the interfaces; with `-F` or `-G` by the network; in a file, which does not
 //! say whose host it was captured on, by rules of thumb, and the source says so.

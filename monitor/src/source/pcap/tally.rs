@@ -1,4 +1,4 @@
-//! What one device carried since it was last asked: sums by conversation, bounded.
+//! The tally of a capture, what one device carried since it was last asked: sums by conversation, bounded.
 //!
 //! Conversations are directed, from source to destination; which end is this host is decided when the sums are taken
 //! (`sides`), so that the thread that captures does as little as possible.

@@ -1,4 +1,4 @@
-//! Where the user is: what was opened, what is looked for, which of the lists this is.
+//! Breadcrumbs, where the user is: what was opened, what is looked for, which of the lists this is.
 
 use super::super::nav;
 use super::super::state::State;

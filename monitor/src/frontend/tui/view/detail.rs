@@ -1,4 +1,4 @@
-//! The page of what was opened: who it is, why that is known, what it moved, how its connections fare; and a graph.
+//! The detail page of what was opened: who it is, why that is known, what it moved, how its connections fare; and a graph.
 
 use super::super::detail::{Detail, Subject, Tcp};
 use super::super::state::State;

@@ -1,5 +1,5 @@
-//! The line in which a filter is typed, over the last line of the table; below it, in place of the footer, what is
-//! wrong and where, or what can be asked.
+//! The filter line: the line in which a filter is typed, over the last line of the table; below it, in place of the footer,
+//! what is wrong and where, or what can be asked.
 
 use super::super::find::{Find, askable};
 use super::{Ctx, Pen};

@@ -1,4 +1,4 @@
-//! The last line: keys that do something here, from the table of bindings, or of what is open over the table.
+//! The footer: keys that do something here, from the table of bindings, or of what is open over the table.
 
 use super::super::keymap::{Action, BINDINGS, Reach};
 use super::super::nav;

@@ -1,4 +1,5 @@
-//! What is above the table: where the numbers come from, what is missing, how much there is, which list this is.
+//! The header, what is above the table: where the numbers come from, what is missing, how much there is, which list this
+//! is.
 
 use super::super::state::Phase;
 use super::super::style::Glyphs;

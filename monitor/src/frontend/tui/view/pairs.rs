@@ -1,4 +1,4 @@
-//! Flows as iftop shows them: sent on the first line, received on the second, the owner under this host's end.
+//! Flow pairs, flows as iftop shows them: sent on the first line, received on the second, the owner under this host's end.
 
 use super::bar::bar;
 use super::table::{MARK, Mark, alert, line_of, mark, nothing, select_line};

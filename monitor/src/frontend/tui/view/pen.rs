@@ -1,4 +1,4 @@
-//! Writing along one line: text goes where the last one ended and never past the end of the line.
+//! A pen, writing along one line: text goes where the last one ended and never past the end of the line.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

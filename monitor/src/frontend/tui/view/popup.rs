@@ -1,4 +1,4 @@
-//! What is over the table: where it is and what it looks like.
+//! Popups, what is over the table: where it is and what it looks like.
 
 use super::super::popup::{Choice, Chooser, Popup};
 use super::super::state::State;

@@ -1,4 +1,4 @@
-//! A row a line: the columns of the query, bars behind them.
+//! The table, a row a line: the columns of the query, bars behind them.
 
 use super::super::alert;
 use super::super::state::State;

@@ -1,4 +1,4 @@
-//! More about one row: the columns that there is no room for, rates, totals and a sparkline.
+//! The tooltip, more about one row: the columns that there is no room for, rates, totals and a sparkline.
 
 use super::detail::since;
 use super::frame::open;

@@ -1,4 +1,4 @@
-//! What stands after a field or a comparison, and words that stand alone.
+//! Filter values: what stands after a field or a comparison, and words that stand alone.
 
 use super::{Input, Parsed, boundary, is_value, wrong};
 use crate::model::{Protocol, TcpState};
