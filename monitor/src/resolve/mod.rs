@@ -9,7 +9,7 @@ mod digest;
 mod file_id;
 mod hosts;
 mod interface;
-mod kin;
+mod lineage;
 mod package;
 mod place;
 mod pool;

@@ -7,7 +7,7 @@ use super::ProcessOptions;
 use super::apart::{Apart, Unanswered};
 use super::cgroup::{Cgroups, Located};
 use super::digest::{Digests, Hashed};
-use super::kin::{Kin, Node};
+use super::lineage::{Lineage, Node};
 use super::package::Packages;
 use super::process::{self, Look};
 use super::program::{Executables, Program, whole_name};
@@ -49,7 +49,7 @@ struct Known {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Registry {
-    kin: Kin,
+    lineage: Lineage,
     executables: Executables,
     cgroups: Cgroups,
     users: Users,
@@ -88,7 +88,7 @@ impl Registry {
     pub(super) fn new(root: &Path, options: ProcessOptions, asks: SyncSender<Ask>) -> Self {
         let ProcessOptions { hash, zygote } = options;
         Self {
-            kin: Kin::default(),
+            lineage: Lineage::default(),
             executables: Executables::default(),
             cgroups: Cgroups::new(State::new(root)),
             users: Users::new(root),
@@ -123,14 +123,14 @@ impl Registry {
         }
         let ended = if let Life::Ended { at, .. } = &life { Some(*at) } else { None };
         self.told |= ended.is_some();
-        let Some(id) = self.kin.note(life) else { return };
+        let Some(id) = self.lineage.note(life) else { return };
         let Some(known) = self.known.get_mut(&id) else { return };
         if let Some(at) = ended {
             self.ended += usize::from(known.seen.exited.is_none());
             self.out.extend(end(known, at));
             return;
         }
-        if let Some(node) = self.kin.get(id) {
+        if let Some(node) = self.lineage.get(id) {
             rename(&mut known.seen, node);
         }
         self.enqueue(id);
@@ -140,7 +140,7 @@ impl Registry {
     fn count(&mut self, living: HashSet<ProcessId>, at: Mono) {
         let missing = |id: &ProcessId| *id != ProcessId::KERNEL && !living.contains(id);
         let known = self.known.iter().filter(|(_, known)| known.seen.exited.is_none()).map(|(id, _)| *id);
-        let over: HashSet<ProcessId> = self.kin.living().chain(known).filter(missing).collect();
+        let over: HashSet<ProcessId> = self.lineage.living().chain(known).filter(missing).collect();
         for id in over {
             self.note(Life::Ended { id, at });
             if let Some(known) = self.known.get_mut(&id).filter(|known| known.seen.exited.is_none()) {
@@ -198,8 +198,8 @@ impl Registry {
         }
         self.next_forget = now.plus(FORGET_EVERY);
         let before = Mono(now.0.saturating_sub(u64::try_from(REMEMBERED.as_nanos()).unwrap_or(u64::MAX)));
-        if self.kin.ended() > FEW {
-            self.kin.forget(before);
+        if self.lineage.ended() > FEW {
+            self.lineage.forget(before);
         }
         if self.ended > FEW {
             let waits = |id: &ProcessId| self.queued.contains(id) || self.waiting.contains(id);
@@ -248,7 +248,7 @@ impl Registry {
         !self.later.is_empty()
             || !self.waiting.is_empty()
             || !(self.told || self.known.is_empty())
-            || self.kin.ended().max(self.ended) > FEW
+            || self.lineage.ended().max(self.ended) > FEW
     }
 
     /// Paths, or whole file systems, that do not answer.
@@ -288,7 +288,7 @@ impl Registry {
     /// Hashes the executable of a process; the answer comes later.
     pub(super) fn hash(&mut self, id: ProcessId) {
         let Some(known) = self.known.get(&id) else { return };
-        let program = self.kin.get(id).and_then(|node| node.program.as_ref());
+        let program = self.lineage.get(id).and_then(|node| node.program.as_ref());
         let opened = program
             .and_then(|program| Some((Arc::clone(known.seen.exe.as_ref()?), program.file?, program.at)));
         let asks = self.asks.clone();
@@ -320,7 +320,7 @@ impl Registry {
         let Some(known) = self.known.get(&id) else { return };
         let mut seen = known.seen.clone();
         let before = seen.identity.take();
-        let (claimed, node) = (known.claimed, self.kin.get(id));
+        let (claimed, node) = (known.claimed, self.lineage.get(id));
         if let Some(node) = node {
             rename(&mut seen, node);
         }
@@ -405,8 +405,8 @@ impl Registry {
     }
 
     fn parents(&self, id: ProcessId, look: Option<&Look>) -> Arc<[Ancestor]> {
-        if self.kin.get(id).is_some() {
-            return self.kin.ancestors(id).into();
+        if self.lineage.get(id).is_some() {
+            return self.lineage.ancestors(id).into();
         }
         look.map(|look| from_proc(look.parent)).unwrap_or_default().into()
     }

@@ -34,12 +34,12 @@ pub(super) struct Node {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Kin {
+pub(super) struct Lineage {
     nodes: HashMap<ProcessId, Node>,
     ended: VecDeque<ProcessId>,
 }
 
-impl Kin {
+impl Lineage {
     /// Takes in an event. Gives the process of which it changes what that is called, or that it lives.
     pub(super) fn note(&mut self, life: Life) -> Option<ProcessId> {
         match life {
@@ -192,73 +192,77 @@ mod tests {
         }))
     }
 
-    fn chain(kin: &Kin, pid: u32) -> Vec<u32> {
-        kin.ancestors(id(pid)).iter().map(|ancestor| ancestor.id.pid).collect()
+    fn chain(lineage: &Lineage, pid: u32) -> Vec<u32> {
+        lineage.ancestors(id(pid)).iter().map(|ancestor| ancestor.id.pid).collect()
     }
 
     #[test]
     fn an_orphan_keeps_the_parent_it_was_born_to() {
-        let mut kin = Kin::default();
+        let mut lineage = Lineage::default();
         for (pid, parent) in [(1, 0), (10, 1), (11, 10), (12, 11)] {
-            kin.note(born(pid, parent));
+            lineage.note(born(pid, parent));
         }
-        kin.note(Life::Ended { id: id(11), at: Mono(5) });
-        kin.note(executed(12, "/bin/late"));
-        assert_eq!(chain(&kin, 12), [11, 10, 1]);
-        assert_eq!(kin.get(id(11)).and_then(|node| node.ended), Some(Mono(5)));
+        lineage.note(Life::Ended { id: id(11), at: Mono(5) });
+        lineage.note(executed(12, "/bin/late"));
+        assert_eq!(chain(&lineage, 12), [11, 10, 1]);
+        assert_eq!(lineage.get(id(11)).and_then(|node| node.ended), Some(Mono(5)));
     }
 
     #[test]
     fn a_child_runs_what_its_parent_ran_when_it_was_born() {
-        let mut kin = Kin::default();
-        kin.note(born(10, 1));
-        kin.note(executed(10, "/bin/one"));
-        kin.note(born(11, 10));
-        kin.note(executed(10, "/bin/two"));
-        let path = |pid| kin.get(id(pid)).and_then(|node| node.program.clone()).and_then(|p| p.path.clone());
+        let mut lineage = Lineage::default();
+        lineage.note(born(10, 1));
+        lineage.note(executed(10, "/bin/one"));
+        lineage.note(born(11, 10));
+        lineage.note(executed(10, "/bin/two"));
+        let path =
+            |pid| lineage.get(id(pid)).and_then(|node| node.program.clone()).and_then(|p| p.path.clone());
         assert_eq!(path(11).as_deref(), Some(&b"/bin/one"[..]));
         assert_eq!(path(10).as_deref(), Some(&b"/bin/two"[..]));
     }
 
     #[test]
     fn a_recycled_pid_is_another_process() {
-        let mut kin = Kin::default();
-        kin.note(born(10, 1));
-        kin.note(executed(10, "/bin/old"));
+        let mut lineage = Lineage::default();
+        lineage.note(born(10, 1));
+        lineage.note(executed(10, "/bin/old"));
         let again = ProcessId { pid: 10, generation: 2 };
-        kin.note(Life::Born(Born { id: again, parent: id(1), comm: "new".into(), ..Born::default() }));
-        assert_eq!(kin.get(again).map(|node| (&*node.comm, node.program.is_some())), Some(("new", false)));
-        assert_eq!(kin.get(id(10)).map(|node| &*node.comm), Some("/bin/old"));
+        lineage.note(Life::Born(Born { id: again, parent: id(1), comm: "new".into(), ..Born::default() }));
+        assert_eq!(
+            lineage.get(again).map(|node| (&*node.comm, node.program.is_some())),
+            Some(("new", false))
+        );
+        assert_eq!(lineage.get(id(10)).map(|node| &*node.comm), Some("/bin/old"));
     }
 
     #[test]
     fn who_ended_a_while_ago_is_forgotten_unless_it_has_children() {
-        let mut kin = Kin::default();
-        kin.note(born(1, 0));
+        let mut lineage = Lineage::default();
+        lineage.note(born(1, 0));
         for pid in 2..10_000 {
-            kin.note(born(pid, 1));
-            kin.note(Life::Ended { id: id(pid), at: Mono(u64::from(pid)) });
+            lineage.note(born(pid, 1));
+            lineage.note(Life::Ended { id: id(pid), at: Mono(u64::from(pid)) });
         }
-        kin.note(born(10_000, 2));
-        kin.forget(Mono(9_000));
-        assert_eq!((kin.ended(), kin.living().count()), (1 + 1_000, 2));
-        assert_eq!(chain(&kin, 10_000), [2, 1]);
-        assert!(kin.nodes.capacity() <= 4 * kin.nodes.len() + 1_024);
+        lineage.note(born(10_000, 2));
+        lineage.forget(Mono(9_000));
+        assert_eq!((lineage.ended(), lineage.living().count()), (1 + 1_000, 2));
+        assert_eq!(chain(&lineage, 10_000), [2, 1]);
+        assert!(lineage.nodes.capacity() <= 4 * lineage.nodes.len() + 1_024);
     }
 
     #[test]
     fn what_is_remembered_has_a_bound_and_a_circle_an_end() {
-        let mut kin = Kin::default();
-        kin.note(born(2, 1));
+        let mut lineage = Lineage::default();
+        lineage.note(born(2, 1));
         for pid in 3..200_000 {
             // Each is born to the one before, which then ends: the longest chain there can be.
-            kin.note(born(pid, pid - 1));
-            kin.note(Life::Ended { id: id(pid - 1), at: Mono(1) });
+            lineage.note(born(pid, pid - 1));
+            lineage.note(Life::Ended { id: id(pid - 1), at: Mono(1) });
         }
-        assert!(kin.nodes.len() <= MAX_ALL, "{}", kin.nodes.len());
-        assert_eq!(chain(&kin, 199_999).len(), MAX_CHAIN);
-        kin.note(Life::Born(Born { id: id(900_000), parent: id(900_001), ..Born::default() }));
-        kin.note(Life::Born(Born { id: id(900_001), parent: id(900_000), ..Born::default() }));
-        assert_eq!(chain(&kin, 900_000).len(), MAX_CHAIN);
+        assert!(lineage.nodes.len() <= MAX_ALL, "{}", lineage.nodes.len());
+        assert_eq!(chain(&lineage, 199_999).len(), MAX_CHAIN);
+        lineage.note(Life::Born(Born { id: id(900_000), parent: id(900_001), ..Born::default() }));
+        lineage.note(Life::Born(Born { id: id(900_001), parent: id(900_000), ..Born::default() }));
+        assert_eq!(chain(&lineage, 900_000).len(), MAX_CHAIN);
     }
 }
