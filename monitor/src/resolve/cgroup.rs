@@ -1,8 +1,8 @@
 //! Cgroup lookup: from the id of a cgroup to its path, and to what the path says. A cgroup that is gone keeps what was
 //! learnt.
 
-use super::place;
 use super::runtime::State;
+use super::workload;
 use crate::model::{Container, Pod};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -88,7 +88,7 @@ impl Cgroups {
             self.located.clear();
         }
         let (roots, owner) = self.roots(path);
-        let found = place::read(path, roots);
+        let found = workload::read(path, roots);
         let container = found.container.map(|(runtime, id)| {
             // Whatever the state of a runtime of root's says of that id is not of this one.
             let claimed = owner.filter(|_| found.is_claimed);

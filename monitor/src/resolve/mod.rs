@@ -11,7 +11,6 @@ mod hosts;
 mod interface;
 mod lineage;
 mod package;
-mod place;
 mod pool;
 mod process;
 mod program;
@@ -20,6 +19,7 @@ mod runtime;
 mod services;
 mod user;
 mod worker;
+mod workload;
 
 pub(crate) use apart::Zygote;
 pub(crate) use process::gone;

@@ -3,7 +3,7 @@
 //! The files are the runtimes' own and may be another user's: they are read with a bound, and what does not fit the
 //! expected shape is no name.
 
-use super::place::SOME_RUNTIME;
+use super::workload::SOME_RUNTIME;
 use crate::bounded;
 use crate::model::{Container, Pod};
 use serde_json::Value;

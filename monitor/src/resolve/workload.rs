@@ -14,7 +14,7 @@ pub(super) const SOME_RUNTIME: &str = "cri";
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place<'p> {
+pub(super) struct Workload<'p> {
     /// Below a user's manager (`user@UID.service`) with the unit of that, `user@UID.service/UNIT`.
     pub(super) unit: Option<Cow<'p, str>>,
     pub(super) slice: Option<&'p str>,
@@ -29,39 +29,39 @@ pub(super) struct Place<'p> {
 /// Reads a path, of which whoever is not root can have made what stands behind the first `roots` bytes. The outermost of each
 /// kind wins, as for systemd (cg_path_get_unit): what is inside a unit or a container was named by who runs in it. Units in a
 /// container are its own business and are not told.
-pub(super) fn read(path: &str, roots: usize) -> Place<'_> {
-    let mut place = Place::default();
+pub(super) fn read(path: &str, roots: usize) -> Workload<'_> {
+    let mut workload = Workload::default();
     let (mut outer, mut end) = ("", 0);
     let mut manager = None;
     for segment in path.get(..MAX_PATH.min(path.len())).unwrap_or_default().split('/') {
         end += segment.len();
         let is_roots = end <= roots;
         end += 1;
-        if place.container.is_some() {
+        if workload.container.is_some() {
             break;
         }
-        if let (true, None, Some(pod)) = (is_roots, &place.pod, pod(segment, outer)) {
-            place.pod = Some(pod);
+        if let (true, None, Some(pod)) = (is_roots, &workload.pod, pod(segment, outer)) {
+            workload.pod = Some(pod);
         }
-        if let Some(container) = container(segment, outer, place.pod.is_some()) {
-            (place.container, place.is_claimed) = (Some(container), !is_roots);
+        if let Some(container) = container(segment, outer, workload.pod.is_some()) {
+            (workload.container, workload.is_claimed) = (Some(container), !is_roots);
         }
-        match (&place.unit, manager) {
+        match (&workload.unit, manager) {
             (None, _) if is_roots && is_unit(segment) => {
-                place.unit = Some(Cow::Borrowed(unescaped(segment)));
+                workload.unit = Some(Cow::Borrowed(unescaped(segment)));
                 manager = Some(unescaped(segment)).filter(|unit| is_manager(unit));
             }
-            (None, _) if is_roots && is_slice(segment) => place.slice = Some(unescaped(segment)),
+            (None, _) if is_roots && is_slice(segment) => workload.slice = Some(unescaped(segment)),
             // What a user's manager runs is named by the user, so his manager is named with it.
             (Some(_), Some(of)) if is_unit(segment) => {
-                place.unit = Some(Cow::Owned(format!("{of}/{}", unescaped(segment))));
+                workload.unit = Some(Cow::Owned(format!("{of}/{}", unescaped(segment))));
                 manager = None;
             }
             _ => {}
         }
         outer = segment;
     }
-    place
+    workload
 }
 
 /// `user@UID.service`: what runs the units of a user.
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     /// All of it was made by root.
-    fn read(path: &str) -> Place<'_> {
+    fn read(path: &str) -> Workload<'_> {
         super::read(path, path.len())
     }
 
@@ -165,8 +165,8 @@ mod tests {
     #[test]
     fn units_and_slices() {
         let of = |path: &str| {
-            let place = read(path);
-            (place.unit.map(Cow::into_owned).unwrap_or_default(), place.slice.map(str::to_owned))
+            let workload = read(path);
+            (workload.unit.map(Cow::into_owned).unwrap_or_default(), workload.slice.map(str::to_owned))
         };
         let both = |unit: &str, slice: &str| (unit.to_owned(), Some(slice.to_owned()));
         assert_eq!(
@@ -180,8 +180,8 @@ mod tests {
             of("/user.slice/user-1000.slice/session-3.scope"),
             both("session-3.scope", "user-1000.slice")
         );
-        assert_eq!(read("/"), Place::default());
-        assert_eq!(read("/.service/.slice"), Place::default());
+        assert_eq!(read("/"), Workload::default());
+        assert_eq!(read("/.service/.slice"), Workload::default());
         assert_eq!(of("/system.slice/docker-x.scope/init.scope").0, "docker-x.scope", "the outermost");
         let user = "/user.slice/user-1000.slice/user@1000.service";
         assert_eq!(of(user), both("user@1000.service", "user-1000.slice"));
@@ -197,14 +197,14 @@ mod tests {
         let top = "/user.slice/user-65534.slice/user@65534.service";
         let of = |below: &str| {
             let path = format!("{top}/{below}");
-            let place = super::read(&path, top.len());
-            let unit = place.unit.as_deref().map(str::to_owned);
+            let workload = super::read(&path, top.len());
+            let unit = workload.unit.as_deref().map(str::to_owned);
             (
                 unit,
-                place.slice.map(str::to_owned),
-                place.container.map(|found| found.0),
-                place.is_claimed,
-                place.pod,
+                workload.slice.map(str::to_owned),
+                workload.container.map(|found| found.0),
+                workload.is_claimed,
+                workload.pod,
             )
         };
         let unit = |name: &str| Some(format!("user@65534.service/{name}"));
@@ -215,8 +215,8 @@ mod tests {
         let pod = format!("kubepods.slice/kubepods-pod{}.slice", UID.replace('-', "_"));
         assert_eq!(of(&pod), (Some("user@65534.service".to_owned()), slice, None, false, None));
         // Handed to a user without systemd.
-        let place = super::read("/alice/nginx.service", "/alice".len());
-        assert_eq!(place, Place::default());
+        let workload = super::read("/alice/nginx.service", "/alice".len());
+        assert_eq!(workload, Workload::default());
     }
 
     #[test]
@@ -262,11 +262,11 @@ mod tests {
             "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice/cri-containerd-{ID}.scope",
             UID.replace('-', "_")
         );
-        let place = read(&systemd);
-        assert_eq!((place.pod.as_deref(), place.container), (Some(UID), Some(("containerd", ID))));
+        let workload = read(&systemd);
+        assert_eq!((workload.pod.as_deref(), workload.container), (Some(UID), Some(("containerd", ID))));
         let cgroupfs = format!("/kubepods/besteffort/pod{UID}/{ID}");
-        let place = read(&cgroupfs);
-        assert_eq!((place.pod.as_deref(), place.container), (Some(UID), Some((SOME_RUNTIME, ID))));
+        let workload = read(&cgroupfs);
+        assert_eq!((workload.pod.as_deref(), workload.container), (Some(UID), Some((SOME_RUNTIME, ID))));
         let guaranteed = format!("/kubepods/pod{UID}/{ID}");
         assert_eq!(read(&guaranteed).pod.as_deref(), Some(UID));
         assert_eq!(read("/srv/podium/x").pod, None);
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn overlong_and_odd_paths_are_no_surprise() {
         let long = format!("/{}/x.service", "a".repeat(40_000));
-        assert_eq!(read(&long), Place::default());
+        assert_eq!(read(&long), Workload::default());
         let _ = read(&"é/".repeat(20_000));
         assert_eq!(
             read("/a\nb\u{1b}[2J.service").unit.as_deref(),
