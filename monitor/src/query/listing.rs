@@ -4,8 +4,8 @@
 //! a pass over the snapshot, selecting a page costs a pass over the rows and a sort of the page.
 
 use super::filter::Filter;
+use super::filtered::Filtered;
 use super::group::{self, GroupKey, GroupRow, Sums};
-use super::matched::Matched;
 use super::tree::Tree;
 use super::view::ViewKind;
 use super::{Key, Query, Row, RowId, View};
@@ -82,19 +82,19 @@ impl Listing {
     pub(crate) fn new(snapshot: Arc<Snapshot>, scope: Scope) -> Self {
         let Scope { view, prefixes, .. } = scope;
         let rules = scope.filter.as_deref();
-        let matched = Matched::new(&snapshot, view, rules);
-        let mut rest = matched.rest.map(|sums| {
+        let filtered = Filtered::new(&snapshot, view, rules);
+        let mut rest = filtered.rest.map(|sums| {
             let mut row = GroupRow::new(view, GroupKey::Ended, None);
             row.sums = sums;
             row
         });
         let mut rows = match view {
-            ViewKind::Processes => Rows::Processes(matched.processes),
-            ViewKind::Flows => Rows::Flows(matched.flows),
-            ViewKind::Tree => Rows::Tree(Tree::new(&matched.processes)),
-            _ if view.spec().of_processes => Rows::Groups(group::by_process(view, &matched.processes)),
+            ViewKind::Processes => Rows::Processes(filtered.processes),
+            ViewKind::Flows => Rows::Flows(filtered.flows),
+            ViewKind::Tree => Rows::Tree(Tree::new(&filtered.processes)),
+            _ if view.spec().of_processes => Rows::Groups(group::by_process(view, &filtered.processes)),
             _ => {
-                let mut groups = group::by_flow(view, &matched.flows, prefixes);
+                let mut groups = group::by_flow(view, &filtered.flows, prefixes);
                 groups.extend(rest.take());
                 Rows::Groups(groups)
             }

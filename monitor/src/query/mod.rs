@@ -11,12 +11,12 @@ mod cell;
 mod choice;
 mod column;
 pub(crate) mod filter;
+mod filtered;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod format;
 mod group;
 mod listing;
-mod matched;
 mod number;
 mod slot;
 #[cfg(test)]

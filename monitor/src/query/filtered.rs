@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What is left.
-pub(super) struct Matched {
+pub(super) struct Filtered {
     /// Processes, where the view sums processes; some cut down to their flows that matched.
     pub(super) processes: Vec<Arc<ProcessRow>>,
     /// Flows, where the view sums flows.
@@ -31,7 +31,7 @@ struct Judged<'s> {
     open: usize,
 }
 
-impl Matched {
+impl Filtered {
     /// Everything where there is no filter.
     pub(super) fn new(snapshot: &Snapshot, view: ViewKind, filter: Option<&Filter>) -> Self {
         let of_processes = view.spec().of_processes;
