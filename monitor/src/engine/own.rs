@@ -66,12 +66,16 @@ impl Own {
         self.cost
     }
 
-    /// Gives back what a flood has left in the heap: the C library keeps it otherwise.
+    /// Gives back what a flood has left in the heap: the C library keeps it otherwise. And once, at the second reading, what
+    /// the start has: where that happened to be in use when loading was over, no later reading would be above the least.
     fn trim(&mut self, now: Instant) {
         let Some(held) = self.cost.memory else { return };
         let least = *self.least.insert(self.least.map_or(held, |least| least.min(held)));
-        let is_due = self.trimmed.is_none_or(|at| now.duration_since(at) >= TRIM_EVERY);
-        if is_due && held > least + TRIM_BEYOND {
+        let is_due = match self.trimmed {
+            None => self.readings.len() > 1,
+            Some(at) => now.duration_since(at) >= TRIM_EVERY && held > least + TRIM_BEYOND,
+        };
+        if is_due {
             #[cfg(target_os = "linux")]
             crate::source::ebpf::trim_heap();
             self.trimmed = Some(now);
@@ -123,9 +127,11 @@ mod tests {
     fn processor_time_and_memory_are_this_process() {
         let mut own = Own::default();
         let first = own.read();
+        assert!(own.trimmed.is_none());
         let begun = cpu();
         while cpu() < begun + Duration::from_millis(30) {}
         let second = own.read();
+        assert_eq!(own.trimmed.is_some(), second.memory.is_some(), "what the start left in the heap");
         assert!(second.cpu >= first.cpu + Duration::from_millis(30), "{first:?} {second:?}");
         assert!(second.recent_cpu >= Duration::from_millis(30) && second.recent > Duration::ZERO);
         #[cfg(target_os = "linux")]
