@@ -9,12 +9,14 @@
 
 mod life;
 mod owner;
+mod plain;
 mod wire;
 
 pub use life::{
     ARGS_BYTES, Executed, LIFE_BORN, LIFE_ENDED, LIFE_EXECUTED, LIFE_FOUND, LIVES_BYTES, Life, PATH_BYTES,
 };
 pub use owner::{OWNER_AMBIGUOUS, OWNER_KERNEL, Owner, OwnerWord};
+pub use plain::Plain;
 pub use wire::{Segments, wire_segments};
 
 /// Rows that each half of the flow table holds unless `--capacity` says otherwise.
@@ -530,35 +532,6 @@ pub struct Offsets {
     pub sock_owned: u32,
 }
 
-macro_rules! layout {
-    ($($type:ty: $size:expr;)*) => {
-        $(const _: () = {
-            assert!(core::mem::size_of::<$type>() == $size);
-            assert!(matches!(core::mem::align_of::<$type>(), 2 | 4 | 8));
-        };)*
-    };
-}
-layout! {
-    Counters: 64;
-    FlowKey: 64;
-    FlowValue: 128;
-    TcpSample: 40;
-    OverflowKey: 16;
-    HalfStats: 48;
-    Owner: 24;
-    ClaimKey: 16;
-    Claim: 32;
-    ProcessKey: 8;
-    Process: 48;
-    ClaimStats: 48;
-    SeedRecord: 48;
-    Offsets: 112;
-    Tuple: 40;
-    WireKey: 48;
-    TapKey: 48;
-    TapValue: 48;
-    TapOverflowKey: 8;
-}
 const _: () = {
     assert!(core::mem::offset_of!(FlowKey, local_addr) == 8);
     assert!(core::mem::offset_of!(FlowKey, remote_addr) == 24);

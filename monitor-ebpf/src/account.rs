@@ -4,45 +4,25 @@
 
 use crate::ends::{connected_tuple, encapsulates, tapped_tuple};
 use crate::key::{self, Direction};
-use crate::life;
 use crate::maps::{
     ACTIVE, FLOWS_A, FLOWS_B, OVERFLOW_A, OVERFLOW_B, SCOPED, SKB_NETNS, STATS, TAP_STATS, TAPPED, TOTALS,
     UNSEEN, global,
 };
-use crate::owner;
-use crate::slot::{Slot, zero};
+use crate::mem::{self, E2BIG, EEXIST, Field, Live, Slot, element, field, zero};
+use crate::proc_events;
+use crate::sk::{FullSock, SOCK_RAW};
+use crate::skb::Skb;
 use crate::tcp::{self, Segment};
-use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
-use aya_ebpf::helpers::generated::{
-    bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_get_socket_uid, bpf_sk_cgroup_id, bpf_sk_fullsock,
-};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::maps::PerCpuArray;
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
-use core::mem::offset_of;
-use core::ptr::addr_of_mut;
 use monitor_common::{
-    Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, OwnerWord,
+    Counters, FlowKey, FlowValue, HalfStats, OWNER_AMBIGUOUS, OWNER_KERNEL, OverflowKey, Owner, OwnerWord,
     STANDING_AMBIGUOUS, STANDING_FIRM, STANDING_INHERITED, STANDING_KERNEL, STANDING_LISTENER, STANDING_RAW,
     STANDING_UNCLAIMED, wire_segments,
 };
 
-/// No room in a map.
-pub const E2BIG: i32 = -7;
-/// Another CPU made the row.
-pub const EEXIST: i32 = -17;
 const TCP_LISTEN: u32 = 10;
-const SOCK_RAW: u32 = 3;
 const TCP: u8 = 6;
-
-/// Adds to a u64 of a map value; other CPUs may do so at the same time. The old value is never used: that would need
-/// BPF_FETCH (5.12).
-#[inline(always)]
-pub fn add(counter: *mut u64, value: u64) {
-    // SAFETY: the pointer is to an aligned u64 of a live map value (a row found or made in this program run).
-    unsafe {
-        atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, value);
-    }
-}
 
 /// What one packet adds.
 pub struct Amount {
@@ -62,18 +42,15 @@ impl Amount {
 
 /// Counts one packet of the hook's socket. Bytes are L3, at the cgroup hook.
 #[inline(always)]
-pub fn count<const EGRESS: bool>(skb: *mut __sk_buff) {
+pub fn count<const EGRESS: bool>(skb: Skb) {
     let direction = if EGRESS { Direction::Egress } else { Direction::Ingress };
     let half = active();
     let mut key = Slot::new();
     let key = zero::<FlowKey>(&mut key);
-    // SAFETY: context fields of a live `__sk_buff`.
-    let (len, gso_segs, gso_size, ifindex) =
-        unsafe { ((*skb).len, (*skb).gso_segs, (*skb).gso_size, (*skb).ifindex) };
-    key.ifindex = ifindex;
-    // SAFETY: `skb` is the program's context.
-    key.cookie = unsafe { bpf_get_socket_cookie(skb.cast()) };
-    let socket = full_socket(skb);
+    let (len, gso_segs, gso_size) = (skb.len(), skb.gso_segs(), skb.gso_size());
+    key.ifindex = skb.ifindex();
+    key.cookie = skb.cookie();
+    let socket = skb.socket();
     let mut amount = Amount::plain(u64::from(len));
     // A connected socket knows its ends, and one plain packet needs no header lengths: nothing of it is read.
     // While interfaces are tapped a sent one is read all the same: what is on the wire can be another tuple.
@@ -92,7 +69,7 @@ pub fn count<const EGRESS: bool>(skb: *mut __sk_buff) {
             match tapped_tuple(skb, socket, key) {
                 Ok(()) | Err(EEXIST) => {}
                 // Full or busy: the flow is then not joined, and userspace says so.
-                Err(_) => stat(&TAP_STATS, half, offset_of!(HalfStats, wires_lost)),
+                Err(_) => stat(&TAP_STATS, half, field!(HalfStats, wires_lost)),
             }
         } else {
             connected_tuple::<false>(skb, socket, key);
@@ -107,7 +84,7 @@ pub fn count<const EGRESS: bool>(skb: *mut __sk_buff) {
     let placed = if parsed {
         into_row(half, &packet, key, &seen, &mut value)
     } else {
-        stat(&STATS, half, offset_of!(HalfStats, unparsed));
+        stat(&STATS, half, field!(HalfStats, unparsed));
         false
     };
     if !placed {
@@ -117,9 +94,8 @@ pub fn count<const EGRESS: bool>(skb: *mut __sk_buff) {
 
 /// The packet that is counted.
 struct Packet {
-    skb: *mut __sk_buff,
-    /// Null or a full socket.
-    socket: *mut bpf_sock,
+    skb: Skb,
+    socket: Option<FullSock>,
     direction: Direction,
     amount: Amount,
 }
@@ -144,58 +120,29 @@ impl Seen {
     }
 }
 
-/// Which half is written now.
+/// Which half is written now. Read at every packet, because userspace flips it while programs run.
 #[inline(always)]
 pub fn active() -> u32 {
-    match ACTIVE.get_ptr(0) {
-        // SAFETY: a live array element; volatile, because userspace flips it while programs run.
-        Some(active) => unsafe { active.read_volatile() & 1 },
+    match mem::shared(&ACTIVE, 0) {
+        Some(active) => active.read() & 1,
         None => 0,
-    }
-}
-
-#[inline(always)]
-fn full_socket(skb: *mut __sk_buff) -> *mut bpf_sock {
-    // SAFETY: context field; the helper takes only a non-null socket.
-    unsafe {
-        let socket = (*skb).__bindgen_anon_2.sk;
-        if socket.is_null() { core::ptr::null_mut() } else { bpf_sk_fullsock(socket) }
     }
 }
 
 /// Owner and standing.
 #[inline(always)]
-fn own(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) -> Seen {
+fn own(skb: Skb, socket: Option<FullSock>, key: &mut FlowKey) -> Seen {
     let mut seen = Seen { netns: 0, socket_type: 0, method: 0, state: 0 };
     key.standing = STANDING_UNCLAIMED;
-    if socket.is_null() {
-        return seen;
-    }
-    // SAFETY: a full socket.
-    let (state, kind) = unsafe { ((*socket).state, (*socket).type_) };
+    let Some(socket) = socket else { return seen };
+    let (state, kind) = (socket.state(), socket.kind());
     seen.state = state as u8;
     seen.socket_type = kind as u8;
-    // SAFETY: as above.
-    let owner = unsafe { owner::storage(socket.cast(), global(&SCOPED) == 1) };
-    if owner.is_null() {
-        if kind == SOCK_RAW {
-            key.standing = STANDING_RAW;
-            if global(&SKB_NETNS) == 1 {
-                // SAFETY: the context.
-                seen.netns = unsafe { bpf_get_netns_cookie(skb.cast()) };
-                key.tgid = seen.netns as u32;
-                key.generation = (seen.netns >> 32) as u32;
-            }
-            return seen;
-        }
-    } else {
-        // SAFETY: the storage of a live socket, checked for null. The cookie is read first and `owner::set` writes it
-        // last; the word is one load, so it is one claim's.
-        let (cookie, word) = unsafe {
-            let cookie = (&raw const (*owner).cookie).read_volatile();
-            seen.netns = (*owner).netns;
-            (cookie, OwnerWord((&raw const (*owner).word).read_volatile()))
-        };
+    if let Some(owner) = socket.sock().owner(global(&SCOPED) == 1) {
+        // The cookie is read first and `owner::set` writes it last; the word is one load, so it is one claim's.
+        let cookie = owner.part(field!(Owner, cookie)).read();
+        seen.netns = owner.part(field!(Owner, netns)).read();
+        let word = OwnerWord(owner.part(field!(Owner, word)).read());
         seen.method = word.method();
         key.tgid = word.tgid();
         if key.tgid != 0 {
@@ -207,6 +154,14 @@ fn own(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) -> Seen {
         } else if word.flags() & OWNER_KERNEL != 0 {
             key.standing = STANDING_KERNEL;
         }
+    } else if kind == SOCK_RAW {
+        key.standing = STANDING_RAW;
+        if global(&SKB_NETNS) == 1 {
+            seen.netns = skb.netns_cookie();
+            key.tgid = seen.netns as u32;
+            key.generation = (seen.netns >> 32) as u32;
+        }
+        return seen;
     }
     let settled = key.standing == STANDING_FIRM || key.standing == STANDING_UNCLAIMED;
     if settled && state == TCP_LISTEN && key.protocol == TCP {
@@ -221,32 +176,29 @@ fn into_row(half: u32, packet: &Packet, key: &FlowKey, seen: &Seen, slot: &mut S
     let &Packet { skb, socket, direction, ref amount } = packet;
     let segment = Segment { skb, socket, direction, ip_version: key.ip_version, state: seen.state };
     if let Some(row) = row(half, key) {
-        // Last write wins: the latest state and method are what a reader wants.
-        // SAFETY: a live row.
-        unsafe {
-            if key.protocol == TCP {
-                tcp::sample(addr_of_mut!((*row).tcp), (*row).state != seen.state, &segment);
-            }
-            (*row).state = seen.state;
-            (*row).method = seen.method;
+        let state = row.part(field!(FlowValue, state));
+        if key.protocol == TCP {
+            tcp::sample(row.part(field!(FlowValue, tcp)), state.read() != seen.state, &segment);
         }
+        // Last write wins: the latest state and method are what a reader wants.
+        state.write(seen.state);
+        row.part(field!(FlowValue, method)).write(seen.method);
         bump(row, direction, amount);
         return true;
     }
     let value = seen.value(slot);
     describe(skb, socket, value);
     if key.protocol == TCP {
-        // SAFETY: the value on the stack.
-        unsafe { tcp::sample(addr_of_mut!(value.tcp), true, &segment) };
+        tcp::sample(Live::of(&mut value.tcp), true, &segment);
     }
     new_row(half, key, value, direction, amount)
 }
 
 /// The row of a key in this half.
 #[inline(always)]
-pub fn row(half: u32, key: &FlowKey) -> Option<*mut FlowValue> {
+pub fn row(half: u32, key: &FlowKey) -> Option<Live<'static, FlowValue>> {
     // Two lookups in the code, one at run time: with the map known at each, the kernel inlines it.
-    if half == 0 { FLOWS_A.get_ptr_mut(key) } else { FLOWS_B.get_ptr_mut(key) }
+    if half == 0 { mem::row(&FLOWS_A, key) } else { mem::row(&FLOWS_B, key) }
 }
 
 /// Makes the row of a key that had none, with this amount. False where there is no room for it.
@@ -266,7 +218,7 @@ pub fn new_row(
             true
         }
         // Another CPU was faster.
-        Err(EEXIST) => match flows.get_ptr_mut(key) {
+        Err(EEXIST) => match mem::row(flows, key) {
             Some(row) => {
                 bump(row, direction, amount);
                 true
@@ -274,11 +226,11 @@ pub fn new_row(
             None => false,
         },
         Err(E2BIG) => {
-            stat(&STATS, half, offset_of!(HalfStats, full));
+            stat(&STATS, half, field!(HalfStats, full));
             false
         }
         Err(_) => {
-            stat(&STATS, half, offset_of!(HalfStats, busy));
+            stat(&STATS, half, field!(HalfStats, busy));
             false
         }
     }
@@ -287,41 +239,35 @@ pub fn new_row(
 /// Counts a new row, and wakes userspace whenever this CPU has made as many as it may make unseen.
 #[inline(always)]
 fn inserted(half: u32) {
-    let Some(stats) = STATS.get_ptr_mut(half) else { return };
-    // SAFETY: a live map value. Read again, because the old value of an addition is never used: where a packet between
-    // the two makes a row, too, a wake-up is left out or one too many, and the next is not far.
-    let inserts = unsafe {
-        let inserts = addr_of_mut!((*stats).inserts);
-        add(inserts, 1);
-        inserts.read_volatile()
-    };
+    let Some(stats) = element(&STATS, half) else { return };
+    // Read again, because the old value of an addition is never used: where a packet between the two makes a row, too, a
+    // wake-up is left out or one too many, and the next is not far.
+    let inserts = stats.part(field!(HalfStats, inserts));
+    inserts.add(1);
+    let inserts = inserts.read();
     let unseen = global(&UNSEEN);
     if unseen != 0 && inserts % unseen == 0 {
-        life::rouse();
+        proc_events::notify();
     }
 }
 
-/// Adds one to the statistic of a half at this offset in `HalfStats`.
+/// Adds one to a statistic of a half.
 #[inline(always)]
-pub fn stat(map: &PerCpuArray<HalfStats>, half: u32, offset: usize) {
-    if let Some(stats) = map.get_ptr_mut(half) {
-        // SAFETY: a live map value; the offset is that of one of its fields, all of which are u64.
-        add(unsafe { stats.byte_add(offset).cast() }, 1);
+pub fn stat(map: &PerCpuArray<HalfStats>, half: u32, which: Field<HalfStats, u64>) {
+    if let Some(stats) = element(map, half) {
+        stats.part(which).add(1);
     }
 }
 
 /// What a new row says of its socket; only once a row, because the helpers cost.
 #[inline(always)]
-fn describe(skb: *mut __sk_buff, socket: *mut bpf_sock, value: &mut FlowValue) {
-    // SAFETY: context and a socket that is checked for null.
-    unsafe {
-        value.uid = bpf_get_socket_uid(skb);
-        if !socket.is_null() {
-            value.cgroup = bpf_sk_cgroup_id(socket.cast());
-        }
-        if value.netns == 0 && global(&SKB_NETNS) == 1 {
-            value.netns = bpf_get_netns_cookie(skb.cast());
-        }
+fn describe(skb: Skb, socket: Option<FullSock>, value: &mut FlowValue) {
+    value.uid = skb.uid();
+    if let Some(socket) = socket {
+        value.cgroup = socket.cgroup();
+    }
+    if value.netns == 0 && global(&SKB_NETNS) == 1 {
+        value.netns = skb.netns_cookie();
     }
 }
 
@@ -342,29 +288,26 @@ fn start(counters: &mut Counters, direction: Direction, amount: &Amount) {
 
 /// Adds to a row.
 #[inline(always)]
-pub fn bump(row: *mut FlowValue, direction: Direction, amount: &Amount) {
-    // SAFETY: a row that the caller found.
-    bump_counters(unsafe { addr_of_mut!((*row).counters) }, direction, amount);
+pub fn bump(row: Live<'_, FlowValue>, direction: Direction, amount: &Amount) {
+    bump_counters(row.part(field!(FlowValue, counters)), direction, amount);
 }
 
 #[inline(always)]
-fn bump_counters(counters: *mut Counters, direction: Direction, amount: &Amount) {
-    // SAFETY: a live map value.
-    unsafe {
-        if direction == Direction::Egress {
-            add(addr_of_mut!((*counters).tx_skb_bytes), amount.len);
-            add(addr_of_mut!((*counters).tx_skbs), 1);
-            if amount.gso_packets != 0 || amount.gso_bytes != 0 {
-                add(addr_of_mut!((*counters).tx_gso_bytes), amount.gso_bytes);
-                add(addr_of_mut!((*counters).tx_gso_packets), amount.gso_packets);
-            }
-        } else {
-            add(addr_of_mut!((*counters).rx_skb_bytes), amount.len);
-            add(addr_of_mut!((*counters).rx_skbs), 1);
-            if amount.gso_packets != 0 || amount.gso_bytes != 0 {
-                add(addr_of_mut!((*counters).rx_gso_bytes), amount.gso_bytes);
-                add(addr_of_mut!((*counters).rx_gso_packets), amount.gso_packets);
-            }
+fn bump_counters(counters: Live<'_, Counters>, direction: Direction, amount: &Amount) {
+    let is_super = amount.gso_packets != 0 || amount.gso_bytes != 0;
+    if direction == Direction::Egress {
+        counters.part(field!(Counters, tx_skb_bytes)).add(amount.len);
+        counters.part(field!(Counters, tx_skbs)).add(1);
+        if is_super {
+            counters.part(field!(Counters, tx_gso_bytes)).add(amount.gso_bytes);
+            counters.part(field!(Counters, tx_gso_packets)).add(amount.gso_packets);
+        }
+    } else {
+        counters.part(field!(Counters, rx_skb_bytes)).add(amount.len);
+        counters.part(field!(Counters, rx_skbs)).add(1);
+        if is_super {
+            counters.part(field!(Counters, rx_gso_bytes)).add(amount.gso_bytes);
+            counters.part(field!(Counters, rx_gso_packets)).add(amount.gso_packets);
         }
     }
 }
@@ -379,7 +322,7 @@ pub fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Dir
     key.standing = flow.standing;
     key.outer = flow.outer;
     let table = if half == 0 { &OVERFLOW_A } else { &OVERFLOW_B };
-    if let Some(row) = table.get_ptr_mut(&*key) {
+    if let Some(row) = mem::row(table, key) {
         bump(row, direction, amount);
         return;
     }
@@ -387,15 +330,15 @@ pub fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Dir
     match table.insert(&*key, &*value, u64::from(BPF_NOEXIST)) {
         Ok(()) => return,
         Err(EEXIST) => {
-            if let Some(row) = table.get_ptr_mut(&*key) {
+            if let Some(row) = mem::row(table, key) {
                 bump(row, direction, amount);
                 return;
             }
         }
         Err(_) => {}
     }
-    stat(&STATS, half, offset_of!(HalfStats, overflow_full));
-    if let Some(totals) = TOTALS.get_ptr_mut(half) {
+    stat(&STATS, half, field!(HalfStats, overflow_full));
+    if let Some(totals) = element(&TOTALS, half) {
         bump_counters(totals, direction, amount);
     }
 }

@@ -3,12 +3,14 @@
 //! What the packet itself says is `key`'s business.
 
 use crate::maps::WIRE;
-use crate::slot::{Slot, zero};
-use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST, bpf_sock};
+use crate::mem::{Slot, zero};
+use crate::sk::{FullSock, SOCK_RAW};
+use crate::skb::Skb;
+use aya_ebpf::bindings::BPF_NOEXIST;
+use core::mem::offset_of;
 use core::ptr;
 use monitor_common::{FlowKey, Tuple, WireKey};
 
-const SOCK_RAW: u32 = 3;
 const TCP: u32 = 6;
 const UDP: u32 = 17;
 const ESP: u32 = 50;
@@ -23,23 +25,9 @@ const ETH_P_IPV6: u16 = 0x86dd;
 /// packet's ends differ from packet to packet, the socket's do not. `CHECK`: false, too, where the packet does not begin
 /// as one that the socket made itself; it has to be read then.
 #[inline(always)]
-pub fn connected_tuple<const CHECK: bool>(
-    skb: *mut __sk_buff,
-    socket: *mut bpf_sock,
-    key: &mut FlowKey,
-) -> bool {
-    if socket.is_null() {
-        return false;
-    }
-    // SAFETY: a full socket, and the context.
-    let (protocol, remote_port, kind, ethertype) = unsafe {
-        (
-            (*socket).protocol,
-            (&raw const (*socket).dst_port).read_volatile(),
-            (*socket).type_,
-            (*skb).protocol as u16,
-        )
-    };
+pub fn connected_tuple<const CHECK: bool>(skb: Skb, socket: Option<FullSock>, key: &mut FlowKey) -> bool {
+    let Some(socket) = socket else { return false };
+    let (protocol, remote_port, kind) = (socket.protocol(), socket.remote_port(), socket.kind());
     let has_ports = matches!(protocol, TCP | UDP | UDP_LITE);
     // A raw socket may say that it speaks one of these.
     if remote_port == 0 || kind == SOCK_RAW || !has_ports {
@@ -47,75 +35,62 @@ pub fn connected_tuple<const CHECK: bool>(
     }
     key.protocol = protocol as u8;
     key.remote_port = u16::from_be(remote_port);
-    // SAFETY: as above. Every load is volatile: the compiler must not turn two of them into one load from a chosen
-    // address, which the verifier refuses. The addresses are in network order already.
-    unsafe {
-        key.local_port = (&raw const (*socket).src_port).read_volatile() as u16;
-        let local = key.local_addr.as_mut_ptr().cast::<u32>();
-        let remote = key.remote_addr.as_mut_ptr().cast::<u32>();
-        // The version is the packet's: an AF_INET6 socket with a mapped peer sends IPv4.
-        if ethertype == ETH_P_IP.to_be() {
-            if CHECK && !begins_as::<20, 9>(skb, protocol) {
-                return false;
-            }
-            key.ip_version = 4;
-            local.write_volatile((&raw const (*socket).src_ip4).read_volatile());
-            remote.write_volatile((&raw const (*socket).dst_ip4).read_volatile());
-        } else if ethertype == ETH_P_IPV6.to_be() {
-            if CHECK && !begins_as::<40, 6>(skb, protocol) {
-                return false;
-            }
-            key.ip_version = 6;
-            let from = (&raw const (*socket).src_ip6).cast::<u32>();
-            let to = (&raw const (*socket).dst_ip6).cast::<u32>();
-            local.write_volatile(from.read_volatile());
-            local.add(1).write_volatile(from.add(1).read_volatile());
-            local.add(2).write_volatile(from.add(2).read_volatile());
-            local.add(3).write_volatile(from.add(3).read_volatile());
-            remote.write_volatile(to.read_volatile());
-            remote.add(1).write_volatile(to.add(1).read_volatile());
-            remote.add(2).write_volatile(to.add(2).read_volatile());
-            remote.add(3).write_volatile(to.add(3).read_volatile());
-        } else {
+    key.local_port = socket.local_port() as u16;
+    // The version is the packet's: an AF_INET6 socket with a mapped peer sends IPv4.
+    let ethertype = skb.protocol() as u16;
+    if ethertype == ETH_P_IP.to_be() {
+        if CHECK && !begins_as::<9, 22>(skb, protocol) {
             return false;
         }
+        key.ip_version = 4;
+        set_word::<0>(key, (socket.local_ip4(), socket.remote_ip4()));
+    } else if ethertype == ETH_P_IPV6.to_be() {
+        if CHECK && !begins_as::<6, 42>(skb, protocol) {
+            return false;
+        }
+        key.ip_version = 6;
+        set_word::<0>(key, socket.ip6::<0>());
+        set_word::<1>(key, socket.ip6::<1>());
+        set_word::<2>(key, socket.ip6::<2>());
+        set_word::<3>(key, socket.ip6::<3>());
+    } else {
+        return false;
     }
     true
 }
 
-/// Whether the headers are one of IP of `LENGTH` bytes, whose byte `AT` is this protocol, and ports that are not those of
-/// ESP in UDP. Read where they lie: two loads, where a helper would cost as much as all else.
+/// Sets one word of both addresses, which are in network order already.
 #[inline(always)]
-fn begins_as<const LENGTH: usize, const AT: usize>(skb: *mut __sk_buff, protocol: u32) -> bool {
-    // SAFETY: context fields; the verifier knows them as the packet's bounds, and each load is behind the check.
-    unsafe {
-        let start = (*skb).data as usize as *const u8;
-        let end = (*skb).data_end as usize as *const u8;
-        if start.wrapping_add(LENGTH + 4) > end {
-            return false;
-        }
-        let port = start.wrapping_add(LENGTH + 2).cast::<u16>();
-        u32::from(start.wrapping_add(AT).read_volatile()) == protocol
-            && port.read_volatile() != ESP_IN_UDP.to_be()
+fn set_word<const WORD: usize>(key: &mut FlowKey, (local, remote): (u32, u32)) {
+    const {
+        assert!(WORD < 4);
+        assert!(offset_of!(FlowKey, local_addr).is_multiple_of(align_of::<u32>()));
+        assert!(offset_of!(FlowKey, remote_addr).is_multiple_of(align_of::<u32>()));
     }
+    let to_local = key.local_addr.as_mut_ptr().cast::<u32>();
+    let to_remote = key.remote_addr.as_mut_ptr().cast::<u32>();
+    // SAFETY: inside the addresses, and aligned as the key is.
+    unsafe {
+        to_local.add(WORD).write_volatile(local);
+        to_remote.add(WORD).write_volatile(remote);
+    }
+}
+
+/// Whether the headers are one of IP, whose byte `AT` is this protocol, and ports, of which that at `PORT` is not that of ESP
+/// in UDP.
+#[inline(always)]
+fn begins_as<const AT: usize, const PORT: usize>(skb: Skb, protocol: u32) -> bool {
+    skb.peek::<AT, PORT>()
+        .is_some_and(|(found, port)| u32::from(found) == protocol && port != ESP_IN_UDP.to_be())
 }
 
 /// Whether the packet, whose headers are in `key`, is not the one that the socket made but the outside of it: the kernel
 /// sends ESP, AH and ESP in UDP in the name of the socket that sent what is inside.
 #[inline(always)]
-pub fn encapsulates(socket: *mut bpf_sock, key: &FlowKey) -> bool {
-    if socket.is_null() {
-        return false;
-    }
-    // SAFETY: a full socket; volatile as in `connected_tuple`.
-    let (protocol, kind, source, port) = unsafe {
-        (
-            (&raw const (*socket).protocol).read_volatile(),
-            (&raw const (*socket).type_).read_volatile(),
-            (&raw const (*socket).src_port).read_volatile() as u16,
-            u16::from_be((&raw const (*socket).dst_port).read_volatile()),
-        )
-    };
+pub fn encapsulates(socket: Option<FullSock>, key: &FlowKey) -> bool {
+    let Some(socket) = socket else { return false };
+    let (protocol, kind) = (socket.protocol(), socket.kind());
+    let (source, port) = (socket.local_port() as u16, u16::from_be(socket.remote_port()));
     // A raw socket sends what it likes.
     if kind == SOCK_RAW {
         return false;
@@ -134,7 +109,7 @@ pub fn encapsulates(socket: *mut bpf_sock, key: &FlowKey) -> bool {
 /// As [`connected_tuple`], and notes the packet's tuple where it is not the socket's: it is what a device carries. Once
 /// a tick and socket. What the kernel said where it was to be kept.
 #[inline(always)]
-pub fn tapped_tuple(skb: *mut __sk_buff, socket: *mut bpf_sock, key: &mut FlowKey) -> Result<(), i32> {
+pub fn tapped_tuple(skb: Skb, socket: Option<FullSock>, key: &mut FlowKey) -> Result<(), i32> {
     let (mut wire, mut own) = (Slot::new(), Slot::new());
     let (wire, own) = (zero::<Tuple>(&mut wire), zero::<WireKey>(&mut own));
     copy_tuple(key, wire);

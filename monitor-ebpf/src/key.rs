@@ -3,10 +3,8 @@
 //! Works at any offset, so that the cgroup hooks (which see L3) and the taps (which see frames) share it. Reads IPv4 and IPv6 (extension headers included) and the ports of TCP, UDP, UDP-Lite, DCCP and SCTP. It does not
 //! decide who owns the packet, and it looks into no tunnel.
 
-use aya_ebpf::bindings::__sk_buff;
-use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
-use core::mem::MaybeUninit;
-use monitor_common::{FlowKey, TapKey};
+use crate::skb::Skb;
+use monitor_common::{FlowKey, Plain, TapKey};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -93,21 +91,6 @@ macro_rules! ends {
 ends!(FlowKey: local_addr, remote_addr, local_port, remote_port);
 ends!(TapKey: src_addr, dst_addr, src_port, dst_port);
 
-/// Reads a `T` at `offset` from the start of what the program sees; `None` where the packet ends before.
-#[inline(always)]
-pub fn load<T: Copy>(skb: *mut __sk_buff, offset: u32) -> Option<T> {
-    let mut value = MaybeUninit::<T>::uninit();
-    // SAFETY: `skb` is the program's context and the buffer has the size that is passed.
-    let result =
-        unsafe { bpf_skb_load_bytes(skb.cast(), offset, value.as_mut_ptr().cast(), size_of::<T>() as u32) };
-    if result == 0 {
-        // SAFETY: the helper wrote all of it; every `T` used here is an integer or an array of integers.
-        Some(unsafe { value.assume_init() })
-    } else {
-        None
-    }
-}
-
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Ipv4 {
@@ -122,6 +105,8 @@ struct Ipv4 {
     src: [u8; 4],
     dst: [u8; 4],
 }
+// SAFETY: `repr(C)`, of integers and arrays of them, without padding.
+unsafe impl Plain for Ipv4 {}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -133,6 +118,8 @@ struct Ipv6 {
     src: [u8; 16],
     dst: [u8; 16],
 }
+// SAFETY: `repr(C)`, of integers and arrays of them, without padding.
+unsafe impl Plain for Ipv6 {}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -142,17 +129,19 @@ struct Tcp {
     ack: u32,
     offset_flags: u16,
 }
+// SAFETY: `repr(C)`, of integers and arrays of them, without padding.
+unsafe impl Plain for Tcp {}
 
 /// Fills addresses, ports, protocol and version of `key` from the packet that begins at `base`. `None` where it is not
 /// IP or too short.
 #[inline(always)]
-pub fn parse<K: Ends>(skb: *mut __sk_buff, base: u32, direction: Direction, key: &mut K) -> Option<Headers> {
-    let version = load::<u8>(skb, base)? >> 4;
+pub fn parse<K: Ends>(skb: Skb, base: u32, direction: Direction, key: &mut K) -> Option<Headers> {
+    let version = skb.load::<u8>(base)? >> 4;
     key.set_version(version);
     let mut jumbo = 0;
     let (total, fragment, first_fragment);
     let l3 = if version == 4 {
-        let ip = load::<Ipv4>(skb, base)?;
+        let ip = skb.load::<Ipv4>(base)?;
         let offset = u16::from_be(ip.fragment);
         first_fragment = offset & FRAGMENT_OFFSET == 0;
         fragment = offset & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0;
@@ -163,7 +152,7 @@ pub fn parse<K: Ends>(skb: *mut __sk_buff, base: u32, direction: Direction, key:
         set_ipv4(key.remote(), remote);
         u32::from(ip.version_ihl & 0xf) * 4
     } else if version == 6 {
-        let ip = load::<Ipv6>(skb, base)?;
+        let ip = skb.load::<Ipv6>(base)?;
         let (local, remote) = ends(direction, ip.src, ip.dst);
         *key.local() = local;
         *key.remote() = remote;
@@ -208,7 +197,7 @@ struct Walk {
 /// Walks the IPv6 extension headers (RFC 8200, 4.1). A hop-by-hop header of a packet without payload length is BIG
 /// TCP's jumbogram option (RFC 2675), which never reaches the wire on a segment.
 #[inline(always)]
-fn extensions(skb: *mut __sk_buff, base: u32, next: u8, jumbogram: bool) -> Walk {
+fn extensions(skb: Skb, base: u32, next: u8, jumbogram: bool) -> Walk {
     let end = size_of::<Ipv6>() as u32;
     let mut walk = Walk { protocol: next, end, jumbo: 0, first_fragment: true, fragment: false };
     for _ in 0..MAX_EXTENSIONS {
@@ -216,7 +205,7 @@ fn extensions(skb: *mut __sk_buff, base: u32, next: u8, jumbogram: bool) -> Walk
         if !matches!(header, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION) {
             break;
         }
-        let Some([following, len, hi, lo]) = load::<[u8; 4]>(skb, base + walk.end) else { break };
+        let Some([following, len, hi, lo]) = skb.load::<[u8; 4]>(base + walk.end) else { break };
         let size = match header {
             FRAGMENT => {
                 walk.fragment = true;
@@ -240,14 +229,14 @@ fn extensions(skb: *mut __sk_buff, base: u32, next: u8, jumbogram: bool) -> Walk
 
 /// Sets the ports and returns the length of the L4 header that a segment repeats, 0 where no GSO type segments it.
 #[inline(always)]
-fn ports<K: Ends>(skb: *mut __sk_buff, direction: Direction, offset: u32, key: &mut K) -> u32 {
+fn ports<K: Ends>(skb: Skb, direction: Direction, offset: u32, key: &mut K) -> u32 {
     let protocol = *key.protocol();
     let (ports, len) = match protocol {
-        TCP => match load::<Tcp>(skb, offset) {
+        TCP => match skb.load::<Tcp>(offset) {
             Some(tcp) => (tcp.ports, u32::from(u16::from_be(tcp.offset_flags) >> 12) * 4),
             None => return 0,
         },
-        UDP | UDP_LITE | DCCP | SCTP => match load::<[u16; 2]>(skb, offset) {
+        UDP | UDP_LITE | DCCP | SCTP => match skb.load::<[u16; 2]>(offset) {
             Some(ports) => (ports, if protocol == SCTP { 12 } else { 8 }),
             None => return 0,
         },

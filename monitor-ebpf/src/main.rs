@@ -3,8 +3,10 @@
 //! They never drop, delay or change traffic: every program returns its hook's "allow" from every path. They never copy
 //! a packet: userspace sees sums only. `hook/` holds the programs, thin; `account` counts, `packet` counts what packet
 //! sockets send, `tap` counts what a device carries, `tcp` samples connections, `owner` claims, `life` tells what becomes
-//! of processes, `key` reads headers, `maps` lists every map. Nothing here sleeps, loops without a bound or reads kernel
-//! memory by `bpf_probe_read_kernel` (refused under lockdown).
+//! of processes, `key` reads headers. Below them `skb`, `sk` and `btf` are what the kernel hands to programs (packets,
+//! sockets, tasks), `mem` is what programs write, `proc_events` the ring buffer, and `maps` lists every map; what is
+//! `unsafe` about these is in them. Nothing here sleeps, loops without a bound or reads kernel memory by
+//! `bpf_probe_read_kernel` (refused under lockdown).
 
 #![no_std]
 #![no_main]
@@ -15,7 +17,7 @@
 )]
 #![expect(unsafe_code, reason = "kernel helpers, map values and context fields are raw pointers")]
 #![expect(clippy::cast_possible_truncation, reason = "kernel fields are wider than what they hold")]
-#![expect(clippy::cast_ptr_alignment, reason = "keys and values are aligned for words: `slot::Slot`")]
+#![expect(clippy::cast_ptr_alignment, reason = "keys and values are aligned for words: `mem::Slot`")]
 #![expect(
     clippy::needless_borrows_for_generic_args,
     reason = "by value, aya's maps would copy keys on a 512-byte stack"
@@ -23,14 +25,19 @@
 #![expect(clippy::needless_pass_by_value, reason = "the program macros hand contexts over by value")]
 
 mod account;
+mod btf;
 mod ends;
+mod helper;
 mod hook;
 mod key;
 mod life;
 mod maps;
+mod mem;
 mod owner;
 mod packet;
-mod slot;
+mod proc_events;
+mod sk;
+mod skb;
 mod tap;
 mod tcp;
 

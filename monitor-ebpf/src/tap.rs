@@ -2,13 +2,12 @@
 //!
 //! Nothing is claimed here and no owner is known. Every packet adds to exactly one of: a row, an overflow row.
 
-use crate::account::{E2BIG, EEXIST, active, add, stat};
-use crate::key::{self, Direction, load};
+use crate::account::{active, stat};
+use crate::key::{self, Direction};
 use crate::maps::{TAP_OVERFLOW_A, TAP_OVERFLOW_B, TAP_STATS, TAPS_A, TAPS_B};
-use crate::slot::{Slot, zero};
-use aya_ebpf::bindings::{__sk_buff, BPF_NOEXIST};
-use core::mem::offset_of;
-use core::ptr::addr_of_mut;
+use crate::mem::{self, E2BIG, EEXIST, Live, Slot, field, zero};
+use crate::skb::Skb;
+use aya_ebpf::bindings::BPF_NOEXIST;
 use monitor_common::{
     ETHERTYPE_LLC, HalfStats, Segments, TAP_OTHER_HOST, TAP_RECEIVED, TAP_SENT, TapKey, TapOverflowKey,
     TapValue, wire_segments,
@@ -36,9 +35,8 @@ const MAX_TAGS: u32 = 3;
 
 /// Counts one packet. `frames`: the device has Ethernet headers, and the packet begins with its own.
 #[inline(always)]
-pub fn count(skb: *mut __sk_buff, frames: bool) {
-    // SAFETY: context fields of a live `__sk_buff`.
-    let (len, pkt_type, ifindex) = unsafe { ((*skb).len, (*skb).pkt_type, (*skb).ifindex) };
+pub fn count(skb: Skb, frames: bool) {
+    let (len, pkt_type, ifindex) = (skb.len(), skb.pkt_type(), skb.ifindex());
     if ifindex == LOOPBACK && pkt_type == PACKET_OUTGOING {
         // It comes again as received.
         return;
@@ -58,22 +56,19 @@ pub fn count(skb: *mut __sk_buff, frames: bool) {
 
 /// Reads the link-layer header: its length, and that of a tag which the kernel keeps beside the data.
 #[inline(always)]
-fn frame(skb: *mut __sk_buff, key: &mut TapKey) -> (u32, u32) {
+fn frame(skb: Skb, key: &mut TapKey) -> (u32, u32) {
     let mut beside = 0;
-    // SAFETY: context fields.
-    unsafe {
-        if (*skb).vlan_present != 0 {
-            key.vlan = (*skb).vlan_tci as u16 & VLAN_ID;
-            beside = TAG;
-        }
+    if skb.vlan_present() != 0 {
+        key.vlan = skb.vlan_tci() as u16 & VLAN_ID;
+        beside = TAG;
     }
     let mut end = ETHERNET;
-    let mut ethertype = u16::from_be(load::<u16>(skb, ETHERTYPE_AT).unwrap_or(0));
+    let mut ethertype = u16::from_be(skb.load::<u16>(ETHERTYPE_AT).unwrap_or(0));
     for _ in 0..MAX_TAGS {
         if !matches!(ethertype, ETH_P_8021Q | ETH_P_8021AD | ETH_P_QINQ1) {
             break;
         }
-        let Some([tci, following]) = load::<[u16; 2]>(skb, end) else { break };
+        let Some([tci, following]) = skb.load::<[u16; 2]>(end) else { break };
         if key.vlan == 0 {
             key.vlan = u16::from_be(tci) & VLAN_ID;
         }
@@ -86,16 +81,14 @@ fn frame(skb: *mut __sk_buff, key: &mut TapKey) -> (u32, u32) {
 
 /// A device without link-layer headers: the packet begins with IP's.
 #[inline(always)]
-fn packet(skb: *mut __sk_buff, key: &mut TapKey) -> (u32, u32) {
-    // SAFETY: a context field.
-    key.ethertype = u16::from_be(unsafe { (*skb).protocol } as u16);
+fn packet(skb: Skb, key: &mut TapKey) -> (u32, u32) {
+    key.ethertype = u16::from_be(skb.protocol() as u16);
     (0, 0)
 }
 
 #[inline(always)]
-fn measure(skb: *mut __sk_buff, len: u32, link: u32, beside: u32, key: &mut TapKey, value: &mut TapValue) {
-    // SAFETY: context fields.
-    let (gso_segs, gso_size) = unsafe { ((*skb).gso_segs, (*skb).gso_size) };
+fn measure(skb: Skb, len: u32, link: u32, beside: u32, key: &mut TapKey, value: &mut TapValue) {
+    let (gso_segs, gso_size) = (skb.gso_segs(), skb.gso_size());
     let mut inner = len.saturating_sub(link);
     let mut wire = Segments { packets: 1, bytes: u64::from(inner) };
     if key.ethertype == ETH_P_IP || key.ethertype == ETH_P_IPV6 {
@@ -126,7 +119,7 @@ fn measure(skb: *mut __sk_buff, len: u32, link: u32, beside: u32, key: &mut TapK
 fn place(key: &TapKey, value: &TapValue) {
     let half = active();
     // Two lookups in the code, one at run time: with the map known at each, the kernel inlines it.
-    let row = if half == 0 { TAPS_A.get_ptr_mut(key) } else { TAPS_B.get_ptr_mut(key) };
+    let row = if half == 0 { mem::row(&TAPS_A, key) } else { mem::row(&TAPS_B, key) };
     if let Some(row) = row {
         return bump(row, value);
     }
@@ -134,19 +127,19 @@ fn place(key: &TapKey, value: &TapValue) {
     let result = table.insert(key, value, u64::from(BPF_NOEXIST));
     match result {
         Ok(()) => {
-            stat(&TAP_STATS, half, offset_of!(HalfStats, inserts));
+            stat(&TAP_STATS, half, field!(HalfStats, inserts));
             return;
         }
         Err(EEXIST) => {
-            if let Some(row) = table.get_ptr_mut(key) {
+            if let Some(row) = mem::row(table, key) {
                 return bump(row, value);
             }
         }
         Err(E2BIG) => {
-            stat(&TAP_STATS, half, offset_of!(HalfStats, full));
+            stat(&TAP_STATS, half, field!(HalfStats, full));
         }
         Err(_) => {
-            stat(&TAP_STATS, half, offset_of!(HalfStats, busy));
+            stat(&TAP_STATS, half, field!(HalfStats, busy));
         }
     }
     overflow(half, key, value);
@@ -157,28 +150,25 @@ fn place(key: &TapKey, value: &TapValue) {
 fn overflow(half: u32, key: &TapKey, value: &TapValue) {
     let key = TapOverflowKey { ifindex: key.ifindex, direction: u32::from(key.direction) };
     let table = if half == 0 { &TAP_OVERFLOW_A } else { &TAP_OVERFLOW_B };
-    if let Some(row) = table.get_ptr_mut(&key) {
+    if let Some(row) = mem::row(table, &key) {
         return bump(row, value);
     }
     if table.insert(&key, value, u64::from(BPF_NOEXIST)).is_err() {
-        match table.get_ptr_mut(&key) {
+        match mem::row(table, &key) {
             Some(row) => bump(row, value),
             None => {
-                stat(&TAP_STATS, half, offset_of!(HalfStats, overflow_full));
+                stat(&TAP_STATS, half, field!(HalfStats, overflow_full));
             }
         }
     }
 }
 
 #[inline(always)]
-fn bump(row: *mut TapValue, value: &TapValue) {
-    // SAFETY: a live map value.
-    unsafe {
-        add(addr_of_mut!((*row).bytes), value.bytes);
-        add(addr_of_mut!((*row).packets), value.packets);
-        add(addr_of_mut!((*row).skb_bytes), value.skb_bytes);
-        add(addr_of_mut!((*row).skbs), 1);
-        add(addr_of_mut!((*row).link_bytes), value.link_bytes);
-        add(addr_of_mut!((*row).device_bytes), value.device_bytes);
-    }
+fn bump(row: Live<'_, TapValue>, value: &TapValue) {
+    row.part(field!(TapValue, bytes)).add(value.bytes);
+    row.part(field!(TapValue, packets)).add(value.packets);
+    row.part(field!(TapValue, skb_bytes)).add(value.skb_bytes);
+    row.part(field!(TapValue, skbs)).add(1);
+    row.part(field!(TapValue, link_bytes)).add(value.link_bytes);
+    row.part(field!(TapValue, device_bytes)).add(value.device_bytes);
 }

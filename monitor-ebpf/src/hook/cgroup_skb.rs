@@ -8,12 +8,12 @@ use aya_ebpf::programs::SkBuffContext;
 
 #[cgroup_skb(ingress)]
 pub fn ingress(ctx: SkBuffContext) -> i32 {
-    count::<false>(ctx.skb.skb);
+    count::<false>(ctx.into());
     1
 }
 
 #[cgroup_skb(egress)]
 pub fn egress(ctx: SkBuffContext) -> i32 {
-    count::<true>(ctx.skb.skb);
+    count::<true>(ctx.into());
     1
 }

@@ -9,13 +9,13 @@ use aya_ebpf::programs::SkBuffContext;
 /// For Ethernet and `lo`: a packet begins with its link-layer header.
 #[socket_filter]
 pub fn frames(ctx: SkBuffContext) -> i64 {
-    count(ctx.skb.skb, true);
+    count(ctx.into(), true);
     0
 }
 
 /// For tun, WireGuard, PPP and other devices without link-layer headers.
 #[socket_filter]
 pub fn packets(ctx: SkBuffContext) -> i64 {
-    count(ctx.skb.skb, false);
+    count(ctx.into(), false);
     0
 }

@@ -6,5 +6,3 @@ mod iter;
 mod sock;
 mod sock_addr;
 mod tracing;
-
-pub use iter::netns;

@@ -3,24 +3,21 @@
 //! accept(2) with an address, on the accepted socket, which is what makes a pre-fork worker known.
 
 use crate::owner::{Reader, claim};
-use aya_ebpf::bindings::bpf_sock_addr;
-use aya_ebpf::helpers::generated::{bpf_get_netns_cookie, bpf_get_socket_cookie};
+use crate::sk::Sock;
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use monitor_common::{CLAIM_ACCEPT, CLAIM_CONNECT, CLAIM_MESSAGE};
 
 #[inline(always)]
-fn claim_addr(ctx: *mut bpf_sock_addr, method: u8) {
-    // SAFETY: context fields of a sock_addr program.
-    unsafe {
-        let sk = (*ctx).__bindgen_anon_1.sk;
-        if sk.is_null() {
-            return;
-        }
-        let cookie = bpf_get_socket_cookie(ctx.cast());
-        let netns = bpf_get_netns_cookie(ctx.cast());
-        claim(sk.cast(), cookie, netns, method, Reader::Cgroup, true);
+fn claim_addr(ctx: &SockAddrContext, method: u8) {
+    // SAFETY: the program's own context, by which the helpers find the socket as well, and its field.
+    let (context, sk) = unsafe { (Sock::assume(ctx.sock_addr.cast()), (*ctx.sock_addr).__bindgen_anon_1.sk) };
+    if sk.is_null() {
+        return;
     }
+    let (cookie, netns) = (context.cookie(), context.netns_cookie());
+    // SAFETY: a socket that is not null.
+    claim(unsafe { Sock::assume(sk.cast()) }, cookie, netns, method, Reader::Cgroup, true);
 }
 
 macro_rules! hooks {
@@ -28,7 +25,7 @@ macro_rules! hooks {
         $(
             #[cgroup_sock_addr($name)]
             pub fn $name(ctx: SockAddrContext) -> i32 {
-                claim_addr(ctx.sock_addr, $method);
+                claim_addr(&ctx, $method);
                 1
             }
         )*

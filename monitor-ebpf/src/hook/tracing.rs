@@ -1,76 +1,61 @@
 //! BTF tracepoints: who really reads and writes, and who executes what. They observe only; the result is ignored.
 
+use crate::btf::{Binprm, Task};
 use crate::life;
-use crate::maps::{OFFSETS, SCOPED, TRACING, global};
-use crate::owner::{Reader, claim, claim_without_storage, field};
+use crate::maps::{SCOPED, TRACING, global};
+use crate::owner::{Reader, claim, claim_without_storage};
 use crate::packet;
-use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
+use crate::sk::{AF_PACKET, TracedSock};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use monitor_common::{CLAIM_READ, CLAIM_SEND, CLAIM_TRANSFER};
 
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
-const AF_PACKET: u16 = 17;
 const MSG_PEEK: i32 = 0x2;
 const MSG_ERRQUEUE: i32 = 0x2000;
 
-/// Whether a `struct sock` is an IP socket.
-///
-/// # Safety
-/// `sk` must be a socket that the verifier knows.
+/// The first argument of a tracepoint of sockets.
 #[inline(always)]
-pub unsafe fn is_inet(sk: *const u8) -> bool {
-    // SAFETY: the caller's.
-    let family = unsafe { family(sk) };
-    family == AF_INET || family == AF_INET6
+fn socket(ctx: &BtfTracePointContext) -> TracedSock {
+    // SAFETY: the tracepoint's own argument, which these all have first.
+    unsafe { TracedSock::assume(ctx.arg(0)) }
 }
 
-/// The address family.
-///
-/// # Safety
-/// As [`is_inet`].
+/// An argument of a tracepoint of processes.
 #[inline(always)]
-unsafe fn family(sk: *const u8) -> u16 {
-    // SAFETY: the caller's.
-    unsafe { field::<u16>(sk, global(&OFFSETS.skc_family)) }
+fn task<const ARG: usize>(ctx: &BtfTracePointContext) -> Task {
+    // SAFETY: the tracepoint's own argument.
+    unsafe { Task::assume(ctx.arg(ARG)) }
 }
 
 #[inline(always)]
-fn claim_traced(sk: *const u8, method: u8) {
-    // SAFETY: the tracepoint's own socket argument.
-    unsafe {
-        if !is_inet(sk) {
-            return;
-        }
-        // Read where it lies; the helper is only needed where the socket has none yet.
-        let mut cookie = field::<u64>(sk, global(&OFFSETS.skc_cookie));
-        if global(&TRACING) == 0 {
-            // Without a cookie no packet hook has seen the socket yet, so there are no bytes to claim.
-            if cookie != 0 {
-                claim_without_storage(cookie, method);
-            }
-            return;
-        }
-        if cookie == 0 {
-            cookie = bpf_get_socket_cookie(sk.cast_mut().cast());
-        }
-        claim(sk.cast_mut().cast(), cookie, 0, method, Reader::Tracing, global(&SCOPED) == 0);
+fn claim_traced(sk: TracedSock, method: u8) {
+    if !sk.is_inet() {
+        return;
     }
+    // Read where it lies; the helper is only needed where the socket has none yet.
+    let mut cookie = sk.cookie();
+    if global(&TRACING) == 0 {
+        // Without a cookie no packet hook has seen the socket yet, so there are no bytes to claim.
+        if cookie != 0 {
+            claim_without_storage(cookie, method);
+        }
+        return;
+    }
+    if cookie == 0 {
+        cookie = sk.sock().cookie();
+    }
+    claim(sk.sock(), cookie, 0, method, Reader::Tracing, global(&SCOPED) == 0);
 }
 
 /// include/trace/events/sock.h: `sock_send_length(struct sock *sk, int ret, int flags)`, after the bytes were accepted.
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
-    let (sk, sent) = (ctx.arg(0), ctx.arg::<i32>(1));
+    let (sk, sent) = (socket(&ctx), ctx.arg::<i32>(1));
     if sent > 0 {
-        // SAFETY: the tracepoint's own socket argument, in the sender's context.
-        unsafe {
-            if family(sk) == AF_PACKET {
-                packet::sent(sk, u64::from(sent.cast_unsigned()));
-            } else {
-                claim_traced(sk, CLAIM_TRANSFER);
-            }
+        if sk.family() == AF_PACKET {
+            packet::sent(sk, u64::from(sent.cast_unsigned()));
+        } else {
+            claim_traced(sk, CLAIM_TRANSFER);
         }
     }
     0
@@ -80,7 +65,7 @@ pub fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv_length(ctx: BtfTracePointContext) -> u32 {
     if ctx.arg::<i32>(1) > 0 && ctx.arg::<i32>(2) & (MSG_PEEK | MSG_ERRQUEUE) == 0 {
-        claim_traced(ctx.arg(0), CLAIM_TRANSFER);
+        claim_traced(socket(&ctx), CLAIM_TRANSFER);
     }
     0
 }
@@ -92,10 +77,8 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> u32 {
 /// lock (include/net/sock.h, `sock_owned_by_user`); a system call reads while its process does.
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
 pub fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> u32 {
-    let sk = ctx.arg(0);
-    let owned = global(&OFFSETS.sock_owned);
-    // SAFETY: the tracepoint's own socket argument.
-    if owned != 0 && unsafe { field::<u32>(sk, owned) } != 0 {
+    let sk = socket(&ctx);
+    if sk.is_owned() {
         claim_traced(sk, CLAIM_READ);
     }
     0
@@ -104,30 +87,28 @@ pub fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> u32 {
 /// `tcp_sendmsg_locked(const struct sock *sk, ...)`, before the bytes leave.
 #[btf_tracepoint(function = "tcp_sendmsg_locked")]
 pub fn tcp_sendmsg_locked(ctx: BtfTracePointContext) -> u32 {
-    claim_traced(ctx.arg(0), CLAIM_SEND);
+    claim_traced(socket(&ctx), CLAIM_SEND);
     0
 }
 
 /// include/trace/events/sched.h: `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *)`.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn sched_process_exec(ctx: BtfTracePointContext) -> u32 {
-    // SAFETY: the tracepoint's own arguments.
-    unsafe { life::executed(ctx.arg(0), ctx.arg(2)) };
+    // SAFETY: the tracepoint's own argument.
+    life::executed(task::<0>(&ctx), unsafe { Binprm::assume(ctx.arg(2)) });
     0
 }
 
 /// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`, for threads, too.
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn sched_process_fork(ctx: BtfTracePointContext) -> u32 {
-    // SAFETY: the tracepoint's own argument.
-    unsafe { life::born(ctx.arg(1)) };
+    life::born(task::<1>(&ctx));
     0
 }
 
 /// `sched_process_exit(struct task_struct *p)`, of every thread.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn sched_process_exit(ctx: BtfTracePointContext) -> u32 {
-    // SAFETY: the tracepoint's own argument.
-    unsafe { life::ended(ctx.arg(0)) };
+    life::ended(task::<0>(&ctx));
     0
 }

@@ -7,9 +7,7 @@ use crate::tokens;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles of before this rule, each to be cut (#12).
-const OPEN: [&str; 4] = [
-    "monitor-ebpf/src/: account, life, owner import each other",
-    "monitor-ebpf/src/: hook, packet import each other",
+const OPEN: [&str; 2] = [
     "monitor/src/resolve: registry, worker import each other",
     "monitor/src/source/ebpf: lives, load, seed, verify import each other",
 ];

@@ -3,10 +3,7 @@
 //! All of its `unsafe` is here. It knows maps by descriptor and nothing of what is in them.
 #![expect(unsafe_code, reason = "bpf(2) has no safe wrapper for these commands")]
 
-use monitor_common::{
-    Claim, ClaimKey, ClaimStats, Counters, FlowKey, FlowValue, HalfStats, OverflowKey, Process, ProcessKey,
-    TapKey, TapOverflowKey, TapValue, Tuple, WireKey,
-};
+use monitor_common::Plain;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -32,47 +29,6 @@ const BPF_F_QUERY_EFFECTIVE: u32 = 1;
 const BPF_F_ALLOW_MULTI: u32 = 2;
 /// More CPUs than any kernel can be configured for: CONFIG_NR_CPUS is 8192 at most (arch/*/Kconfig).
 const MOST_CPUS: usize = 1 << 16;
-
-/// A type that any bytes are a valid value of.
-///
-/// # Safety
-/// Only for `repr(C)` types of integers without padding.
-pub(super) unsafe trait Plain: Copy + Default {}
-
-// SAFETY: monitor-common builds them of fixed-width integers with explicit padding and asserts their sizes.
-unsafe impl Plain for Counters {}
-// SAFETY: as above.
-unsafe impl Plain for FlowKey {}
-// SAFETY: as above.
-unsafe impl Plain for FlowValue {}
-// SAFETY: as above.
-unsafe impl Plain for OverflowKey {}
-// SAFETY: as above.
-unsafe impl Plain for HalfStats {}
-// SAFETY: as above.
-unsafe impl Plain for Claim {}
-// SAFETY: as above.
-unsafe impl Plain for ClaimKey {}
-// SAFETY: as above.
-unsafe impl Plain for ClaimStats {}
-// SAFETY: as above.
-unsafe impl Plain for Process {}
-// SAFETY: as above.
-unsafe impl Plain for ProcessKey {}
-// SAFETY: as above.
-unsafe impl Plain for TapKey {}
-// SAFETY: as above.
-unsafe impl Plain for TapValue {}
-// SAFETY: as above.
-unsafe impl Plain for TapOverflowKey {}
-// SAFETY: as above.
-unsafe impl Plain for WireKey {}
-// SAFETY: as above.
-unsafe impl Plain for Tuple {}
-// SAFETY: an integer.
-unsafe impl Plain for u32 {}
-// SAFETY: an integer.
-unsafe impl Plain for u64 {}
 
 /// `union bpf_attr`, element commands (include/uapi/linux/bpf.h).
 #[repr(C)]
@@ -177,8 +133,8 @@ fn drain_by<K: Plain, V: Plain>(
     mut take: impl FnMut(&mut BatchAttr) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut size = FIRST_BATCH;
-    let mut keys = vec![K::default(); size];
-    let mut values = vec![V::default(); size];
+    let mut keys = vec![K::zeroed(); size];
+    let mut values = vec![V::zeroed(); size];
     // Where the batch before ended: the kernel fills in where the next one does, and leaves it where it fails.
     let mut position: Option<u64> = None;
     let mut tries = 0;
@@ -209,8 +165,8 @@ fn drain_by<K: Plain, V: Plain>(
                 tries = 0;
                 if size < BATCH {
                     size = BATCH;
-                    keys.resize(size, K::default());
-                    values.resize(size, V::default());
+                    keys.resize(size, K::zeroed());
+                    values.resize(size, V::zeroed());
                 }
             }
             (Err(_), Some(libc::ENOENT)) => {
@@ -220,8 +176,8 @@ fn drain_by<K: Plain, V: Plain>(
             // A bucket longer than the buffer: nothing of it was copied.
             (Err(_), Some(libc::ENOSPC)) if taken == 0 && size < 1 << 22 => {
                 size *= 2;
-                keys.resize(size, K::default());
-                values.resize(size, V::default());
+                keys.resize(size, K::zeroed());
+                values.resize(size, V::zeroed());
             }
             (Err(_), Some(libc::EINTR)) => {}
             // Others hold the lock of a bucket, or there is no memory. What was taken before that is gone from the map, so
@@ -279,7 +235,7 @@ impl Cpus {
 /// # Errors
 /// The kernel's.
 pub(super) fn read_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, cpus: Cpus) -> io::Result<Vec<V>> {
-    read_values(map, index, vec![V::default(); cpus.0])
+    read_values(map, index, vec![V::zeroed(); cpus.0])
 }
 
 /// The same into `values`, of which there are at least as many as CPUs.
@@ -302,7 +258,7 @@ fn read_values<V: Plain>(map: BorrowedFd<'_>, index: u32, mut values: Vec<V>) ->
 /// The kernel's.
 pub(super) fn zero_per_cpu<V: Plain>(map: BorrowedFd<'_>, index: u32, cpus: Cpus) -> io::Result<()> {
     const { assert!(size_of::<V>().is_multiple_of(8)) };
-    let values = vec![V::default(); cpus.0];
+    let values = vec![V::zeroed(); cpus.0];
     update(map, index, values.as_ptr() as u64)
 }
 
