@@ -16,17 +16,15 @@ mod tests;
 mod worker;
 
 use crate::model::{
-    Batch, Claim, Degradation, Delta, FlowId, Health, Method, Mono, ProcessId, SocketId, Standing, Unseen,
+    Batch, Claim, Degradation, Delta, FlowId, Health, Method, Mono, ProcessId, SETTLE_AFTER, SocketId,
+    Standing, Unseen,
 };
 use matching::{Match, Sockets};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 use worker::Worker;
 
-/// How long a flow that nobody was found for is looked for in later samples, as long as the table waits.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Flows that are waited for, and processes that are known to be named; beyond it nobody waits, and names are told again.
 const MOST: usize = 65_536;
 
@@ -65,7 +63,7 @@ trait Sampler: Send {
     fn sample(&mut self) -> Sample;
 }
 
-/// See the module.
+/// Finds the owners of captured packets, batch by batch.
 pub(crate) struct Attributor {
     worker: Worker,
     latest: Sample,
@@ -169,7 +167,7 @@ impl Attributor {
     /// Notes that a flow was seen. True as long as the latest sample is older than the flow.
     fn wait(&mut self, flow: &FlowId, now: Mono) -> bool {
         if self.open.len() >= MOST {
-            self.open.retain(|_, open| now.since(open.seen) < PATIENCE);
+            self.open.retain(|_, open| now.since(open.seen) < SETTLE_AFTER);
         }
         if self.open.len() >= MOST && !self.open.contains_key(&flow.socket) {
             return false;
@@ -187,11 +185,11 @@ impl Attributor {
     /// Tells the table of flows that waited whose they are, now that there is a younger sample.
     fn answer(&mut self, batch: &mut Batch) {
         let now = batch.to;
-        self.open.retain(|_, open| now.since(open.seen) < 12 * PATIENCE);
+        self.open.retain(|_, open| now.since(open.seen) < 12 * SETTLE_AFTER);
         let taken = self.taken.unwrap_or_default();
         let mut claims: Vec<(SocketId, ProcessId, Method)> = Vec::new();
         for open in self.open.values_mut().filter(|open| !open.answered) {
-            let late = now.since(open.since) > PATIENCE;
+            let late = now.since(open.since) > SETTLE_AFTER;
             open.answered = late;
             let socket = open.flow.socket;
             let all = match self.latest.sockets.owner(&open.flow) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::model::{Counters, Endpoint, Protocol};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const A: ProcessId = ProcessId { pid: 1, generation: 0 };
 const B: ProcessId = ProcessId { pid: 2, generation: 0 };

@@ -2,6 +2,10 @@
 
 use super::Mono;
 use std::borrow::Cow;
+use std::time::Duration;
+
+/// How long bytes wait for their owner, at most: in the table for a claim, and for a sample of sockets that is younger than they.
+pub(crate) const SETTLE_AFTER: Duration = Duration::from_secs(5);
 
 /// A process: a thread-group id and the generation that tells it from a later process with the same pid
 /// (`monitor_common::generation` of its start time; 0 where the start time is unknown).

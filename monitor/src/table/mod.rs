@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::model::{
     Attribution, Batch, Claim, Counters, Delta, FlowId, Health, Identity, Ledger, Method, Mono, OwnCost,
-    ProcessId, Protocol, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+    ProcessId, Protocol, SETTLE_AFTER, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
 };
 
 use claims::{Claims, Verdict, judge};
@@ -71,7 +71,7 @@ impl TableConfig {
     /// Of so many flows and so many processes, an eighth of these such that have ended.
     pub(crate) fn bounded(rows: usize) -> Self {
         Self {
-            settle_after: Duration::from_secs(5),
+            settle_after: SETTLE_AFTER,
             // Longer than the longest window of a rate, and short enough that a minute after a flood its memory is free.
             retire_after: Duration::from_secs(45),
             keep_ended: 0,
