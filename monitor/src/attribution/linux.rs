@@ -15,7 +15,7 @@ const LISTEN: u8 = 10;
 /// Namespaces visited in one sample.
 const MOST_NAMESPACES: usize = 256;
 
-/// See the module.
+/// Sockets and their holders, sampled by sock_diag(7) and /proc.
 #[derive(Debug)]
 pub(super) struct Procfs;
 

@@ -23,7 +23,7 @@ const ARGUMENTS: &[&str] = &["-n", "-P", "-w", "-i", "+c", "0", "-FpcuftPTn"];
 const PLACES: [&str; 5] =
     ["/usr/bin/lsof", "/usr/sbin/lsof", "/bin/lsof", "/sbin/lsof", "/run/current-system/sw/bin/lsof"];
 
-/// See the module.
+/// Sockets and their holders, sampled by lsof(8).
 #[derive(Debug)]
 pub(super) struct Lsof {
     program: Program,

@@ -8,7 +8,7 @@ use super::view::{ViewKind, columns};
 use super::{Query, SortKey, Window};
 use std::sync::Arc;
 
-/// See the module.
+/// What is shown, in which order, and how it is written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Choice {
     /// The view; a frontend's own choice where `None`.

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// See the module. Nodes stand in order of first appearance, each with its whole subtree summed.
+/// The process tree. Nodes stand in order of first appearance, each with its whole subtree summed.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,

@@ -9,7 +9,7 @@ use std::thread;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// See the module.
+/// A pool of threads, started with the first job.
 #[derive(Debug)]
 pub(super) struct Pool {
     name: &'static str,

@@ -46,7 +46,7 @@ struct Known {
     packaging: bool,
 }
 
-/// See the module.
+/// The identities of processes, and what they are put together from.
 #[derive(Debug)]
 pub(super) struct Registry {
     lineage: Lineage,

@@ -35,7 +35,7 @@ pub(super) struct Tcp {
     pub(super) states: BTreeMap<&'static str, usize>,
 }
 
-/// See the module.
+/// All that is told of what was opened.
 #[derive(Clone, Debug)]
 pub(super) struct Detail {
     pub(super) subject: Subject,

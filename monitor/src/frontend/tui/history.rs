@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Snapshots that are kept of the totals: as many as the widest graph has columns, where a column is a snapshot.
 const KEPT: usize = 240;
 
-/// See the module.
+/// The rates of all traffic, tick by tick, with those of rows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     /// The number of the latest snapshot, and its time.

@@ -56,7 +56,7 @@ struct Tick {
     rows: Box<[Moved]>,
 }
 
-/// See the module.
+/// What the busiest rows moved, tick by tick.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     ticks: VecDeque<Tick>,

@@ -14,7 +14,7 @@ const MOST: usize = 65_536;
 const UDP: u8 = 17;
 const ESP_IN_UDP: u16 = 4500;
 
-/// See the module.
+/// Which packets are the outside of one that was counted.
 #[derive(Debug, Default)]
 pub(super) struct Outer {
     /// Sockets whose packets were seen twice, by cookie.

@@ -26,7 +26,7 @@ struct Hooked {
     id: u32,
 }
 
-/// See the module.
+/// Watches what was attached.
 #[derive(Debug)]
 pub(super) struct Watch {
     /// Without these nothing is counted, and silence would pass for truth.

@@ -86,7 +86,7 @@ struct Running {
     excluded: u64,
 }
 
-/// See the module.
+/// Captures of all devices, as one source.
 pub(crate) struct PcapSource {
     running: Vec<Running>,
     sides: Sides,

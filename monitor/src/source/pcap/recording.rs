@@ -37,7 +37,7 @@ pub struct Options {
 /// Whether a packet is wanted, by its link type's number, its first bytes and its length on the wire.
 pub(crate) type Wanted = Box<dyn FnMut(u32, &[u8], usize) -> bool + Send>;
 
-/// See the module.
+/// A file of packets, read interval after interval.
 pub struct FileRecording {
     path: PathBuf,
     reader: Reader,

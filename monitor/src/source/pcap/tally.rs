@@ -66,7 +66,7 @@ impl Sum {
 /// choose what collides.
 pub(super) type Sums = HashMap<Conversation, Sum, RandomState>;
 
-/// See the module.
+/// Sums by conversation, at most so many.
 #[derive(Debug)]
 pub(super) struct Tally {
     capacity: usize,

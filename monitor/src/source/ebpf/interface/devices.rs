@@ -29,7 +29,7 @@ struct Device {
     is_changed: bool,
 }
 
-/// See the module.
+/// The devices and their counters, by interface index.
 #[derive(Debug, Default)]
 pub(super) struct Devices {
     map: BTreeMap<u32, Device>,

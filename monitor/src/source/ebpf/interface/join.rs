@@ -104,7 +104,7 @@ pub(super) struct Scene<'a> {
 /// The socket's own ends, and those on the wire.
 type Ends = (Protocol, Endpoint, Endpoint);
 
-/// See the module.
+/// The running balances of all conversations on tapped interfaces.
 #[derive(Debug, Default)]
 pub(super) struct Join {
     balances: HashMap<Conversation, Balance>,

@@ -45,7 +45,7 @@ pub(super) struct Drained {
     pub(super) wires: Vec<(abi::WireKey, abi::Tuple)>,
 }
 
-/// See the module.
+/// The interface view, with its taps.
 #[derive(Debug)]
 pub(super) struct View {
     names: Vec<String>,
