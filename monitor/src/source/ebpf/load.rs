@@ -13,6 +13,7 @@ use super::lives::{self, Lives, in_initial_pid_namespace};
 use super::program_type::{Typed, UNEXPECTED};
 use super::programs::{Kind, PROGRAMS, RECEIVES, Spec};
 use super::seed;
+use super::tables::{TAKEN, Taken};
 use super::verify::{self, Refusal, refusal};
 use super::watch;
 use crate::model::{Degradation, Loaded, ProgramHealth};
@@ -21,9 +22,7 @@ use aya::maps::{CgroupArray, Map, MapData};
 use aya::programs::{CgroupAttachMode, Program, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, include_bytes_aligned};
-use monitor_common::{
-    CLAIM_CAPACITY, OVERFLOW_CAPACITY, Offsets, SeedRecord, TAP_OVERFLOW_CAPACITY, WIRE_SHARE, names,
-};
+use monitor_common::{CLAIM_CAPACITY, Offsets, SeedRecord, TAP_OVERFLOW_CAPACITY, WIRE_SHARE, names};
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -421,37 +420,8 @@ pub(super) fn tap_programs(ebpf: &mut Ebpf) -> super::interface::Programs {
 /// # Errors
 /// A map that is missing or whose sizes are not ours: the object is not the one this binary was built with.
 pub(super) fn maps(ebpf: &mut Ebpf) -> Result<HashMap<&'static str, MapData>, SourceError> {
-    use monitor_common as abi;
-    let wanted: [(&'static str, usize, usize, Option<u32>); 16] = [
-        (names::FLOWS[0], size_of::<abi::FlowKey>(), size_of::<abi::FlowValue>(), None),
-        (names::FLOWS[1], size_of::<abi::FlowKey>(), size_of::<abi::FlowValue>(), None),
-        (
-            names::OVERFLOW[0],
-            size_of::<abi::OverflowKey>(),
-            size_of::<abi::FlowValue>(),
-            Some(OVERFLOW_CAPACITY),
-        ),
-        (
-            names::OVERFLOW[1],
-            size_of::<abi::OverflowKey>(),
-            size_of::<abi::FlowValue>(),
-            Some(OVERFLOW_CAPACITY),
-        ),
-        (names::TOTALS, 4, size_of::<abi::Counters>(), Some(2)),
-        (names::STATS, 4, size_of::<abi::HalfStats>(), Some(2)),
-        (names::ACTIVE, 4, 4, Some(1)),
-        (names::PROCS, size_of::<abi::ProcessKey>(), size_of::<abi::Process>(), None),
-        (names::CLAIMS, size_of::<abi::ClaimKey>(), size_of::<abi::Claim>(), None),
-        (names::CLAIM_STATS, 4, size_of::<abi::ClaimStats>(), Some(1)),
-        (names::TAPS[0], size_of::<abi::TapKey>(), size_of::<abi::TapValue>(), None),
-        (names::TAPS[1], size_of::<abi::TapKey>(), size_of::<abi::TapValue>(), None),
-        (names::TAP_OVERFLOW[0], size_of::<abi::TapOverflowKey>(), size_of::<abi::TapValue>(), None),
-        (names::TAP_OVERFLOW[1], size_of::<abi::TapOverflowKey>(), size_of::<abi::TapValue>(), None),
-        (names::TAP_STATS, 4, size_of::<abi::HalfStats>(), Some(2)),
-        (names::WIRE, size_of::<abi::WireKey>(), size_of::<abi::Tuple>(), None),
-    ];
     let mut maps = HashMap::new();
-    for (name, key, value, entries) in wanted {
+    for Taken { name, key, value, entries } in TAKEN {
         let wrong = || {
             SourceError::new(format!(
                 "the kernel object's map {name} is not what this binary expects; rebuild it with `cargo xtask build-ebpf`"

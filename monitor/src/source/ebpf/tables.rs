@@ -15,6 +15,40 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// One of them is used.
 const OWNERS: [&str; 2] = [names::OWNERS, "OWNERS_NO_CLONE"];
 
+/// A map that userspace takes out of the object, as it has to be there.
+pub(super) struct Taken {
+    pub name: &'static str,
+    /// Bytes of a key and of a value.
+    pub key: usize,
+    pub value: usize,
+    /// Entries, where no option says how many.
+    pub entries: Option<u32>,
+}
+
+const fn taken<K, V>(name: &'static str, entries: Option<u32>) -> Taken {
+    Taken { name, key: size_of::<K>(), value: size_of::<V>(), entries }
+}
+
+/// Every map that is drained, read or written.
+pub(super) const TAKEN: [Taken; 16] = [
+    taken::<abi::FlowKey, abi::FlowValue>(names::FLOWS[0], None),
+    taken::<abi::FlowKey, abi::FlowValue>(names::FLOWS[1], None),
+    taken::<abi::OverflowKey, abi::FlowValue>(names::OVERFLOW[0], Some(abi::OVERFLOW_CAPACITY)),
+    taken::<abi::OverflowKey, abi::FlowValue>(names::OVERFLOW[1], Some(abi::OVERFLOW_CAPACITY)),
+    taken::<u32, abi::Counters>(names::TOTALS, Some(2)),
+    taken::<u32, abi::HalfStats>(names::STATS, Some(2)),
+    taken::<u32, u32>(names::ACTIVE, Some(1)),
+    taken::<abi::ProcessKey, abi::Process>(names::PROCS, None),
+    taken::<abi::ClaimKey, abi::Claim>(names::CLAIMS, None),
+    taken::<u32, abi::ClaimStats>(names::CLAIM_STATS, Some(1)),
+    taken::<abi::TapKey, abi::TapValue>(names::TAPS[0], None),
+    taken::<abi::TapKey, abi::TapValue>(names::TAPS[1], None),
+    taken::<abi::TapOverflowKey, abi::TapValue>(names::TAP_OVERFLOW[0], None),
+    taken::<abi::TapOverflowKey, abi::TapValue>(names::TAP_OVERFLOW[1], None),
+    taken::<u32, abi::HalfStats>(names::TAP_STATS, Some(2)),
+    taken::<abi::WireKey, abi::Tuple>(names::WIRE, None),
+];
+
 pub(super) fn map<'a>(
     maps: &'a HashMap<&'static str, MapData>,
     name: &'static str,
@@ -86,4 +120,29 @@ fn field(fd: BorrowedFd<'_>, name: &str) -> Option<u64> {
     use std::os::fd::AsRawFd;
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aya::include_bytes_aligned;
+    use aya_obj::Object;
+    use std::collections::BTreeSet;
+
+    /// Maps that stay in the object: the sub-tree, the events of processes, the log.
+    const LEFT: [&str; 3] = [names::SCOPE, names::LIVES, "AYA_LOGS"];
+
+    #[test]
+    fn no_map_of_the_object_is_forgotten() {
+        let object = Object::parse(include_bytes_aligned!("../../../bpf/monitor.bpf.o")).unwrap();
+        // Those with a dot are the globals.
+        let in_object: BTreeSet<_> =
+            object.maps.keys().map(String::as_str).filter(|name| !name.contains('.')).collect();
+        let known = TAKEN.iter().map(|map| map.name).chain(OWNERS).chain(LEFT).collect();
+        assert_eq!(in_object, known);
+        for Taken { name, key, value, .. } in TAKEN {
+            let map = &object.maps[name];
+            assert_eq!((map.key_size() as usize, map.value_size() as usize), (key, value), "{name}");
+        }
+    }
 }
