@@ -16,13 +16,12 @@ mod tests;
 mod worker;
 
 use crate::model::{
-    Batch, Claim, Degradation, Delta, FlowId, Health, Method, Mono, ProcessId, SETTLE_AFTER, SocketId,
-    Standing, Unseen,
+    Batch, Claim, Degradation, Delta, FlowId, Method, Mono, ProcessId, SETTLE_AFTER, SocketId, Standing,
+    Unseen,
 };
 use matching::{Match, Sockets};
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::Arc;
 use worker::Worker;
 
 /// Flows that are waited for, and processes that are known to be named; beyond it nobody waits, and names are told again.
@@ -73,8 +72,6 @@ pub(crate) struct Attributor {
     open: HashMap<SocketId, Open>,
     /// Processes that the table was told of.
     told: HashSet<ProcessId>,
-    base: Health,
-    said: Option<Health>,
 }
 
 /// A flow that waits for a younger sample.
@@ -109,8 +106,6 @@ impl Attributor {
             taken: None,
             open: HashMap::new(),
             told: HashSet::new(),
-            base: Health::default(),
-            said: None,
         })
     }
 
@@ -137,7 +132,6 @@ impl Attributor {
         if unowned {
             self.worker.hurry();
         }
-        self.tell_health(batch);
     }
 
     /// Finds the owner of a delta. True where a younger sample could know more.
@@ -222,18 +216,13 @@ impl Attributor {
         }
     }
 
-    /// What the source says of itself, and what could not be found out here.
-    fn tell_health(&mut self, batch: &mut Batch) {
-        if let Some(health) = &batch.health {
-            self.base = (**health).clone();
-        }
-        let mut health = self.base.clone();
-        health.tier =
-            self.latest.sockets.method().map_or_else(String::new, |method| method.name().to_owned());
-        health.degraded.extend(self.latest.degraded.iter().cloned());
-        if self.said.as_ref() != Some(&health) {
-            batch.health = Some(Arc::new(health.clone()));
-            self.said = Some(health);
-        }
+    /// How owners are found; empty before the first sample.
+    pub(crate) fn tier(&self) -> &'static str {
+        self.latest.sockets.method().map_or("", Method::name)
+    }
+
+    /// What could not be found out.
+    pub(crate) fn degradations(&self) -> &[Degradation] {
+        &self.latest.degraded
     }
 }

@@ -1,6 +1,6 @@
 //! The only clock that data is stamped with. (What waits or measures itself, such as a drain, uses its own stopwatch.)
 
-use crate::model::Mono;
+use crate::model::{Mono, Wall};
 use crate::procfs;
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,30 +19,30 @@ pub(crate) fn now() -> Mono {
     procfs::of_the_kernel(Mono(seconds * 1_000_000_000 + nanos))
 }
 
-/// Ns since the Unix epoch.
-pub(super) fn wall() -> i64 {
+/// The date.
+pub(super) fn wall() -> Wall {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX)
+    Wall(i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// A difference between wall clock and time since boot that is larger than this comes from the clock being set, ns.
 const SET: u64 = 1_000_000_000;
 
-/// Wall-clock time of boot, ns since the Unix epoch: the same for every snapshot until the wall clock is set. A process is
+/// The date of boot: the same for every snapshot until the wall clock is set. A process is
 /// told by its pid and its start, so its start must not tremble with how long two clocks take to read.
 #[derive(Debug, Default)]
 pub(super) struct Boot {
-    held: Option<i64>,
+    held: Option<Wall>,
 }
 
 impl Boot {
-    /// The time of boot by the wall clock of now.
-    pub(super) fn wall(&mut self) -> i64 {
-        self.hold(wall() - i64::try_from(now().0).unwrap_or(0))
+    /// The date of boot by the wall clock of now.
+    pub(super) fn wall(&mut self) -> Wall {
+        self.hold(wall().minus(now().since(Mono(0))))
     }
 
-    fn hold(&mut self, fresh: i64) -> i64 {
-        let held = self.held.filter(|held| held.abs_diff(fresh) <= SET).unwrap_or(fresh);
+    fn hold(&mut self, fresh: Wall) -> Wall {
+        let held = self.held.filter(|held| held.0.abs_diff(fresh.0) <= SET).unwrap_or(fresh);
         *self.held.insert(held)
     }
 }
@@ -54,13 +54,13 @@ mod tests {
     #[test]
     fn boot_moves_only_when_the_clock_is_set() {
         let mut boot = Boot::default();
-        assert_eq!(boot.hold(5_000_000_000), 5_000_000_000);
+        assert_eq!(boot.hold(Wall(5_000_000_000)), Wall(5_000_000_000));
         assert_eq!(
-            boot.hold(5_000_900_000),
-            5_000_000_000,
+            boot.hold(Wall(5_000_900_000)),
+            Wall(5_000_000_000),
             "the start of a process trembled by a millisecond"
         );
-        assert_eq!(boot.hold(7_000_000_000), 7_000_000_000);
-        assert_eq!(boot.hold(6_999_999_000), 7_000_000_000);
+        assert_eq!(boot.hold(Wall(7_000_000_000)), Wall(7_000_000_000));
+        assert_eq!(boot.hold(Wall(6_999_999_000)), Wall(7_000_000_000));
     }
 }

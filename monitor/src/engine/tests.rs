@@ -1,7 +1,9 @@
 //! The loop, on a source that is made up.
 
 use super::*;
-use std::sync::Mutex;
+use crate::model::Batch;
+use crate::source::Source;
+use std::sync::{Arc, Mutex};
 
 /// Takes a while to answer, as one does that waits for the kernel; remembers when it was asked.
 struct Slow(Arc<Mutex<Vec<Mono>>>);
@@ -34,24 +36,15 @@ async fn an_interval_ends_when_the_source_is_asked_and_not_when_it_has_answered(
     let asked = Arc::default();
     let source = Box::new(Slow(Arc::clone(&asked)));
     let (snapshots, mut feed) = mpsc::channel(1);
-    let mut engine = Loop {
-        wakes: Wakes::of(&*source),
-        source,
-        attribution: None,
-        reopen: Box::new(|_, _| Err(SourceError::new("there is one"))),
-        config: TableConfig::default(),
-        table: FlowTable::new(TableConfig::default(), Mono(0)),
-        resolver: Resolver::new(ResolveOptions { hosts: false, ..ResolveOptions::default() }),
-        snapshots,
-        boot: clock::Boot::default(),
-        own: own::Own::default(),
-        inspect: None,
-        listed: None,
-        refused: None,
-    };
+    let reopen: Reopen = Box::new(|_, _| Err(SourceError::new("there is one")));
+    let beats = Beats { interval: Duration::from_secs(1), duration: None, eager: false };
+    let live = Live::new(Origin::from(source as Box<dyn Source>), reopen, beats);
+    let resolver = Resolver::new(ResolveOptions { hosts: false, ..ResolveOptions::default() });
+    let mut engine = Pipeline::new(live, TableConfig::default(), resolver, snapshots, None);
     let mut shown = Vec::new();
     for _ in 0..3 {
-        engine.tick().unwrap();
+        let beat = engine.driver.at_once().unwrap();
+        engine.take(beat).unwrap();
         shown.push(feed.recv().await.unwrap());
     }
     let asked = asked.lock().unwrap();
@@ -84,12 +77,10 @@ impl Source for Broken {
 }
 
 /// L2: it ended where it stood, and what was left in the kernel was never shown.
-#[tokio::test]
-async fn an_error_is_the_end_and_what_is_left_is_shown_before() {
+#[test]
+fn an_error_is_the_end_and_what_is_left_is_shown_before() {
     let closed: Arc<Mutex<u32>> = Arc::default();
     let source = Broken(Arc::clone(&closed));
-    let (snapshots, mut feed) = mpsc::channel(1);
-    let (_control, commands) = mpsc::unbounded_channel();
     let options = EngineOptions {
         interval: Duration::from_millis(1),
         duration: None,
@@ -100,8 +91,8 @@ async fn an_error_is_the_end_and_what_is_left_is_shown_before() {
     };
     let open = |_| Ok(Origin::from(Box::new(source) as Box<dyn Source>));
     let reopen: Reopen = Box::new(|_, _| Err(SourceError::new("there is one")));
-    let error = run(open, reopen, options, snapshots, commands).await.unwrap_err();
-    assert_eq!(error.message, "the map is gone");
-    assert!(feed.recv().await.is_some(), "the last snapshot");
+    let (mut feed, _control, running) = Engine::start(open, reopen, options).unwrap().into_parts();
+    assert!(feed.blocking_recv().is_some(), "the last snapshot");
+    assert_eq!(running.join().unwrap_err().message, "the map is gone");
     assert_eq!(*closed.lock().unwrap(), 1);
 }

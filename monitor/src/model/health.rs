@@ -44,7 +44,7 @@ pub(crate) const TIERS: [Tier; 5] = [
 ];
 
 /// Something that a user would miss.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Degradation {
     /// What is missing, as its effect on the screen.
     pub what: String,

@@ -1,7 +1,7 @@
 //! The data model, plain data that every other module speaks: what a source saw, whose it is, what a frontend shows.
 //!
 //! Nothing here does I/O, reads a clock, takes a lock or can fail. Addresses are `IpAddr`, ports are in host order,
-//! bytes are L3 bytes, rates are bits/s, instants are nanoseconds since boot.
+//! bytes are L3 bytes, rates are bits/s, instants are nanoseconds since boot, dates are a type of their own.
 
 pub(crate) mod batch;
 mod cost;
@@ -30,7 +30,7 @@ pub(crate) use interface::{
     socket_parts,
 };
 pub(crate) use life::{Born, Executed, Life};
-pub(crate) use mono::Mono;
+pub(crate) use mono::{Mono, Wall};
 pub(crate) use names::Names;
 pub(crate) use owner::{Attribution, Confidence, Method, ProcessId, SETTLE_AFTER};
 pub(crate) use snapshot::{

@@ -1,9 +1,11 @@
-//! One clock for everything: nanoseconds since boot.
+//! The two clocks: [`Mono`], time since the observed host booted, and [`Wall`], dates. They are turned into each other by the
+//! date of that boot, and by nothing else.
 
 use std::time::Duration;
 
-/// An instant, in nanoseconds since boot (CLOCK_BOOTTIME on Linux, so that it compares with what the kernel programs
-/// stamp). Only the engine makes one from a clock; everything else is handed it.
+/// An instant of the observed host, in nanoseconds since it booted (CLOCK_BOOTTIME on Linux, so that it compares with what the
+/// kernel programs stamp). Only the engine makes one from a clock; everything else is handed it. A capture file has dates
+/// instead of a clock: for it, the Unix epoch is the boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);
 
@@ -23,5 +25,31 @@ impl Mono {
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// A date, in nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wall(pub i64);
+
+impl Wall {
+    /// The Unix epoch.
+    pub const EPOCH: Self = Self(0);
+
+    /// The date of an instant, where this is that of the boot.
+    #[must_use]
+    pub(crate) fn plus(self, at: Mono) -> Self {
+        Self(self.0.saturating_add_unsigned(at.0))
+    }
+
+    /// The instant of a date, where this is that of the boot; the boot where it is earlier.
+    pub(crate) fn until(self, date: Self) -> Mono {
+        Mono(u64::try_from(date.0.saturating_sub(self.0)).unwrap_or(0))
+    }
+
+    /// The date `by` before this one.
+    #[must_use]
+    pub(crate) fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub_unsigned(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Attribution, Confidence, Counters, FlowId, Health, HeldSockets, Identity, Inspected, InterfaceLedger,
-    Mono, Names, OwnCost, ProcessId, TcpHealth, TcpState,
+    Mono, Names, OwnCost, ProcessId, TcpHealth, TcpState, Wall,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,10 +167,10 @@ pub(crate) struct Snapshot {
     pub sequence: u64,
     /// When it was taken.
     pub at: Mono,
-    /// The same as wall-clock time, ns since the Unix epoch.
-    pub wall: i64,
-    /// Wall-clock time of boot, ns since the Unix epoch: turns a `Mono` into a date.
-    pub boot_wall: i64,
+    /// The same as a date.
+    pub wall: Wall,
+    /// The date of boot: turns a `Mono` into a date.
+    pub boot_wall: Wall,
     /// Since the previous snapshot.
     pub interval: Duration,
     /// Since counting began.

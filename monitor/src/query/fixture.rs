@@ -4,7 +4,7 @@ use crate::model::{
     Attribution, Backend, Confidence, Counters, Degradation, Endpoint, FlowId, FlowRow, Health,
     InterfaceLedger, InterfaceSide, Ledger, LedgerSide, Loaded, MapHealth, Method, Mono, OwnCost, Peak,
     ProcessId, ProcessRow, ProgramHealth, ProgramRuns, Protocol, Snapshot, SocketId, TapSide, TotalsRow,
-    Windows,
+    Wall, Windows,
 };
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -147,8 +147,8 @@ pub(crate) fn snapshot(processes: Vec<ProcessRow>, flows: Vec<FlowRow>) -> Snaps
     Snapshot {
         sequence: 9,
         at: Mono(100_000_000_000),
-        wall: WALL,
-        boot_wall: WALL - 100_000_000_000,
+        wall: Wall(WALL),
+        boot_wall: Wall(WALL - 100_000_000_000),
         interval: Duration::from_secs(1),
         elapsed: Duration::from_secs(751),
         totals: TotalsRow {

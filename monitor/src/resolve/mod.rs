@@ -24,7 +24,7 @@ mod workload;
 pub(crate) use apart::Zygote;
 pub(crate) use process::gone;
 
-use crate::model::{Batch, Degradation, Health, Life, Names, ProcessId};
+use crate::model::{Batch, Degradation, Life, Names, ProcessId};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +81,8 @@ pub(crate) struct Resolver {
     interfaces: interface::Interfaces,
     hosts: hosts::Hosts,
     names: Arc<Names>,
-    worker: Worker,
+    /// Who names processes; nobody where there are none.
+    worker: Option<Worker>,
     /// Batches that were handed to the worker, and those of them that are named.
     asked: u64,
     done: u64,
@@ -89,13 +90,10 @@ pub(crate) struct Resolver {
     again: bool,
     /// Something was not handed over: the worker is far behind.
     dropped: bool,
-    /// The source's last word on its own health, and ours.
-    health: Option<Arc<Health>>,
     /// /proc keeps something from this program that was looked for.
     hidden: bool,
     /// Paths that do not answer.
     hung: Vec<PathBuf>,
-    degraded: Vec<Degradation>,
 }
 
 impl Resolver {
@@ -105,7 +103,7 @@ impl Resolver {
         let services = if options.services { services::load(&options.root) } else { HashMap::new() };
         let names = Names { hosts: hosts.all(), services: Arc::new(services) };
         let hidden = options.processes.is_some() && is_hidden();
-        let worker = options.processes.map_or_else(Worker::nobody, |of| Worker::start(options.root, of));
+        let worker = options.processes.map(|of| Worker::start(options.root, of));
         Self {
             interfaces: interface::Interfaces::default(),
             hosts,
@@ -115,10 +113,8 @@ impl Resolver {
             done: 0,
             again: false,
             dropped: false,
-            health: None,
             hidden,
             hung: Vec::new(),
-            degraded: Vec::new(),
         }
     }
 
@@ -131,9 +127,10 @@ impl Resolver {
         }
     }
 
-    /// Asks for the SHA-256 of a process's executable; it comes with a later batch.
-    pub(crate) fn hash(&mut self, process: ProcessId) {
+    /// Asks for the SHA-256 of a process's executable; it comes with a later batch. False where there is nobody to ask.
+    pub(crate) fn hash(&mut self, process: ProcessId) -> bool {
         self.ask(Ask::Hash(process));
+        self.worker.is_some()
     }
 
     /// Asks for the names of hosts from now on, or does not; those that are known stay.
@@ -149,8 +146,10 @@ impl Resolver {
                 self.hosts.want(remote.addr);
             }
         }
+        if self.worker.is_none() {
+            return;
+        }
         let waits = last || !batch.processes.is_empty();
-        // A recording has no processes, and as many batches as can be read.
         if waits || self.again {
             self.asked += 1;
             self.again = true;
@@ -163,7 +162,6 @@ impl Resolver {
             (false, false) => Duration::ZERO,
         };
         self.collect(batch, patience);
-        self.tell_health(batch);
     }
 
     /// The names of hosts and services as far as they are known by now.
@@ -176,19 +174,20 @@ impl Resolver {
     }
 
     fn ask(&mut self, ask: Ask) {
-        match self.worker.asks.try_send(ask) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped = true,
+        let asked = self.worker.as_ref().map(|worker| worker.asks.try_send(ask));
+        if let Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = asked {
+            self.dropped = true;
         }
     }
 
     /// Appends the answers, and waits for those of this batch, but not for long.
     fn collect(&mut self, batch: &mut Batch, patience: Duration) {
+        let Some(worker) = &self.worker else { return };
         let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let wait = if self.done >= self.asked { Duration::ZERO } else { left };
-            let Ok(answer) = self.worker.answers.recv_timeout(wait) else { return };
+            let Ok(answer) = worker.answers.recv_timeout(wait) else { return };
             self.done = self.done.max(answer.done);
             self.hidden |= answer.denied;
             self.hung = answer.hung;
@@ -197,22 +196,8 @@ impl Resolver {
         }
     }
 
-    /// Adds what is missing here to what the source says is missing there, whenever one of the two changed.
-    fn tell_health(&mut self, batch: &mut Batch) {
-        let own = self.missing();
-        if batch.health.is_none() && own == self.degraded {
-            return;
-        }
-        self.degraded = own;
-        self.health = batch.health.take().or(self.health.take());
-        if let Some(health) = &self.health {
-            let mut all = (**health).clone();
-            all.degraded.extend_from_slice(&self.degraded);
-            batch.health = Some(Arc::new(all));
-        }
-    }
-
-    fn missing(&self) -> Vec<Degradation> {
+    /// What is missing of names.
+    pub(crate) fn degradations(&self) -> Vec<Degradation> {
         let sentence = |what: &str, why: &str, fix: &str| {
             let [what, why, fix] = [what, why, fix].map(str::to_owned);
             Degradation { what, why, fix }

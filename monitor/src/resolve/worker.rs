@@ -54,11 +54,6 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Nobody: nothing is ever answered, or asked for by who knows that.
-    pub(super) fn nobody() -> Self {
-        Self { asks: sync_channel(0).0, answers: channel().1 }
-    }
-
     /// Starts the thread, with the state of runtimes, packages and users below `root`, and who looks at what may hang. Without a thread to be had,
     /// nothing is ever answered.
     pub(super) fn start(root: PathBuf, options: ProcessOptions) -> Self {

@@ -5,7 +5,7 @@ pub(crate) mod ebpf;
 pub(crate) mod interfaces;
 pub(crate) mod pcap;
 
-use crate::model::{Batch, FlowId, HeldSocket, Life, Mono, ProcessId, SocketState};
+use crate::model::{Batch, FlowId, HeldSocket, Life, Mono, ProcessId, SocketState, Wall};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -37,27 +37,11 @@ pub(crate) trait Source: Send {
         let _ = out;
     }
 
-    /// Whether to count what observing itself costs in the kernel, which may make it cost a little more. Says it in the
-    /// health of the batches that follow. A source that has nothing to count does nothing.
-    fn measure(&mut self, on: bool) {
-        let _ = on;
-    }
-
-    /// What is known of one flow's socket right now, packets or not; or in a few words why nothing is.
+    /// What can be asked of the host beside its traffic.
     ///
     /// # Errors
-    /// The words.
-    fn inspect(&mut self, flow: &FlowId) -> Result<SocketState, &'static str> {
-        let _ = flow;
-        Err("this source sees packets only")
-    }
-
-    /// The sockets that a process holds right now; or in a few words why they are not known.
-    ///
-    /// # Errors
-    /// The words.
-    fn sockets(&mut self, process: ProcessId) -> Result<Vec<HeldSocket>, &'static str> {
-        let _ = process;
+    /// In a few words, why nothing can.
+    fn probe(&mut self) -> Result<&mut dyn Probe, &'static str> {
         Err("this source sees packets only")
     }
 
@@ -68,17 +52,39 @@ pub(crate) trait Source: Send {
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError>;
 }
 
+/// A probe: what only a host that is observed while it runs can be asked.
+pub(crate) trait Probe {
+    /// Whether to count what observing itself costs in the kernel, which may make it cost a little more. Says it in the
+    /// health of the batches that follow.
+    fn measure(&mut self, on: bool);
+
+    /// What is known of one flow's socket right now, packets or not; or in a few words why nothing is.
+    ///
+    /// # Errors
+    /// The words.
+    fn inspect(&mut self, flow: &FlowId) -> Result<SocketState, &'static str>;
+
+    /// The sockets that a process holds right now; or in a few words why they are not known.
+    ///
+    /// # Errors
+    /// The words.
+    fn sockets(&mut self, process: ProcessId) -> Result<Vec<HeldSocket>, &'static str>;
+}
+
 /// Traffic that was observed before and is told again, in its own time.
 pub trait Recording: Send {
-    /// When it begins, as ns since the Unix epoch; `None` where there is nothing in it.
+    /// The date at which its clock stood at zero: when the host that was observed booted; the Unix epoch where it has dates
+    /// only.
+    fn boot(&self) -> Wall;
+
+    /// When it begins, by its clock; `None` where there is nothing in it.
     fn start(&self) -> Option<Mono>;
 
     /// A descriptor that ends a `step` which waits for more, from another thread, once it is closed: the step fails then,
     /// with what it has appended. `None` where no step waits for long, and once it was given.
     fn cancel(&mut self) -> Option<OwnedFd>;
 
-    /// Appends what happened in the next interval of its own time, and sets `out.from` and `out.to` (ns since the Unix
-    /// epoch). An interval in which nothing happened may be longer. May wait for what is not there yet.
+    /// Appends what happened in the next interval of its own time, and sets `out.from` and `out.to`. An interval in which nothing happened may be longer. May wait for what is not there yet.
     ///
     /// # Errors
     /// Where nothing more can be read; what was appended before is valid.

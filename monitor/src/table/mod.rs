@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::model::{
     Attribution, Batch, Claim, Counters, Delta, FlowId, Health, Identity, Ledger, Method, Mono, OwnCost,
-    ProcessId, Protocol, SETTLE_AFTER, Snapshot, SocketId, Standing, TotalsRow, Unplaced,
+    ProcessId, Protocol, SETTLE_AFTER, Snapshot, SocketId, Standing, TotalsRow, Unplaced, Wall,
 };
 
 use claims::{Claims, Verdict, judge};
@@ -213,9 +213,8 @@ impl FlowTable {
         self.processes.retire_exited(&self.clock);
     }
 
-    /// One consistent picture, and the start of the next interval. `boot_wall` is the wall-clock time of boot, ns since
-    /// the Unix epoch. What waits for its owner stays pending in the last one, too.
-    pub(crate) fn snapshot(&mut self, now: Mono, boot_wall: i64, last: bool) -> Snapshot {
+    /// One consistent picture, and the start of the next interval. `boot` is the date of boot. What waits for its owner stays pending in the last one, too.
+    pub(crate) fn snapshot(&mut self, now: Mono, boot: Wall, last: bool) -> Snapshot {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
         let (no_name, no_identity, sockets) = (&self.no_name, &self.no_identity, &self.sockets);
@@ -248,8 +247,8 @@ impl FlowTable {
         let snapshot = Snapshot {
             sequence: cut + 1,
             at: now,
-            wall: boot_wall.saturating_add_unsigned(now.0),
-            boot_wall,
+            wall: boot.plus(now),
+            boot_wall: boot,
             interval: now.since(self.cut_at),
             elapsed: now.since(self.start),
             totals: TotalsRow {

@@ -90,7 +90,7 @@ impl Lab {
     }
 
     fn shot(&mut self) -> Snapshot {
-        let snapshot = self.table.snapshot(at(self.now), 0, false);
+        let snapshot = self.table.snapshot(at(self.now), Wall(0), false);
         check_sums(&snapshot);
         snapshot
     }
@@ -866,8 +866,8 @@ fn the_pending_interval_holds_only_what_still_waits() {
 fn the_last_snapshot_keeps_what_is_pending() {
     let mut lab = Lab::new();
     lab.deltas(vec![delta(flow(1, 1), Standing::Inherited, Some(MASTER), 100)]);
-    let snapshot = lab.table.snapshot(at(1.0), 5, true);
+    let snapshot = lab.table.snapshot(at(1.0), Wall(5), true);
     assert!(snapshot.last);
-    assert_eq!(snapshot.wall, 101_000_000_005);
+    assert_eq!(snapshot.wall, Wall(101_000_000_005));
     assert_eq!(snapshot.ledger.rx.pending, 100);
 }

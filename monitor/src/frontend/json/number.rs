@@ -1,6 +1,6 @@
 //! Numbers and dates: the members that every kind of row has, and how an instant is written.
 
-use crate::model::{Counters, Mono, bits_per_second};
+use crate::model::{Counters, Mono, Wall, bits_per_second};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use std::time::Duration;
@@ -38,8 +38,8 @@ impl Counted {
 }
 
 /// An instant as nanoseconds since the Unix epoch.
-pub(super) fn date_of(at: Mono, boot_wall: i64) -> i64 {
-    boot_wall.saturating_add(i64::try_from(at.0).unwrap_or(i64::MAX))
+pub(super) fn date_of(at: Mono, boot: Wall) -> i64 {
+    boot.plus(at).0
 }
 
 // serde hands fields over by reference.

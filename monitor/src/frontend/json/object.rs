@@ -179,7 +179,7 @@ impl<'s> Object<'s> {
         };
         Self {
             schema: SCHEMA,
-            time: snapshot.wall,
+            time: snapshot.wall.0,
             backend: health.backend.name(),
             tier: &health.tier,
             scope: Some(health.scope.as_str()).filter(|scope| !scope.is_empty()),

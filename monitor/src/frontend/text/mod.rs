@@ -104,7 +104,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 fn header(out: &mut String, snapshot: &Snapshot, choice: &Choice) {
     let health = &snapshot.health;
-    let time = Timestamp::from_nanosecond(i128::from(snapshot.wall)).unwrap_or_default();
+    let time = Timestamp::from_nanosecond(i128::from(snapshot.wall.0)).unwrap_or_default();
     let (backend, tier, scope) = (health.backend.name(), &health.tier, health.covers(None));
     let scope = escape(&scope);
     let elapsed = snapshot.elapsed.as_secs_f64();

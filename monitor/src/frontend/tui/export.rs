@@ -58,7 +58,7 @@ pub(super) fn page(state: &State) -> String {
 /// # Errors
 /// The directory cannot be written to. Then there is no file.
 pub(super) fn write(view: ViewKind, snapshot: &Snapshot, page: &str, caller: &Caller) -> io::Result<PathBuf> {
-    let stamp = jiff::Timestamp::from_nanosecond(snapshot.wall.into())
+    let stamp = jiff::Timestamp::from_nanosecond(snapshot.wall.0.into())
         .map_or_else(|_| String::from("unknown"), |at| at.strftime("%Y%m%dT%H%M%SZ").to_string());
     let base = format!("monitor-{}-{stamp}", view.title().to_lowercase());
     caller.act(|| {

@@ -30,7 +30,7 @@ use crate::model::{
     Backend, Batch, Degradation, FlowId, Health, HeldSocket, Life, Loaded, Mono, ProcessId, SocketState,
     Standing, Unplaced,
 };
-use crate::source::{Source, SourceError};
+use crate::source::{Probe, Source, SourceError};
 use aya::Ebpf;
 use aya::maps::MapData;
 use aya_log::EbpfLogger;
@@ -420,26 +420,8 @@ impl Source for EbpfSource {
         }
     }
 
-    fn measure(&mut self, on: bool) {
-        self.runs = None;
-        self.health.uncounted_runs = None;
-        for program in &mut self.health.programs {
-            program.runs = None;
-        }
-        if let (true, Some(ebpf)) = (on, &self.ebpf) {
-            match runs::Runs::start(ebpf) {
-                Ok(runs) => self.runs = Some(runs),
-                Err(why) => self.health.uncounted_runs = Some(why),
-            }
-        }
-    }
-
-    fn inspect(&mut self, flow: &FlowId) -> Result<SocketState, &'static str> {
-        self.inspector.ask(flow)
-    }
-
-    fn sockets(&mut self, process: ProcessId) -> Result<Vec<HeldSocket>, &'static str> {
-        held::ask(process)
+    fn probe(&mut self) -> Result<&mut dyn Probe, &'static str> {
+        Ok(self)
     }
 
     fn close(&mut self, now: Mono, out: &mut Batch) -> Result<(), SourceError> {
@@ -460,5 +442,29 @@ impl Source for EbpfSource {
         self.hand_over_seeds(now, out);
         self.finish(now, started, out);
         result
+    }
+}
+
+impl Probe for EbpfSource {
+    fn measure(&mut self, on: bool) {
+        self.runs = None;
+        self.health.uncounted_runs = None;
+        for program in &mut self.health.programs {
+            program.runs = None;
+        }
+        if let (true, Some(ebpf)) = (on, &self.ebpf) {
+            match runs::Runs::start(ebpf) {
+                Ok(runs) => self.runs = Some(runs),
+                Err(why) => self.health.uncounted_runs = Some(why),
+            }
+        }
+    }
+
+    fn inspect(&mut self, flow: &FlowId) -> Result<SocketState, &'static str> {
+        self.inspector.ask(flow)
+    }
+
+    fn sockets(&mut self, process: ProcessId) -> Result<Vec<HeldSocket>, &'static str> {
+        held::ask(process)
     }
 }

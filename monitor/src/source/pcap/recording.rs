@@ -10,6 +10,7 @@ use super::sides::{Sides, overflow};
 use super::tally::{Sum, Tally};
 use crate::model::{
     Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Standing, Unplaced,
+    Wall,
 };
 use crate::source::{Recording, SourceError, Step};
 use ipnet::IpNet;
@@ -206,6 +207,11 @@ impl FileRecording {
 }
 
 impl Recording for FileRecording {
+    /// A file of packets has dates and no clock.
+    fn boot(&self) -> Wall {
+        Wall::EPOCH
+    }
+
     fn start(&self) -> Option<Mono> {
         Some(Mono(self.ahead?.at))
     }

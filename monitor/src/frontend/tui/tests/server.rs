@@ -26,7 +26,7 @@ pub(super) fn named() -> Snapshot {
     let mut ledger = busy.ledger.clone();
     ledger.interfaces =
         [("lo", 1), ("eth0", 2)].map(|(name, index)| Arc::new(interface(name, index, &flows))).into();
-    let boot_wall = busy.wall - i64::try_from(NOW.0).unwrap();
+    let boot_wall = busy.wall.minus(NOW.since(Mono(0)));
     Snapshot { sequence: 752, at: NOW, boot_wall, ledger, processes, flows, ..busy }
 }
 
