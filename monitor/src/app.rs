@@ -11,7 +11,7 @@ mod search_path;
 
 use crate::config::{Caller, Catalog, Cli, ConfigAction, Output, Settings, SettingsFile, Task};
 use crate::engine::{
-    Command, Ending, Engine, EngineOptions, ProcessOptions, ResolveOptions, Running, Zygote,
+    Command, Ending, Engine, EngineOptions, Feed, ProcessOptions, ResolveOptions, Running, Zygote,
 };
 use crate::frontend::{self, Frontend};
 use crate::query::Choice;
@@ -104,12 +104,16 @@ fn run(cli: &Cli) -> Result<Ending> {
         max_rows: cli.max_rows as usize,
         resolve,
     };
+    let mut feed = Feed::default();
+    let snapshots = feed.every();
     let engine = match start {
-        Start::Live(open) => Engine::start(open, origin::reopen(cli, &caller, &settings, output), options),
-        Start::Recorded(recording, pace) => Engine::replay(recording, pace, options),
+        Start::Live(open) => {
+            Engine::start(open, origin::reopen(cli, &caller, &settings, output), options, feed)
+        }
+        Start::Recorded(recording, pace) => Engine::replay(recording, pace, options, feed),
     };
     let engine = engine.context("cannot start the engine thread")?;
-    let (feed, control, running) = engine.into_parts();
+    let (control, running) = engine.into_parts();
     let frontend: Box<dyn Frontend> = match output {
         Output::Screen => {
             let Choice { filter, prefixes, .. } = choice;
@@ -123,7 +127,7 @@ fn run(cli: &Cli) -> Result<Ending> {
         Output::Text => Box::new(frontend::Text::new(choice, stop_after.is_some())),
     };
     let ended = ending(running).context("cannot start the thread that waits for the end")?;
-    let shown = frontend.run(feed, control.clone());
+    let shown = frontend.run(snapshots, control.clone());
     // A frontend that returns by itself (closed stdout, an error of its own) ends the engine, too.
     let _ = control.send(Command::Stop);
     drop(control);

@@ -28,6 +28,7 @@ mod table;
 /// What the benchmarks and the fuzz targets drive. No interface: it changes with them.
 #[doc(hidden)]
 pub mod bench {
+    pub use crate::engine::bench::Ticks;
     pub use crate::model::batch::Batch;
     pub use crate::model::flow::Protocol;
     pub use crate::source::pcap::dissect::{LinkType, dissect};

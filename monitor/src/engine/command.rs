@@ -33,8 +33,8 @@ pub(crate) enum Command {
     Watch(Vec<String>),
 }
 
-/// Snapshots, oldest first, from a channel with room for one: while a frontend has not taken the last one, the engine
-/// makes no new one, so intervals are never lost, only longer. It ends after the snapshot with `last` set; if it ends
+/// Snapshots, oldest first, from a channel with room for one: while a consumer has not taken the last one, it gets no new
+/// one, so intervals are never lost, only longer. It ends after the snapshot with `last` set; if it ends
 /// without one, the engine failed and `app` reports why.
 pub(crate) type Snapshots = mpsc::Receiver<Arc<Snapshot>>;
 

@@ -1,14 +1,16 @@
 //! The engine: the only place where source, table and resolvers meet, and the only clock.
 //!
 //! One named thread with a tokio current-thread runtime: one loop (`pipeline`) over beats, commands and signals, whatever
-//! makes the beats (`driver`). It knows no frontend; it hands snapshots into a channel with room for one and makes no new one
-//! while the last has not been taken.
+//! makes the beats (`driver`). It knows no consumer of its snapshots; those have subscribed to a `feed`.
 
+pub(crate) mod bench;
 mod clock;
 mod command;
 mod driver;
+mod feed;
 mod health;
 mod live;
+mod missed;
 mod own;
 mod pipeline;
 mod recorded;
@@ -17,6 +19,7 @@ mod tests;
 mod wake;
 
 pub(crate) use command::{Command, Control, Snapshots};
+pub(crate) use feed::Feed;
 pub(crate) use live::{Origin, Reopen};
 pub(crate) use recorded::Pace;
 
@@ -68,8 +71,6 @@ pub(crate) enum Ending {
 
 /// A running engine.
 pub(crate) struct Engine {
-    /// Snapshots come out here.
-    pub feed: Snapshots,
     /// Commands go in here.
     pub control: Control,
     thread: JoinHandle<Result<Ending, SourceError>>,
@@ -80,13 +81,13 @@ impl Engine {
     ///
     /// # Errors
     /// Where the system has no thread or no signal handler to give.
-    pub(crate) fn start<F>(open: F, reopen: Reopen, options: EngineOptions) -> io::Result<Self>
+    pub(crate) fn start<F>(open: F, reopen: Reopen, options: EngineOptions, feed: Feed) -> io::Result<Self>
     where
         F: FnOnce(Mono) -> Result<Origin, SourceError> + Send + 'static,
     {
         let beats = Beats { interval: options.interval, duration: options.duration, eager: options.eager };
         let open = move || Ok(Live::new(open(clock::now())?, reopen, beats));
-        Self::spawn(open, options, true)
+        Self::spawn(open, options, feed, true)
     }
 
     /// Starts the engine thread on a recording.
@@ -97,22 +98,22 @@ impl Engine {
         recording: Box<dyn Recording>,
         pace: Pace,
         options: EngineOptions,
+        feed: Feed,
     ) -> io::Result<Self> {
         let EngineOptions { interval, duration, .. } = options;
         let open = move || Recorded::new(recording, pace, interval, duration);
         // A recording comes out the same each time: where nobody looks on, no name server is asked.
         let hosts = options.resolve.hosts && pace.lingers;
         let resolve = ResolveOptions { hosts, processes: None, ..options.resolve };
-        Self::spawn(open, EngineOptions { resolve, ..options }, pace.lingers)
+        Self::spawn(open, EngineOptions { resolve, ..options }, feed, pace.lingers)
     }
 
     /// What the program itself costs is told where it is `watched`; elsewhere it would come out different each time.
-    fn spawn<D, F>(open: F, options: EngineOptions, watched: bool) -> io::Result<Self>
+    fn spawn<D, F>(open: F, options: EngineOptions, feed: Feed, watched: bool) -> io::Result<Self>
     where
         D: Driver,
         F: FnOnce() -> Result<D, SourceError> + Send + 'static,
     {
-        let (snapshots, feed) = mpsc::channel(1);
         let (control, commands) = mpsc::unbounded_channel();
         let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -124,16 +125,16 @@ impl Engine {
                     .map_err(|error| SourceError::new(format!("cannot install signal handlers: {error}")))?;
                 let own = watched.then(own::Own::default);
                 let resolver = Resolver::new(options.resolve.clone());
-                let pipeline = Pipeline::new(open()?, options.table(), resolver, snapshots, own);
+                let pipeline = Pipeline::new(open()?, options.table(), resolver, feed, own);
                 pipeline.run(signals, commands).await
             })
         })?;
-        Ok(Self { feed, control, thread })
+        Ok(Self { control, thread })
     }
 
     /// Splits off what a frontend needs.
-    pub(crate) fn into_parts(self) -> (Snapshots, Control, Running) {
-        (self.feed, self.control, Running { thread: self.thread })
+    pub(crate) fn into_parts(self) -> (Control, Running) {
+        (self.control, Running { thread: self.thread })
     }
 }
 

@@ -2,6 +2,7 @@
 //! it. Whatever the end was, what is left is shown.
 
 use super::driver::{Beat, Driver, Then};
+use super::feed::Feed;
 use super::health::Joined;
 use super::own::Own;
 use super::{Command, Ending, Signals};
@@ -9,12 +10,10 @@ use crate::model::{Batch, Degradation, FlowId, HeldSockets, Inspected, Life, Mon
 use crate::resolve::Resolver;
 use crate::source::SourceError;
 use crate::table::{FlowTable, TableConfig};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
-/// How long a frontend may take to fetch the last snapshot.
+/// How long a consumer may take to fetch the last snapshot.
 const LAST_WITHIN: Duration = Duration::from_secs(2);
 
 /// What somebody looks at, and what could not be done about it.
@@ -38,7 +37,7 @@ pub(super) struct Pipeline<D> {
     config: TableConfig,
     table: FlowTable,
     resolver: Resolver,
-    snapshots: mpsc::Sender<Arc<Snapshot>>,
+    feed: Feed,
     health: Joined,
     own: Option<Own>,
     asked: Asked,
@@ -54,7 +53,7 @@ impl<D: Driver> Pipeline<D> {
         driver: D,
         config: TableConfig,
         resolver: Resolver,
-        snapshots: mpsc::Sender<Arc<Snapshot>>,
+        feed: Feed,
         own: Option<Own>,
     ) -> Self {
         let reached = driver.since();
@@ -63,7 +62,7 @@ impl<D: Driver> Pipeline<D> {
             driver,
             config,
             resolver,
-            snapshots,
+            feed,
             health: Joined::default(),
             own,
             asked: Asked::default(),
@@ -105,7 +104,7 @@ impl<D: Driver> Pipeline<D> {
                     Some(Command::Stop) | None => return Ok(Ending::Done),
                     Some(command) => self.obey(command)?,
                 },
-                () = room(&self.snapshots), if held => self.show(),
+                () = self.feed.foreground_room(), if held => self.show(),
                 beat = self.driver.next(), if !held => {
                     if self.take(beat)? == Then::End {
                         return Ok(Ending::Done);
@@ -136,23 +135,24 @@ impl<D: Driver> Pipeline<D> {
         let Some(mut batch) = batch else { return };
         batch.gone.extend(self.driver.ended(self.table.sharers()));
         self.resolver.complete(&mut batch, last);
+        self.feed.show(&batch);
         self.table.ingest(&batch);
         self.table.advance(batch.to);
         self.reached = at;
     }
 
-    /// Shows, unless the last snapshot still waits: then the next one covers this interval, too.
+    /// Shows to whoever has taken his last snapshot; where nobody has, the next one covers this interval, too.
     fn show(&mut self) {
-        if self.snapshots.capacity() == 0 {
-            if let Some(own) = &mut self.own {
-                own.merge();
-            }
-            return;
+        self.unseen = !self.feed.foreground_has_room();
+        if let Some(own) = self.own.as_mut().filter(|_| self.unseen) {
+            own.merge();
         }
-        let snapshot = self.snapshot(false);
-        // Fails only when the frontend is gone; its Stop is already on its way.
-        let _ = self.snapshots.try_send(Arc::new(snapshot));
-        self.unseen = false;
+        if self.feed.wants() {
+            let snapshot = self.snapshot(false);
+            if self.feed.publish(snapshot) {
+                self.table.begin_interval(self.reached);
+            }
+        }
     }
 
     /// A picture of what moved until the driver looked: what it took to answer and to name belongs to the next interval, as
@@ -246,16 +246,10 @@ impl<D: Driver> Pipeline<D> {
     async fn finish(mut self) -> Result<(), SourceError> {
         let beat = self.driver.close().await;
         self.fold(beat.at, beat.lives, beat.batch, true);
-        let snapshot = Arc::new(self.snapshot(true));
-        let _ = timeout(LAST_WITHIN, self.snapshots.send(snapshot)).await;
+        let snapshot = self.snapshot(true);
+        self.feed.finish(snapshot, LAST_WITHIN).await;
         beat.then.map(|_| ())
     }
-}
-
-/// Waits until the last snapshot was taken.
-async fn room(snapshots: &mpsc::Sender<Arc<Snapshot>>) {
-    // Fails only when the frontend is gone; its Stop is already on its way.
-    let _ = snapshots.reserve().await;
 }
 
 /// Panics where a test asks for it, to see what becomes of the terminal. Compiled into debug builds only.

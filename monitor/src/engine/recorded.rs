@@ -220,7 +220,7 @@ impl Driver for Recorded {
 mod tests {
     use super::super::Engine;
     use super::*;
-    use crate::engine::{Command, Ending, EngineOptions, ResolveOptions};
+    use crate::engine::{Command, Control, Ending, EngineOptions, Feed, ResolveOptions, Running, Snapshots};
     use crate::model::{HeldSockets, Inspected, OwnCost, Snapshot};
     use crate::query::fixture::{endpoint, flow, process};
     use std::sync::Arc;
@@ -228,16 +228,18 @@ mod tests {
     /// One interval at once, and then nothing until it is cancelled, or for ever.
     struct Quiet {
         steps: usize,
+        /// Told of each step as it begins.
+        begun: std_mpsc::Sender<usize>,
         cancel: Option<OwnedFd>,
         wait: Option<std::io::PipeReader>,
     }
 
     impl Quiet {
-        fn new(can_be_cancelled: bool) -> Self {
+        fn new(can_be_cancelled: bool, begun: std_mpsc::Sender<usize>) -> Self {
             let (wait, cancel) = std::io::pipe().unwrap();
             let (wait, cancel) =
                 if can_be_cancelled { (Some(wait), Some(cancel.into())) } else { (None, None) };
-            Self { steps: 0, cancel, wait }
+            Self { steps: 0, begun, cancel, wait }
         }
     }
 
@@ -256,6 +258,7 @@ mod tests {
 
         fn step(&mut self, interval: Duration, out: &mut Batch) -> Result<Step, SourceError> {
             self.steps += 1;
+            self.begun.send(self.steps).unwrap();
             let from = Mono(5).plus(interval.saturating_mul(u32::try_from(self.steps).unwrap() - 1));
             (out.from, out.to) = (from, from.plus(interval));
             if self.steps == 1 {
@@ -271,13 +274,21 @@ mod tests {
         }
     }
 
-    fn start(can_be_cancelled: bool, lingers: bool) -> Engine {
+    fn start(
+        can_be_cancelled: bool,
+        lingers: bool,
+    ) -> (Snapshots, std_mpsc::Receiver<usize>, Control, Running) {
         let resolve = ResolveOptions { hosts: false, ..ResolveOptions::default() };
         let interval = Duration::from_secs(1);
         let options =
             EngineOptions { interval, duration: None, eager: true, keep_ended: 0, max_rows: 65_536, resolve };
-        Engine::replay(Box::new(Quiet::new(can_be_cancelled)), Pace { speed: None, lingers }, options)
-            .unwrap()
+        let (begun, steps) = std_mpsc::channel();
+        let quiet = Box::new(Quiet::new(can_be_cancelled, begun));
+        let mut feed = Feed::default();
+        let snapshots = feed.every();
+        let engine = Engine::replay(quiet, Pace { speed: None, lingers }, options, feed).unwrap();
+        let (control, running) = engine.into_parts();
+        (snapshots, steps, control, running)
     }
 
     /// The first picture in which that holds.
@@ -287,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_a_recording_cannot_do_is_said_also_while_it_is_quiet() {
-        let (mut feed, control, running) = start(true, true).into_parts();
+        let (mut feed, steps, control, running) = start(true, true);
         until(&mut feed, |snapshot| snapshot.sequence == 1);
         let end = endpoint("10.0.0.1", 53);
         let flow = flow(7, &process(7, "seven", 0, 0), end, end).id;
@@ -306,6 +317,7 @@ mod tests {
         assert!(what.contains("process 7 is not hashed"), "{what}");
         assert_eq!(said.health.uncounted_runs.as_deref(), Some(NO_HOST));
         assert!(said.own.cpu > Duration::ZERO, "what it costs is known: {:?}", said.own);
+        assert!(steps.iter().any(|step| step == 2), "it waits in the second");
         control.send(Command::Stop).unwrap();
         let last = until(&mut feed, |snapshot| snapshot.last);
         assert_eq!(last.at, Mono(5).plus(Duration::from_secs(2)), "what the cancelled step had is in it");
@@ -314,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_read_that_nothing_ends_keeps_nothing_from_ending() {
-        let (mut feed, control, running) = start(false, false).into_parts();
+        let (mut feed, _steps, control, running) = start(false, false);
         until(&mut feed, |snapshot| snapshot.sequence == 1);
         control.send(Command::Stop).unwrap();
         let last = until(&mut feed, |snapshot| snapshot.last);

@@ -35,17 +35,18 @@ impl Source for Slow {
 async fn an_interval_ends_when_the_source_is_asked_and_not_when_it_has_answered() {
     let asked = Arc::default();
     let source = Box::new(Slow(Arc::clone(&asked)));
-    let (snapshots, mut feed) = mpsc::channel(1);
+    let mut feed = Feed::default();
+    let mut snapshots = feed.every();
     let reopen: Reopen = Box::new(|_, _| Err(SourceError::new("there is one")));
     let beats = Beats { interval: Duration::from_secs(1), duration: None, eager: false };
     let live = Live::new(Origin::from(source as Box<dyn Source>), reopen, beats);
     let resolver = Resolver::new(ResolveOptions { hosts: false, ..ResolveOptions::default() });
-    let mut engine = Pipeline::new(live, TableConfig::default(), resolver, snapshots, None);
+    let mut engine = Pipeline::new(live, TableConfig::default(), resolver, feed, None);
     let mut shown = Vec::new();
     for _ in 0..3 {
         let beat = engine.driver.at_once().unwrap();
         engine.take(beat).unwrap();
-        shown.push(feed.recv().await.unwrap());
+        shown.push(snapshots.recv().await.unwrap());
     }
     let asked = asked.lock().unwrap();
     assert_eq!(shown.iter().map(|snapshot| snapshot.at).collect::<Vec<_>>(), *asked);
@@ -91,8 +92,10 @@ fn an_error_is_the_end_and_what_is_left_is_shown_before() {
     };
     let open = |_| Ok(Origin::from(Box::new(source) as Box<dyn Source>));
     let reopen: Reopen = Box::new(|_, _| Err(SourceError::new("there is one")));
-    let (mut feed, _control, running) = Engine::start(open, reopen, options).unwrap().into_parts();
-    assert!(feed.blocking_recv().is_some(), "the last snapshot");
+    let mut feed = Feed::default();
+    let mut snapshots = feed.every();
+    let (_control, running) = Engine::start(open, reopen, options, feed).unwrap().into_parts();
+    assert!(snapshots.blocking_recv().is_some(), "the last snapshot");
     assert_eq!(running.join().unwrap_err().message, "the map is gone");
     assert_eq!(*closed.lock().unwrap(), 1);
 }

@@ -213,7 +213,7 @@ impl FlowTable {
         self.processes.retire_exited(&self.clock);
     }
 
-    /// One consistent picture, and the start of the next interval. `boot` is the date of boot. What waits for its owner stays pending in the last one, too.
+    /// One consistent picture of the running interval, which goes on until [`Self::begin_interval`]. `boot` is the date of boot. What waits for its owner stays pending in the last one, too.
     pub(crate) fn snapshot(&mut self, now: Mono, boot: Wall, last: bool) -> Snapshot {
         let view = self.ticks.view(now, self.start);
         let cut = self.clock.cut;
@@ -244,7 +244,7 @@ impl FlowTable {
         self.relabel = false;
         self.closing.clear();
         let (windows, peak) = self.totals.rates(&view);
-        let snapshot = Snapshot {
+        Snapshot {
             sequence: cut + 1,
             at: now,
             wall: boot.plus(now),
@@ -266,10 +266,13 @@ impl FlowTable {
             health: Arc::clone(&self.health),
             own: OwnCost::default(),
             last,
-        };
+        }
+    }
+
+    /// Ends the running interval and begins the next one: somebody has taken a snapshot of it.
+    pub(crate) fn begin_interval(&mut self, now: Mono) {
         self.clock.cut += 1;
         self.cut_at = now;
-        snapshot
     }
 
     /// Where every byte went. What no socket saw is in the row of the unknown, and a line of its own here.

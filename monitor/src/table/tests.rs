@@ -90,7 +90,7 @@ impl Lab {
     }
 
     fn shot(&mut self) -> Snapshot {
-        let snapshot = self.table.snapshot(at(self.now), Wall(0), false);
+        let snapshot = cut(&mut self.table, at(self.now), Wall(0), false);
         check_sums(&snapshot);
         snapshot
     }
@@ -106,6 +106,13 @@ impl Lab {
         assert_eq!(snapshot.flows.len(), 1, "{:#?}", snapshot.flows);
         FlowRow::clone(&snapshot.flows[0])
     }
+}
+
+/// A snapshot, and the next interval.
+fn cut(table: &mut FlowTable, now: Mono, boot: Wall, last: bool) -> Snapshot {
+    let snapshot = table.snapshot(now, boot, last);
+    table.begin_interval(now);
+    snapshot
 }
 
 /// Invariants 1 and 2 of the module, and that no peak is below the rate beside it.
@@ -866,7 +873,7 @@ fn the_pending_interval_holds_only_what_still_waits() {
 fn the_last_snapshot_keeps_what_is_pending() {
     let mut lab = Lab::new();
     lab.deltas(vec![delta(flow(1, 1), Standing::Inherited, Some(MASTER), 100)]);
-    let snapshot = lab.table.snapshot(at(1.0), Wall(5), true);
+    let snapshot = cut(&mut lab.table, at(1.0), Wall(5), true);
     assert!(snapshot.last);
     assert_eq!(snapshot.wall, Wall(101_000_000_005));
     assert_eq!(snapshot.ledger.rx.pending, 100);

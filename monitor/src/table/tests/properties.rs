@@ -156,14 +156,14 @@ fn run(steps: &[Step], config: TableConfig) {
         assert!(table.flows.len() <= config.max_flows);
         table.advance(millis(now));
         if step.snapshot {
-            let snapshot = table.snapshot(millis(now), Wall(0), false);
+            let snapshot = cut(&mut table, millis(now), Wall(0), false);
             sum_of_intervals += snapshot.totals.interval;
             history.check(&snapshot, input, placed && config.retire_after > Duration::from_hours(1));
         }
     }
     now += 10_000;
     table.advance(millis(now));
-    let snapshot = table.snapshot(millis(now), Wall(0), true);
+    let snapshot = cut(&mut table, millis(now), Wall(0), true);
     history.check(&snapshot, input, placed && config.retire_after > Duration::from_hours(1));
     assert_eq!((snapshot.ledger.rx.pending, snapshot.ledger.tx.pending), (0, 0), "nothing waits for ever");
     assert_eq!(sum_of_intervals + snapshot.totals.interval, input);
@@ -223,11 +223,11 @@ fn settle(steps: &[Step]) {
         table.ingest(&batch);
         table.advance(millis(now));
     }
-    let mut before = table.snapshot(millis(now), Wall(0), false);
+    let mut before = cut(&mut table, millis(now), Wall(0), false);
     for quarter in 1..=40 {
         let later = millis(now + quarter * 250);
         table.advance(later);
-        let after = table.snapshot(later, Wall(0), false);
+        let after = cut(&mut table, later, Wall(0), false);
         let held = ends(after.flows.iter().map(|row| (&row.id, &row.total)));
         assert_eq!(held, input, "each end's bytes are there once, whoever has them");
         after.flows.iter().for_each(|row| candidates.check(row));
@@ -316,7 +316,7 @@ proptest! {
                 table.ingest(&batch);
             }
             late = late.max(now + lag);
-            let snapshot = table.snapshot(millis(late), Wall(0), false);
+            let snapshot = cut(&mut table, millis(late), Wall(0), false);
             for (index, seconds) in WINDOW_SECONDS.iter().enumerate() {
                 let span = late.min(seconds * 1_000);
                 let expected = brute_force(&batches, late, seconds * 1_000) * 8_000.0 / span as f64;
@@ -340,7 +340,7 @@ proptest! {
             now += step.millis;
             table.ingest(&batch);
             table.advance(millis(now));
-            let snapshot = table.snapshot(millis(now), Wall(0), false);
+            let snapshot = cut(&mut table, millis(now), Wall(0), false);
             for (window, seconds) in WINDOW_SECONDS.iter().enumerate() {
                 let rows: u64 = snapshot.processes.iter().map(|row| row.windows.tx[window]).sum();
                 let total = snapshot.totals.windows.tx[window];
