@@ -24,6 +24,7 @@ pub mod program;
 pub mod pty;
 pub mod recording;
 pub mod scene;
+pub mod schema;
 pub mod stage;
 pub mod steps;
 pub mod terminal;

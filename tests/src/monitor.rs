@@ -1,6 +1,6 @@
 //! The real `monitor`, started and read like a script would.
 
-use crate::{cgroup::Cgroup, json::Object, netns::Netns, program, wait};
+use crate::{cgroup::Cgroup, json::Object, netns::Netns, program, schema::faults, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Read},
@@ -9,6 +9,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
 };
+
+/// What every object is held to.
+const SCHEMA: &str = include_str!("../../docs/json.schema.json");
 
 /// A running `monitor --json`; killed on drop.
 #[derive(Debug)]
@@ -88,10 +91,13 @@ impl Monitor {
         let (seen, said) = (Arc::clone(&objects), Arc::clone(&complaints));
         let readers = vec![
             thread::spawn(move || {
+                let schema = serde_json::from_str(SCHEMA).expect("the schema is JSON");
                 for line in BufReader::new(stdout).lines() {
                     let line = line.expect("monitor prints UTF-8");
                     let object = serde_json::from_str(&line)
                         .unwrap_or_else(|error| panic!("monitor printed `{line}`: {error}"));
+                    let faults = faults(&schema, &object);
+                    assert!(faults.is_empty(), "docs/json.schema.json says other: {faults:?} in {line}");
                     seen.lock().unwrap_or_else(PoisonError::into_inner).push(Object(object));
                 }
             }),

@@ -3,7 +3,7 @@
 use super::reading::{shown, suggestion, type_of};
 use super::value::{Alert, Background, BarStyle, Lines, Prefix, Scale, Unit};
 use super::{MIN_INTERVAL, checked_seconds, parse_rate};
-use crate::query::{ColumnId, SortKey, ViewKind, Window, columns};
+use crate::query::{self, SortKey, ViewKind, Window, columns};
 use clap::ValueEnum;
 use std::str::FromStr;
 use std::time::Duration;
@@ -171,8 +171,8 @@ impl Choice for SortKey {
             let key = Self::Column(column.id);
             // What groups are called differs from view to view.
             let name = match column.id {
-                ColumnId::Group => "name",
-                ColumnId::Key => "key",
+                query::Field::Group => "name",
+                query::Field::Key => "key",
                 _ => column.name,
             };
             if every.iter().all(|(other, _)| *other != key) {

@@ -517,7 +517,7 @@ mod tests {
         let said = Settings {
             interface: vec!["lo".into()],
             interval: Duration::from_secs(2),
-            sort: SortKey::Column(crate::query::ColumnId::Local),
+            sort: SortKey::Column(crate::query::Field::Local),
             reverse: true,
             services: false,
             ports: false,

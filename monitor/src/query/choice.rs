@@ -1,10 +1,12 @@
 //! Query arguments, what the user asked for on the command line about what is shown: the same for every frontend.
 
-use super::column::{Align, ColumnId};
+use super::column::Align;
+use super::field::Field;
 use super::filter::Filter;
 use super::format::Notation;
 use super::listing::{Prefixes, Scope};
-use super::view::{ViewKind, columns};
+use super::view::columns;
+use super::view_kind::ViewKind;
 use super::{Query, SortKey, Window};
 use std::sync::Arc;
 
@@ -60,16 +62,28 @@ impl SortKey {
         if let Some(window) = window {
             return Some((Self::Rate(window), true));
         }
-        let wanted = |id: ColumnId, column: &str| match name {
-            "source" => id == ColumnId::Local,
-            "destination" => id == ColumnId::Remote,
-            "name" if id == ColumnId::Group => true,
+        let wanted = |id: Field, column: &str| match name {
+            "source" => id == Field::Local,
+            "destination" => id == Field::Remote,
+            "name" if id == Field::Group => true,
             // Its name before it held containers, which settings may have.
-            "unit" if id == ColumnId::Unit => true,
+            "unit" if id == Field::Workload => true,
             name => column == name,
         };
         let column = columns(view).iter().find(|column| wanted(column.id, column.name))?;
         Some((Self::Column(column.id), column.align == Align::Right))
+    }
+
+    /// The name of what is sorted by, for the screen.
+    pub(crate) fn title(self) -> String {
+        match self {
+            Self::Rate(window) => format!("{}s", window.seconds()),
+            Self::Column(id) => ViewKind::ALL
+                .iter()
+                .flat_map(|view| columns(*view))
+                .find(|column| column.id == id)
+                .map_or_else(String::new, |column| column.name.replace('_', " ")),
+        }
     }
 
     /// Every name that [`SortKey::named`] knows in a view.

@@ -3,8 +3,13 @@
 //! A column knows its cell and its sort key and the room that it needs; it knows nothing of colour, escaping or
 //! terminals.
 
-use super::Window;
+use super::field::Field;
+use super::format::Format;
 use super::number::{COUNT_WIDTH, Units};
+use super::value::Kind;
+use super::{Row, Window};
+use crate::model::Confidence;
+use std::borrow::Cow;
 
 /// Which side of its room a cell keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,68 +31,11 @@ pub(crate) enum Role {
     Tx,
 }
 
-/// A column's identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum ColumnId {
-    /// Thread-group id.
-    Pid,
-    /// comm of the owner.
-    Process,
-    /// Login name, else uid.
-    User,
-    /// systemd unit, or container.
-    Unit,
-    /// The package that owns the executable.
-    Package,
-    /// Flows held.
-    Flows,
-    /// Path of the executable.
-    Exe,
-    /// The command line.
-    Command,
-    /// IP protocol.
-    Protocol,
-    /// This host's end.
-    Local,
-    /// The other end.
-    Remote,
-    /// Interface name.
-    Interface,
-    /// What the attribution is worth.
-    Owner,
-    /// State of the TCP connection.
-    State,
-    /// Smoothed round-trip time.
-    Rtt,
-    /// TCP segments sent again.
-    Retransmits,
-    /// Congestion window, segments.
-    Window,
-    /// TCP payload received, to hold against the bytes on the wire.
-    RxPayload,
-    /// TCP payload acknowledged by the other end.
-    TxPayload,
-    /// What a group is of.
-    Group,
-    /// What tells a group from another of the same name: uid, id, address.
-    Key,
-    /// Processes in a group.
-    Members,
-    /// Received, average rate over a window.
-    Rx(Window),
-    /// Sent, average rate over a window.
-    Tx(Window),
-    /// Received since start.
-    RxTotal,
-    /// Sent since start.
-    TxTotal,
-}
-
 /// One column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     /// Its identity.
-    pub id: ColumnId,
+    pub id: Field,
     /// Its name in text output: one word.
     pub name: &'static str,
     /// Its title on the screen.
@@ -122,19 +70,13 @@ const ENDPOINT_MOST: u16 = 47;
 /// A v4 address with its port.
 const ENDPOINT_LEAST: u16 = 21;
 
-const fn word(
-    id: ColumnId,
-    name: &'static str,
-    title: &'static str,
-    width: (u16, u16),
-    leaves: u8,
-) -> Column {
+const fn word(id: Field, name: &'static str, title: &'static str, width: (u16, u16), leaves: u8) -> Column {
     let (least, most) = width;
     Column { id, name, title, width: least, fair: least, most, align: Align::Left, role: Role::Plain, leaves }
 }
 
 const fn amount(
-    id: ColumnId,
+    id: Field,
     role: Role,
     name: &'static str,
     title: &'static str,
@@ -149,25 +91,25 @@ const RATE: u16 = 8;
 /// As wide as its title.
 const TOTAL: u16 = 8;
 
-const RX_2S: Column = amount(ColumnId::Rx(Window::Two), Role::Rx, "rx_2s", "RX 2s", RATE, STAYS);
-const RX_10S: Column = amount(ColumnId::Rx(Window::Ten), Role::Rx, "rx_10s", "10s", RATE, 6);
-const RX_40S: Column = amount(ColumnId::Rx(Window::Forty), Role::Rx, "rx_40s", "40s", RATE, 3);
-const TX_2S: Column = amount(ColumnId::Tx(Window::Two), Role::Tx, "tx_2s", "TX 2s", RATE, STAYS);
-const TX_10S: Column = amount(ColumnId::Tx(Window::Ten), Role::Tx, "tx_10s", "10s", RATE, 6);
-const TX_40S: Column = amount(ColumnId::Tx(Window::Forty), Role::Tx, "tx_40s", "40s", RATE, 3);
-const RX_TOTAL: Column = amount(ColumnId::RxTotal, Role::Rx, "rx_total", "RX TOTAL", TOTAL, 2);
-const TX_TOTAL: Column = amount(ColumnId::TxTotal, Role::Tx, "tx_total", "TX TOTAL", TOTAL, 2);
-const FLOW_COUNT: Column = amount(ColumnId::Flows, Role::Plain, "flows", "FLOWS", COUNT_WIDTH, 5);
-const MEMBERS: Column = amount(ColumnId::Members, Role::Plain, "processes", "PROCS", COUNT_WIDTH, 5);
-const PROCESS: Column = Column { fair: 18, ..word(ColumnId::Process, "process", "PROCESS", (8, 24), STAYS) };
-const USER: Column = word(ColumnId::User, "user", "USER", (8, 16), 4);
-const PACKAGE: Column = word(ColumnId::Package, "package", "PACKAGE", (10, 24), 1);
+const RX_2S: Column = amount(Field::Rx(Window::Two), Role::Rx, "rx_2s", "RX 2s", RATE, STAYS);
+const RX_10S: Column = amount(Field::Rx(Window::Ten), Role::Rx, "rx_10s", "10s", RATE, 6);
+const RX_40S: Column = amount(Field::Rx(Window::Forty), Role::Rx, "rx_40s", "40s", RATE, 3);
+const TX_2S: Column = amount(Field::Tx(Window::Two), Role::Tx, "tx_2s", "TX 2s", RATE, STAYS);
+const TX_10S: Column = amount(Field::Tx(Window::Ten), Role::Tx, "tx_10s", "10s", RATE, 6);
+const TX_40S: Column = amount(Field::Tx(Window::Forty), Role::Tx, "tx_40s", "40s", RATE, 3);
+const RX_TOTAL: Column = amount(Field::RxTotal, Role::Rx, "rx_total", "RX TOTAL", TOTAL, 2);
+const TX_TOTAL: Column = amount(Field::TxTotal, Role::Tx, "tx_total", "TX TOTAL", TOTAL, 2);
+const FLOW_COUNT: Column = amount(Field::Flows, Role::Plain, "flows", "FLOWS", COUNT_WIDTH, 5);
+const MEMBERS: Column = amount(Field::Members, Role::Plain, "processes", "PROCS", COUNT_WIDTH, 5);
+const PROCESS: Column = Column { fair: 18, ..word(Field::Process, "process", "PROCESS", (8, 24), STAYS) };
+const USER: Column = word(Field::User, "user", "USER", (8, 16), 4);
+const PACKAGE: Column = word(Field::Package, "package", "PACKAGE", (10, 24), 1);
 
 pub(super) static PROCESSES: [Column; 16] = [
-    amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 8),
+    amount(Field::Pid, Role::Plain, "pid", "PID", 7, 8),
     PROCESS,
     USER,
-    word(ColumnId::Unit, "workload", "UNIT/CONTAINER", (14, 32), 7),
+    word(Field::Workload, "workload", "UNIT/CONTAINER", (14, 32), 7),
     RX_2S,
     RX_10S,
     RX_40S,
@@ -178,12 +120,12 @@ pub(super) static PROCESSES: [Column; 16] = [
     RX_TOTAL,
     TX_TOTAL,
     PACKAGE,
-    word(ColumnId::Exe, "exe", "EXECUTABLE", (16, u16::MAX), 1),
-    word(ColumnId::Command, "command", "COMMAND LINE", (24, u16::MAX), 0),
+    word(Field::Exe, "exe", "EXECUTABLE", (16, u16::MAX), 1),
+    word(Field::Command, "command", "COMMAND LINE", (24, u16::MAX), 0),
 ];
 
 pub(super) static TREE: [Column; 14] = [
-    amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 8),
+    amount(Field::Pid, Role::Plain, "pid", "PID", 7, 8),
     Column { fair: 24, most: 40, ..PROCESS },
     USER,
     RX_2S,
@@ -196,17 +138,17 @@ pub(super) static TREE: [Column; 14] = [
     FLOW_COUNT,
     RX_TOTAL,
     TX_TOTAL,
-    word(ColumnId::Command, "command", "COMMAND LINE", (24, u16::MAX), 0),
+    word(Field::Command, "command", "COMMAND LINE", (24, u16::MAX), 0),
 ];
 
 pub(super) static FLOWS: [Column; 21] = [
-    word(ColumnId::Local, "local", "LOCAL", (ENDPOINT_LEAST, ENDPOINT_MOST), 8),
-    word(ColumnId::Remote, "remote", "REMOTE", (ENDPOINT_LEAST, ENDPOINT_MOST), 9),
-    word(ColumnId::Protocol, "proto", "PROTO", (6, 7), 7),
-    amount(ColumnId::Pid, Role::Plain, "pid", "PID", 7, 5),
+    word(Field::Local, "local", "LOCAL", (ENDPOINT_LEAST, ENDPOINT_MOST), 8),
+    word(Field::Remote, "remote", "REMOTE", (ENDPOINT_LEAST, ENDPOINT_MOST), 9),
+    word(Field::Protocol, "proto", "PROTO", (6, 7), 7),
+    amount(Field::Pid, Role::Plain, "pid", "PID", 7, 5),
     PROCESS,
-    word(ColumnId::Owner, "owner", "OWNER", (9, 9), 1),
-    word(ColumnId::Interface, "interface", "IFACE", (8, 15), 4),
+    word(Field::Owner, "owner", "OWNER", (9, 9), 1),
+    word(Field::Interface, "interface", "IFACE", (8, 15), 4),
     RX_2S,
     RX_10S,
     RX_40S,
@@ -215,12 +157,12 @@ pub(super) static FLOWS: [Column; 21] = [
     TX_40S,
     RX_TOTAL,
     TX_TOTAL,
-    word(ColumnId::State, "state", "STATE", (11, 11), 1),
-    amount(ColumnId::Rtt, Role::Plain, "rtt", "RTT", 6, 1),
-    amount(ColumnId::Retransmits, Role::Plain, "retr", "RETR", COUNT_WIDTH, 1),
-    amount(ColumnId::Window, Role::Plain, "cwnd", "CWND", COUNT_WIDTH, 0),
-    amount(ColumnId::RxPayload, Role::Rx, "rx_payload", "RX PAYLOAD", 10, 0),
-    amount(ColumnId::TxPayload, Role::Tx, "tx_payload", "TX PAYLOAD", 10, 0),
+    word(Field::State, "state", "STATE", (11, 11), 1),
+    amount(Field::Rtt, Role::Plain, "rtt", "RTT", 6, 1),
+    amount(Field::Retransmits, Role::Plain, "retr", "RETR", COUNT_WIDTH, 1),
+    amount(Field::Window, Role::Plain, "cwnd", "CWND", COUNT_WIDTH, 0),
+    amount(Field::RxPayload, Role::Rx, "rx_payload", "RX PAYLOAD", 10, 0),
+    amount(Field::TxPayload, Role::Tx, "tx_payload", "TX PAYLOAD", 10, 0),
 ];
 
 const fn grouped(group: Column) -> [Column; 11] {
@@ -232,11 +174,11 @@ const fn keyed(group: Column, key: Column) -> [Column; 12] {
 }
 
 const fn label(name: &'static str, title: &'static str, width: (u16, u16)) -> Column {
-    Column { fair: width.0, ..word(ColumnId::Group, name, title, (8, width.1), STAYS) }
+    Column { fair: width.0, ..word(Field::Group, name, title, (8, width.1), STAYS) }
 }
 
 const fn key(name: &'static str, title: &'static str, width: (u16, u16)) -> Column {
-    word(ColumnId::Key, name, title, width, 4)
+    word(Field::Key, name, title, width, 4)
 }
 
 pub(super) static USERS: [Column; 12] = keyed(label("user", "USER", (16, 32)), key("uid", "UID", (10, 10)));
@@ -262,12 +204,49 @@ pub(super) static NAMESPACES: [Column; 11] = grouped(label("netns", "NETNS COOKI
 impl Column {
     /// The least and the most room, columns of the terminal.
     pub(crate) fn room(&self, units: Units) -> (u16, u16) {
-        let least = match self.id {
-            ColumnId::Rx(_) | ColumnId::Tx(_) => self.width.max(units.rate_width()),
-            ColumnId::RxTotal | ColumnId::TxTotal => self.width.max(units.total_width()),
-            _ => self.width,
+        let least = match self.id.kind() {
+            Kind::BitRate => self.width.max(units.rate_width()),
+            Kind::Bytes => self.width.max(units.total_width()),
+            Kind::Packets
+            | Kind::Count
+            | Kind::Duration
+            | Kind::Time
+            | Kind::Pid
+            | Kind::Id
+            | Kind::Port
+            | Kind::Address
+            | Kind::End
+            | Kind::Protocol
+            | Kind::Text
+            | Kind::Name
+            | Kind::Group
+            | Kind::Key
+            | Kind::Ancestors => self.width,
         };
         (least, self.most.max(least))
+    }
+
+    /// The cell as the screen shows it: unescaped, unpadded, `-` where there is nothing to say.
+    pub(crate) fn cell<'s>(&self, row: Row<'s>, format: &Format<'s>) -> Cow<'s, str> {
+        if self.id == Field::Process { named(row) } else { self.field(row, format) }
+    }
+
+    /// The cell as text output shows it: like [`Column::cell`], but a name stands alone.
+    pub(crate) fn field<'s>(&self, row: Row<'s>, format: &Format<'s>) -> Cow<'s, str> {
+        self.id.value(row, format.snapshot).cell(format)
+    }
+}
+
+/// The owner's name with what it is worth: `nginx`, `nginx ~` where it is inherited or shared, `unknown: why`.
+fn named(row: Row<'_>) -> Cow<'_, str> {
+    match (row.confidence(), row.owner()) {
+        (Confidence::Inherited | Confidence::Shared, Some(_)) => Cow::Owned(format!("{} ~", row.name())),
+        (Confidence::Unknown | Confidence::Ambiguous, None) => {
+            Cow::Owned(format!("{}: {}", row.name(), row.reason().unwrap_or("?")))
+        }
+        (Confidence::Exact | Confidence::Pending, _)
+        | (Confidence::Inherited | Confidence::Shared, None)
+        | (Confidence::Unknown | Confidence::Ambiguous, Some(_)) => Cow::Borrowed(row.name()),
     }
 }
 

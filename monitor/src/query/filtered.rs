@@ -6,7 +6,7 @@
 use super::filter::{Filter, Subject, Truth};
 use super::group::Sums;
 use super::slot::{Slot, slot_of};
-use super::view::ViewKind;
+use super::view_kind::ViewKind;
 use crate::model::{Confidence, FlowRow, ProcessRow, Snapshot};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Filtered {
                     };
                     filter.judge(&Subject { process, flow: Some(flow), names, amounts: Some(amounts) })
                 }
-                known => known,
+                known @ (Truth::Yes | Truth::No) => known,
             };
             if truth != Truth::Yes {
                 continue;

@@ -80,7 +80,9 @@ pub(crate) fn flow(socket: u64, owner: &ProcessRow, local: Endpoint, remote: End
     let reason = match owner.confidence {
         Confidence::Exact => None,
         Confidence::Unknown => Some(Cow::Borrowed("AF_XDP")),
-        _ => Some(Cow::Borrowed("some reason")),
+        Confidence::Inherited | Confidence::Shared | Confidence::Ambiguous | Confidence::Pending => {
+            Some(Cow::Borrowed("some reason"))
+        }
     };
     FlowRow {
         id: FlowId {

@@ -1,7 +1,7 @@
 //! Cell formatting: units, and names in place of addresses and ports.
 
 use super::number::Units;
-use crate::model::{Endpoint, Names, Protocol};
+use crate::model::{Endpoint, Protocol, Snapshot};
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -24,19 +24,19 @@ impl Default for Notation {
     }
 }
 
-/// A notation with the names to write it in.
+/// A notation with the snapshot whose rows are written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Format<'n> {
     /// What is wanted.
     pub notation: Notation,
-    /// The names of the snapshot.
-    pub names: &'n Names,
+    /// The snapshot, which has the names.
+    pub snapshot: &'n Snapshot,
 }
 
 impl<'n> Format<'n> {
     /// Both together.
-    pub(crate) fn new(notation: Notation, names: &'n Names) -> Self {
-        Self { notation, names }
+    pub(crate) fn new(notation: Notation, snapshot: &'n Snapshot) -> Self {
+        Self { notation, snapshot }
     }
 
     /// The units of rates and totals.
@@ -46,7 +46,7 @@ impl<'n> Format<'n> {
 
     /// A host: its name, else its address.
     pub(crate) fn host(&self, addr: IpAddr) -> Cow<'n, str> {
-        match self.names.host(addr).filter(|_| self.notation.hosts) {
+        match self.snapshot.names.host(addr).filter(|_| self.notation.hosts) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(addr.to_string()),
         }
@@ -54,7 +54,7 @@ impl<'n> Format<'n> {
 
     /// A port: the name of its service, else its number.
     pub(crate) fn port(&self, protocol: Protocol, port: u16) -> Cow<'n, str> {
-        match self.names.service(protocol, port).filter(|_| self.notation.services) {
+        match self.snapshot.names.service(protocol, port).filter(|_| self.notation.services) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(port.to_string()),
         }
@@ -74,6 +74,6 @@ impl<'n> Format<'n> {
     }
 
     fn is_address(&self, addr: IpAddr) -> bool {
-        !self.notation.hosts || self.names.host(addr).is_none()
+        !self.notation.hosts || self.snapshot.names.host(addr).is_none()
     }
 }

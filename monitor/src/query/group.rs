@@ -5,8 +5,10 @@
 
 use super::Prefixes;
 use super::format::Format;
-use super::view::ViewKind;
-use crate::model::{Confidence, Counters, FlowRow, Mono, ProcessId, ProcessRow, Protocol, WINDOWS, Windows};
+use super::view_kind::ViewKind;
+use crate::model::{
+    Confidence, Counters, FlowRow, Mono, Names, ProcessId, ProcessRow, Protocol, WINDOWS, Windows,
+};
 use ipnet::IpNet;
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -172,7 +174,7 @@ impl GroupRow {
         self.exited = match (self.members, self.exited, row.exited) {
             (0, _, exited) => exited,
             (_, Some(one), Some(other)) => Some(one.max(other)),
-            _ => None,
+            (_, None, _) | (_, _, None) => None,
         };
         self.members += usize::from(is_process);
         self.flows += row.flows;
@@ -213,7 +215,15 @@ impl GroupRow {
             ViewKind::Pods => "(no pod)",
             ViewKind::Packages => "(no package)",
             ViewKind::Services | ViewKind::Ports => "(no port)",
-            _ => "(no address)",
+            ViewKind::Processes
+            | ViewKind::Flows
+            | ViewKind::Tree
+            | ViewKind::Users
+            | ViewKind::Hosts
+            | ViewKind::Networks
+            | ViewKind::Protocols
+            | ViewKind::Interfaces
+            | ViewKind::Namespaces => "(no address)",
         }
     }
 
@@ -227,7 +237,90 @@ impl GroupRow {
             GroupKey::Port(protocol, port) => Cow::Owned(format!("{protocol}/{port}")),
             GroupKey::Interface(netns, _) if *netns != 0 => Cow::Owned(netns.to_string()),
             GroupKey::Process(id) => Cow::Owned(id.pid.to_string()),
-            _ => return None,
+            GroupKey::Name(_)
+            | GroupKey::Net(_)
+            | GroupKey::Protocol(_)
+            | GroupKey::Interface(..)
+            | GroupKey::Netns(_)
+            | GroupKey::Without
+            | GroupKey::Unread
+            | GroupKey::Kernel
+            | GroupKey::Retired
+            | GroupKey::Nobody(_)
+            | GroupKey::Ended => return None,
+        })
+    }
+
+    /// How many ancestors are above it, where it is a subtree.
+    pub(super) fn tree_depth(&self) -> Option<u16> {
+        (self.view == ViewKind::Tree).then_some(self.depth)
+    }
+
+    /// Its kind, for machines: the one of its view, or why it is of nothing of that kind.
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.key {
+            GroupKey::Without => "none",
+            GroupKey::Unread => "not_known",
+            GroupKey::Kernel => "kernel",
+            GroupKey::Retired => "retired",
+            GroupKey::Nobody(confidence) => confidence.name(),
+            GroupKey::Ended => "ended",
+            GroupKey::Process(_)
+            | GroupKey::User(_)
+            | GroupKey::Name(_)
+            | GroupKey::Container(_)
+            | GroupKey::Pod(_)
+            | GroupKey::Host(_)
+            | GroupKey::Net(_)
+            | GroupKey::Port(..)
+            | GroupKey::Protocol(_)
+            | GroupKey::Interface(..)
+            | GroupKey::Netns(_) => self.view.spec().group,
+        }
+    }
+
+    /// What tells it from all others of its kind, for machines; `None` where the kind says it all.
+    pub(crate) fn id_text(&self) -> Option<Cow<'_, str>> {
+        Some(match &self.key {
+            GroupKey::Process(id) => Cow::Owned(id.pid.to_string()),
+            GroupKey::User(uid) => Cow::Owned(uid.to_string()),
+            GroupKey::Name(name) | GroupKey::Container(name) | GroupKey::Pod(name) => Cow::Borrowed(&**name),
+            GroupKey::Host(addr) => Cow::Owned(addr.to_string()),
+            GroupKey::Net(net) => Cow::Owned(net.to_string()),
+            GroupKey::Port(protocol, port) => Cow::Owned(format!("{protocol}/{port}")),
+            GroupKey::Protocol(protocol) => Cow::Owned(protocol.to_string()),
+            GroupKey::Interface(netns, index) => Cow::Owned(format!("{netns}/{index}")),
+            GroupKey::Netns(cookie) if *cookie != 0 => Cow::Owned(cookie.to_string()),
+            GroupKey::Netns(_)
+            | GroupKey::Without
+            | GroupKey::Unread
+            | GroupKey::Kernel
+            | GroupKey::Retired
+            | GroupKey::Nobody(_)
+            | GroupKey::Ended => return None,
+        })
+    }
+
+    /// What it is called beyond its key; a host or a service as flows have it.
+    pub(super) fn given_name<'s>(&'s self, names: &'s Names) -> Option<&'s str> {
+        self.name.as_deref().filter(|name| !name.is_empty()).or_else(|| match &self.key {
+            GroupKey::Host(addr) => names.host(*addr),
+            GroupKey::Port(protocol, port) => names.service(*protocol, *port),
+            GroupKey::Without
+            | GroupKey::Unread
+            | GroupKey::Kernel
+            | GroupKey::Retired
+            | GroupKey::Nobody(_)
+            | GroupKey::Ended
+            | GroupKey::Process(_)
+            | GroupKey::User(_)
+            | GroupKey::Name(_)
+            | GroupKey::Container(_)
+            | GroupKey::Pod(_)
+            | GroupKey::Net(_)
+            | GroupKey::Protocol(_)
+            | GroupKey::Interface(..)
+            | GroupKey::Netns(_) => None,
         })
     }
 }
@@ -275,8 +368,17 @@ pub(super) fn of_process(view: ViewKind, row: &ProcessRow) -> (GroupKey, Option<
             }
             None => absent(identity.cgroup.is_some()),
         },
-        // The other views are not groups of processes.
-        _ => (GroupKey::Unread, None),
+        // These are not groups of processes.
+        ViewKind::Processes
+        | ViewKind::Tree
+        | ViewKind::Flows
+        | ViewKind::Hosts
+        | ViewKind::Networks
+        | ViewKind::Services
+        | ViewKind::Ports
+        | ViewKind::Protocols
+        | ViewKind::Interfaces
+        | ViewKind::Namespaces => (GroupKey::Unread, None),
     }
 }
 
@@ -295,8 +397,16 @@ pub(super) fn of_flow(view: ViewKind, row: &FlowRow, prefixes: Prefixes) -> (Gro
             return (GroupKey::Interface(row.id.netns, row.id.ifindex), name);
         }
         ViewKind::Namespaces => Some(GroupKey::Netns(row.id.netns)),
-        // The other views are not groups of flows.
-        _ => None,
+        // These are not groups of flows.
+        ViewKind::Flows
+        | ViewKind::Processes
+        | ViewKind::Tree
+        | ViewKind::Users
+        | ViewKind::Units
+        | ViewKind::Slices
+        | ViewKind::Containers
+        | ViewKind::Pods
+        | ViewKind::Packages => None,
     };
     (key.unwrap_or(GroupKey::Without), None)
 }

@@ -7,8 +7,8 @@ use super::filter::Filter;
 use super::filtered::Filtered;
 use super::group::{self, GroupKey, GroupRow, Sums};
 use super::tree::Tree;
-use super::view::ViewKind;
-use super::{Key, Query, Row, RowId, View};
+use super::view_kind::ViewKind;
+use super::{Query, Row, RowId, SortValue, View};
 use crate::model::{FlowRow, ProcessRow, Snapshot};
 use ipnet::IpNet;
 use std::cmp::Ordering;
@@ -92,8 +92,19 @@ impl Listing {
             ViewKind::Processes => Rows::Processes(filtered.processes),
             ViewKind::Flows => Rows::Flows(filtered.flows),
             ViewKind::Tree => Rows::Tree(Tree::new(&filtered.processes)),
-            _ if view.spec().of_processes => Rows::Groups(group::by_process(view, &filtered.processes)),
-            _ => {
+            ViewKind::Users
+            | ViewKind::Units
+            | ViewKind::Slices
+            | ViewKind::Containers
+            | ViewKind::Pods
+            | ViewKind::Packages => Rows::Groups(group::by_process(view, &filtered.processes)),
+            ViewKind::Hosts
+            | ViewKind::Networks
+            | ViewKind::Services
+            | ViewKind::Ports
+            | ViewKind::Protocols
+            | ViewKind::Interfaces
+            | ViewKind::Namespaces => {
                 let mut groups = group::by_flow(view, &filtered.flows, prefixes);
                 groups.extend(rest.take());
                 Rows::Groups(groups)
@@ -180,12 +191,15 @@ impl Listing {
         let total = self.len();
         let limit = query.limit.unwrap_or(total).min(total);
         if let Rows::Tree(tree) = &self.rows {
-            let order = |a: &GroupRow, b: &GroupRow| query.compare(Row::Group(a), Row::Group(b));
+            let order =
+                |a: &GroupRow, b: &GroupRow| query.compare(Row::Group(a), Row::Group(b), &self.snapshot);
             return View { rows: tree.rows(limit, order).into_iter().map(Row::Group).collect(), total };
         }
-        let mut keyed: Vec<(Key<'_>, Row<'_>)> = self.all().map(|row| (query.sort.key(row), row)).collect();
-        let order =
-            |a: &(Key<'_>, Row<'_>), b: &(Key<'_>, Row<'_>)| query.compare_keyed((&a.0, a.1), (&b.0, b.1));
+        let mut keyed: Vec<(SortValue<'_>, Row<'_>)> =
+            self.all().map(|row| (query.sort.value(row, &self.snapshot), row)).collect();
+        let order = |a: &(SortValue<'_>, Row<'_>), b: &(SortValue<'_>, Row<'_>)| {
+            query.compare_keyed((&a.0, a.1), (&b.0, b.1))
+        };
         if limit < total {
             if limit > 0 {
                 keyed.select_nth_unstable_by(limit - 1, order);
@@ -203,9 +217,10 @@ impl Listing {
             return all.rows.iter().position(|row| row.is(id));
         }
         let found = self.find(id)?;
-        let key = query.sort.key(found);
-        let before =
-            |row: &Row<'_>| query.compare_keyed((&query.sort.key(*row), *row), (&key, found)).is_lt();
+        let key = query.sort.value(found, &self.snapshot);
+        let before = |row: &Row<'_>| {
+            query.compare_keyed((&query.sort.value(*row, &self.snapshot), *row), (&key, found)).is_lt()
+        };
         Some(self.all().filter(before).count())
     }
 
@@ -218,7 +233,7 @@ impl Listing {
         if let Rows::Tree(tree) = &self.rows {
             let order = |a: &GroupRow, b: &GroupRow| {
                 let (a, b) = (Row::Group(a), Row::Group(b));
-                place(a).cmp(&place(b)).then_with(|| query.compare(a, b))
+                place(a).cmp(&place(b)).then_with(|| query.compare(a, b, &self.snapshot))
             };
             let rows = tree.rows(limit.min(tree.len()), order).into_iter().map(Row::Group).collect();
             return View { rows, total: tree.len() };
@@ -264,11 +279,12 @@ impl Rows {
 }
 
 impl Query {
-    fn compare(&self, a: Row<'_>, b: Row<'_>) -> Ordering {
-        self.compare_keyed((&self.sort.key(a), a), (&self.sort.key(b), b))
+    fn compare(&self, a: Row<'_>, b: Row<'_>, snapshot: &Snapshot) -> Ordering {
+        let value = |row| self.sort.value(row, snapshot);
+        self.compare_keyed((&value(a), a), (&value(b), b))
     }
 
-    fn compare_keyed(&self, a: (&Key<'_>, Row<'_>), b: (&Key<'_>, Row<'_>)) -> Ordering {
+    fn compare_keyed(&self, a: (&SortValue<'_>, Row<'_>), b: (&SortValue<'_>, Row<'_>)) -> Ordering {
         let by_key = if self.descending { b.0.cmp(a.0) } else { a.0.cmp(b.0) };
         by_key.then_with(|| a.1.compare_ids(b.1))
     }

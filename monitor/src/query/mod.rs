@@ -6,10 +6,12 @@
 //! Pure: it formats nothing but what it is asked to ([`Column::cell`]), escapes nothing (names come out raw; a frontend
 //! that draws them escapes them), does no I/O and knows no terminal. Only parsing a filter can fail.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod amount;
-mod cell;
 mod choice;
 mod column;
+mod field;
 pub(crate) mod filter;
 mod filtered;
 #[cfg(test)]
@@ -22,17 +24,23 @@ mod slot;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod value;
 mod view;
+mod view_kind;
 
 pub(crate) use amount::{AmountError, Measure, amount};
-pub(crate) use cell::Key;
 pub(crate) use choice::Choice;
-pub(crate) use column::{Align, Column, ColumnId, Placed, Role, place};
+pub(crate) use column::{Align, Column, Placed, Role, place};
+pub(crate) use field::{End, Field};
 pub(crate) use format::{Format, Notation};
 pub(crate) use group::{GroupKey, GroupRow, Sums};
 pub(crate) use listing::{Listing, Prefixes, Scope};
 pub(crate) use number::{Units, clock, count, latency};
-pub(crate) use view::{ViewKind, columns};
+#[cfg(test)]
+pub(crate) use value::Kind;
+pub(crate) use value::{SortValue, Value};
+pub(crate) use view::{columns, rounded};
+pub(crate) use view_kind::ViewKind;
 
 use crate::model::{
     Confidence, Counters, FlowId, FlowRow, Peak, ProcessId, ProcessRow, WINDOW_SECONDS, Windows,
@@ -72,7 +80,7 @@ pub(crate) enum SortKey {
     /// The rate of both directions together over one window.
     Rate(Window),
     /// A column.
-    Column(ColumnId),
+    Column(Field),
 }
 
 /// In which order rows are shown, and how many of them.
@@ -147,14 +155,6 @@ impl<'s> Row<'s> {
         }
     }
 
-    /// The process, where it is one.
-    pub(crate) fn process(self) -> Option<&'s ProcessRow> {
-        match self {
-            Self::Process(row) => Some(row),
-            Self::Flow(_) | Self::Group(_) => None,
-        }
-    }
-
     /// The flow, where it is one.
     pub(crate) fn flow(self) -> Option<&'s FlowRow> {
         match self {
@@ -179,7 +179,21 @@ impl<'s> Row<'s> {
             Self::Group(row) => match row.key {
                 GroupKey::Process(id) => Some(id),
                 GroupKey::Kernel => Some(ProcessId::KERNEL),
-                _ => None,
+                GroupKey::User(_)
+                | GroupKey::Name(_)
+                | GroupKey::Container(_)
+                | GroupKey::Pod(_)
+                | GroupKey::Host(_)
+                | GroupKey::Net(_)
+                | GroupKey::Port(..)
+                | GroupKey::Protocol(_)
+                | GroupKey::Interface(..)
+                | GroupKey::Netns(_)
+                | GroupKey::Without
+                | GroupKey::Unread
+                | GroupKey::Retired
+                | GroupKey::Nobody(_)
+                | GroupKey::Ended => None,
             },
         }
     }
@@ -214,12 +228,9 @@ impl<'s> Row<'s> {
 
     /// Why the owner is not exact; `None` where it is.
     pub(crate) fn reason(self) -> Option<&'s str> {
-        match self {
-            Self::Flow(FlowRow { attribution, .. }) if attribution.reason.is_some() => {
-                attribution.reason.as_deref()
-            }
-            _ => default_reason(self.confidence()),
-        }
+        let default = default_reason(self.confidence())?;
+        let own = self.flow().and_then(|flow| flow.attribution.reason.as_deref());
+        Some(own.unwrap_or(default))
     }
 
     /// Average rates, bits/s.

@@ -73,7 +73,7 @@ proptest! {
         by_name in any::<bool>(),
     ) {
         let snapshot = of_rates(&rates);
-        let sort = if by_name { SortKey::Column(ColumnId::Process) } else { SortKey::Rate(Window::Two) };
+        let sort = if by_name { SortKey::Column(Field::Process) } else { SortKey::Rate(Window::Two) };
         let query = Query { sort, descending, ..Query::default() };
         let listing = listing(&snapshot, ViewKind::Processes);
         let whole = ids(&listing.select(&query));
@@ -139,14 +139,15 @@ fn names(snapshot: &Snapshot, query: &Query) -> Vec<String> {
 
 #[test]
 fn columns_leave_in_their_order() {
-    use ColumnId::{Command, Exe, Flows, Pid, Process, Rx, RxTotal, Unit, User};
-    let gone = |id: ColumnId| {
+    use Field::{Command, Exe, Flows, Pid, Process, Rx, RxTotal, User, Workload};
+    let gone = |id: Field| {
         let there = |width: u16| {
             place(columns(ViewKind::Processes), width, Units::SiBits).iter().any(|p| p.column.id == id)
         };
         (0..300).find(|width| there(*width)).unwrap()
     };
-    let order = [Command, Exe, RxTotal, Rx(Window::Forty), User, Flows, Rx(Window::Ten), Unit, Pid, Process];
+    let order =
+        [Command, Exe, RxTotal, Rx(Window::Forty), User, Flows, Rx(Window::Ten), Workload, Pid, Process];
     let widths = order.map(gone);
     assert!(widths.windows(2).all(|pair| pair[0] > pair[1]), "{widths:?}");
     assert_eq!(gone(Rx(Window::Two)), 0);
@@ -177,16 +178,16 @@ fn each_window_sorts_by_both_directions() {
     assert_eq!(by(Window::Two), ["a", "b", "c"]);
     assert_eq!(by(Window::Ten), ["b", "a", "c"]);
     assert_eq!(by(Window::Forty), ["c", "a", "b"]);
-    let tx = SortKey::Column(ColumnId::Tx(Window::Two));
+    let tx = SortKey::Column(Field::Tx(Window::Two));
     assert_eq!(names(&snapshot, &Query { sort: tx, ..Query::default() }), ["a", "c", "b"]);
-    let name = Query { sort: SortKey::Column(ColumnId::Process), descending: false, ..Query::default() };
+    let name = Query { sort: SortKey::Column(Field::Process), descending: false, ..Query::default() };
     assert_eq!(names(&snapshot, &name), ["a", "b", "c"]);
 }
 
 #[test]
 fn every_column_sorts_and_every_cell_has_text() {
     let snapshot = busy();
-    let format = Format::new(Notation::default(), &snapshot.names);
+    let format = Format::new(Notation::default(), &snapshot);
     for view in ViewKind::ALL {
         let listing = listing(&snapshot, view);
         assert!(listing.len() > 1);
@@ -194,7 +195,9 @@ fn every_column_sorts_and_every_cell_has_text() {
             let query = Query { sort: SortKey::Column(column.id), ..Query::default() };
             let selected = listing.select(&query);
             assert_eq!(selected.rows.len(), listing.len());
-            assert!(selected.rows.is_sorted_by(|a, b| column.id.key(*a) >= column.id.key(*b)));
+            assert!(selected.rows.is_sorted_by(
+                |a, b| column.id.value(*a, &snapshot).sort() >= column.id.value(*b, &snapshot).sort()
+            ));
             for row in selected.rows {
                 assert!(!column.cell(row, &format).is_empty(), "{}", column.name);
                 assert!(!column.field(row, &format).is_empty(), "{}", column.name);
@@ -226,4 +229,43 @@ fn a_flow_under_two_owners_is_two_rows() {
     assert_ne!(view.rows[0].id(), view.rows[1].id());
     let names: Vec<_> = view.rows.iter().map(|row| row.name()).collect();
     assert_eq!(names, ["one", "two"]);
+}
+
+/// Every field by every row: the type is the one that the field declares.
+#[test]
+fn every_value_is_of_the_kind_of_its_field() {
+    let snapshot = busy();
+    for view in ViewKind::ALL {
+        let listing = listing(&snapshot, view);
+        for column in columns(view) {
+            for row in listing.all() {
+                let value = column.id.value(row, &snapshot);
+                assert!(is_of(value, column.id.kind()), "{view:?} {}: {value:?}", column.name);
+                let exact = column.id.kind().unit().is_some() && value != Value::Nothing;
+                assert_eq!(value.exact().is_some(), exact, "{}", column.name);
+            }
+        }
+    }
+}
+
+fn is_of(value: Value<'_>, kind: Kind) -> bool {
+    match value {
+        Value::Nothing => true,
+        Value::Bytes(_) => kind == Kind::Bytes,
+        Value::BitRate(_) => kind == Kind::BitRate,
+        Value::Packets(_) => kind == Kind::Packets,
+        Value::Count(_) => kind == Kind::Count,
+        Value::Duration(_) => kind == Kind::Duration,
+        Value::Time(_) => kind == Kind::Time,
+        Value::Pid(_) => kind == Kind::Pid,
+        Value::Id(_) => matches!(kind, Kind::Id | Kind::Name),
+        Value::Port(_) => kind == Kind::Port,
+        Value::Address(_) => kind == Kind::Address,
+        Value::End(..) => kind == Kind::End,
+        Value::Protocol(_) => kind == Kind::Protocol,
+        Value::Text(_) => matches!(kind, Kind::Text | Kind::Name | Kind::Group),
+        Value::Group(_) => kind == Kind::Group,
+        Value::Key(_) | Value::GroupId(_) => kind == Kind::Key,
+        Value::Ancestors(_) => kind == Kind::Ancestors,
+    }
 }

@@ -4,7 +4,7 @@
 //! disagree, because a process in between has ended and its children moved, what a process says of itself counts.
 
 use super::group::{GroupKey, GroupRow, Sums};
-use super::view::ViewKind;
+use super::view_kind::ViewKind;
 use crate::model::{Ancestor, Confidence, ProcessId, ProcessRow};
 use std::cmp::Ordering;
 use std::collections::HashMap;

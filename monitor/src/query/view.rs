@@ -1,44 +1,7 @@
 //! The lists that a user can look at: one table, from which options, help, tabs and tests are made.
 
 use super::column::{self, Column};
-
-/// A list that a user can look at, and by what it groups.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum ViewKind {
-    /// One row a process.
-    #[default]
-    Processes,
-    /// One row a flow and owner.
-    Flows,
-    /// Processes under their parents, each with all that came of it.
-    Tree,
-    /// By user.
-    Users,
-    /// By systemd unit.
-    Units,
-    /// By systemd slice.
-    Slices,
-    /// By container.
-    Containers,
-    /// By Kubernetes pod.
-    Pods,
-    /// By the package that owns the executable.
-    Packages,
-    /// By remote address.
-    Hosts,
-    /// By remote network.
-    Networks,
-    /// By remote port.
-    Services,
-    /// By local port.
-    Ports,
-    /// By protocol.
-    Protocols,
-    /// By interface.
-    Interfaces,
-    /// By network namespace.
-    Namespaces,
-}
+use super::view_kind::ViewKind;
 
 /// What a view is called and made of.
 #[derive(Debug)]
@@ -129,4 +92,9 @@ impl ViewKind {
 /// The columns of a view, left to right.
 pub(crate) fn columns(view: ViewKind) -> &'static [Column] {
     view.spec().columns
+}
+
+/// The columns of a view whose cells round a number, and the unit of that number as it is ([`super::Value::exact`]).
+pub(crate) fn rounded(view: ViewKind) -> impl Iterator<Item = (&'static Column, &'static str)> {
+    columns(view).iter().filter_map(|column| Some((column, column.id.kind().unit()?)))
 }

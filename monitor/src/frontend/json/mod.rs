@@ -4,9 +4,11 @@
 //! are added and never renamed. Options choose what is listed and added up (a filter says so in the object); none
 //! changes the meaning or the unit of a number.
 
-mod group;
-mod identity;
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod entry;
 mod ledger;
+mod member;
 mod number;
 mod object;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Numbers and dates: the members that every kind of row has, and how an instant is written.
+//! Numbers and dates: the counters of everything, and how an instant is written.
 
 use crate::model::{Counters, Mono, Wall, bits_per_second};
 use jiff::Timestamp;
@@ -48,12 +48,4 @@ pub(super) fn date<S: Serializer>(wall: &i64, serializer: S) -> Result<S::Ok, S:
     // An i64 of nanoseconds ends in 2262, long before what a Timestamp can hold.
     let time = Timestamp::from_nanosecond(i128::from(*wall)).map_err(serde::ser::Error::custom)?;
     serializer.collect_str(&format_args!("{time:.3}"))
-}
-
-#[expect(clippy::ref_option, reason = "the signature is serde's")]
-pub(super) fn optional_date<S: Serializer>(wall: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match wall {
-        Some(wall) => date(wall, serializer),
-        None => serializer.serialize_none(),
-    }
 }

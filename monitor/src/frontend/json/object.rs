@@ -1,13 +1,11 @@
 //! The object: field for field what the schema names, in its order.
 
-use super::group::Group;
-use super::number::{Counted, date, date_of, optional_date};
-use super::{identity, ledger};
-use crate::model::{
-    Attribution, Confidence, Endpoint, FlowRow, Health, Names, OwnCost, ProcessId, ProcessRow, Protocol,
-    Snapshot,
-};
-use crate::query::{Choice, Listing, Query, Row, ViewKind, default_reason};
+use super::entry::Entries;
+use super::ledger;
+use super::member::{FLOW, GROUP, PROCESS};
+use super::number::{Counted, date};
+use crate::model::{Health, OwnCost, Snapshot};
+use crate::query::{Choice, Listing, Query, Row, ViewKind};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +30,12 @@ pub(super) struct Object<'s> {
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<String>,
     totals: Counted,
-    processes: Vec<Process<'s>>,
-    flows: Vec<Flow<'s>>,
+    processes: Entries<'s>,
+    flows: Entries<'s>,
     #[serde(skip_serializing_if = "Option::is_none")]
     view: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    groups: Option<Vec<Group<'s>>>,
+    groups: Option<Entries<'s>>,
 }
 
 #[derive(Serialize)]
@@ -64,70 +62,6 @@ impl Own {
             kernel_memory: health.table_memory(),
         })
     }
-}
-
-#[derive(Serialize)]
-struct Process<'s> {
-    pid: Option<u32>,
-    #[serde(serialize_with = "optional_date")]
-    start: Option<i64>,
-    #[serde(rename = "process")]
-    name: Option<&'s str>,
-    exe: Option<&'s str>,
-    uid: Option<u32>,
-    #[serde(flatten)]
-    identity: identity::Fields<'s>,
-    #[serde(serialize_with = "optional_date")]
-    exited: Option<i64>,
-    #[serde(flatten)]
-    counted: Counted,
-    attribution: Evidence<'s>,
-}
-
-#[derive(Serialize)]
-struct Flow<'s> {
-    proto: String,
-    local: End<'s>,
-    remote: End<'s>,
-    pid: Option<u32>,
-    process: Option<&'s str>,
-    uid: Option<u32>,
-    interface: Option<&'s str>,
-    netns: Option<u64>,
-    socket: Option<u64>,
-    tcp: Option<Tcp>,
-    #[serde(flatten)]
-    counted: Counted,
-    attribution: Evidence<'s>,
-}
-
-/// How a TCP connection fares.
-#[derive(Serialize)]
-struct Tcp {
-    state: &'static str,
-    srtt_us: u64,
-    cwnd: u32,
-    retransmits: u32,
-    acked_bytes: u64,
-    received_bytes: u64,
-}
-
-#[derive(Serialize)]
-struct End<'s> {
-    addr: Option<String>,
-    port: Option<u16>,
-    name: Option<&'s str>,
-    service: Option<&'s str>,
-}
-
-/// Whose it is and how sure that is. A process row has no method: it sums flows that were found in several ways.
-#[derive(Serialize)]
-struct Evidence<'s> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<&'static str>,
-    confidence: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'s str>,
 }
 
 /// What an object lists.
@@ -170,7 +104,10 @@ impl<'s> Object<'s> {
     /// Lists what moved in the interval, or everything that is held.
     pub(super) fn new(snapshot: &'s Snapshot, lists: &'s Lists, choice: &Choice, everything: bool) -> Self {
         let Snapshot { health, ledger, totals, interval, .. } = snapshot;
-        let rows = |listing: &'s Listing| Lists::rows(listing, choice, everything);
+        let entries = |members, listing: &'s Listing| {
+            let rows = Lists::rows(listing, choice, everything);
+            Entries { members, rows, snapshot }
+        };
         let filter = choice.filter.as_ref().map(ToString::to_string);
         let shown = lists.processes.sums();
         let (total, moved) = match filter {
@@ -193,102 +130,11 @@ impl<'s> Object<'s> {
             ledger: ledger::Ledger::new(ledger, (!everything).then_some(snapshot.sequence)),
             filter,
             totals: Counted::new(total, moved, *interval),
-            processes: rows(&lists.processes)
-                .iter()
-                .filter_map(|row| row.process())
-                .map(|row| Process::new(row, snapshot))
-                .collect(),
-            flows: rows(&lists.flows)
-                .iter()
-                .filter_map(|row| row.flow())
-                .map(|row| Flow::new(row, *interval, &snapshot.names))
-                .collect(),
+            processes: entries(&PROCESS, &lists.processes),
+            flows: entries(&FLOW, &lists.flows),
             view: choice.view.map(ViewKind::name),
-            groups: lists.groups.as_ref().map(|groups| {
-                rows(groups)
-                    .iter()
-                    .filter_map(|row| row.group())
-                    .map(|row| Group::new(row, snapshot))
-                    .collect()
-            }),
+            groups: lists.groups.as_ref().map(|groups| entries(&GROUP, groups)),
         }
-    }
-}
-
-impl<'s> Process<'s> {
-    fn new(row: &'s ProcessRow, snapshot: &Snapshot) -> Self {
-        Self {
-            pid: row.id.map(|id| id.pid),
-            start: row.start.map(|start| date_of(start, snapshot.boot_wall)),
-            name: named(row.id, &row.process),
-            exe: row.exe.as_deref(),
-            uid: row.uid,
-            identity: identity::Fields::new(&row.identity),
-            exited: row.exited.map(|exited| date_of(exited, snapshot.boot_wall)),
-            counted: Counted::new(&row.total, &row.interval, snapshot.interval),
-            attribution: Evidence {
-                method: None,
-                confidence: row.confidence.name(),
-                reason: default_reason(row.confidence),
-            },
-        }
-    }
-}
-
-impl<'s> Flow<'s> {
-    fn new(row: &'s FlowRow, interval: Duration, names: &'s Names) -> Self {
-        let Attribution { owner, method, confidence, reason } = &row.attribution;
-        let reason = match confidence {
-            Confidence::Exact => None,
-            _ => reason.as_deref().or(default_reason(*confidence)),
-        };
-        Self {
-            proto: row.id.protocol.to_string(),
-            local: End::new(row.id.local_end(), row.id.protocol, names),
-            remote: End::new(row.id.remote_end(), row.id.protocol, names),
-            pid: owner.map(|id| id.pid),
-            process: named(*owner, &row.process),
-            uid: row.uid,
-            interface: Some(&*row.interface).filter(|name| !name.is_empty()),
-            netns: Some(row.id.netns).filter(|cookie| *cookie != 0),
-            socket: row.id.socket.cookie(),
-            tcp: Tcp::new(row),
-            counted: Counted::new(&row.total, &row.interval, interval),
-            attribution: Evidence { method: Some(method.name()), confidence: confidence.name(), reason },
-        }
-    }
-}
-
-impl Tcp {
-    fn new(row: &FlowRow) -> Option<Self> {
-        let tcp = row.tcp?;
-        Some(Self {
-            state: row.state().unwrap_or(tcp.state).name(),
-            srtt_us: u64::try_from(tcp.srtt.as_micros()).unwrap_or(u64::MAX),
-            cwnd: tcp.cwnd,
-            retransmits: tcp.retransmits,
-            acked_bytes: tcp.acked_bytes,
-            received_bytes: tcp.received_bytes,
-        })
-    }
-}
-
-impl<'s> End<'s> {
-    fn new(end: Option<Endpoint>, protocol: Protocol, names: &'s Names) -> Self {
-        let port = end.and_then(|end| end.port);
-        Self {
-            addr: end.map(|end| end.addr.to_string()),
-            port,
-            name: end.and_then(|end| names.host(end.addr)),
-            service: port.and_then(|port| names.service(protocol, port)),
-        }
-    }
-}
-
-fn named(owner: Option<ProcessId>, name: &str) -> Option<&str> {
-    match owner? {
-        ProcessId::KERNEL => Some("kernel"),
-        _ => Some(name).filter(|name| !name.is_empty()),
     }
 }
 

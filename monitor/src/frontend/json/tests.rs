@@ -1,5 +1,11 @@
 //! One whole object against a literal, and what the loop does with the feed.
 
+#[expect(unreachable_pub, reason = "the integration tests use the same file")]
+#[path = "../../../../tests/src/schema.rs"]
+mod check;
+mod schema;
+mod table;
+
 use super::*;
 use crate::model::bits_per_second;
 use crate::model::{
@@ -362,36 +368,46 @@ fn rates_round_and_do_not_divide_by_nothing() {
 }
 
 #[test]
-fn every_field_is_on_the_page() {
-    fn names<'v>(value: &'v Value, into: &mut std::collections::BTreeSet<&'v str>) {
-        match value {
-            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
-                into.insert(name);
-                names(value, into);
-            }),
-            Value::Array(values) => values.iter().for_each(|value| names(value, into)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
+fn every_object_is_as_the_schema_says() {
     let mut captured = named(small());
     captured.ledger.interfaces = busy().ledger.interfaces;
     Arc::make_mut(&mut captured.ledger.interfaces[0]).capture = Some(crate::model::Capture::default());
     let filter = Some(Arc::new(crate::query::filter::Filter::parse("total>=0").unwrap()));
-    let tree = Choice { view: Some(crate::query::ViewKind::Tree), filter, ..Choice::default() };
-    let (lists, mut lines) = (Choice::default(), Vec::new());
-    for choice in [lists, tree] {
+    let choices = crate::query::ViewKind::ALL.map(|view| Choice {
+        view: Some(view),
+        filter: filter.clone(),
+        ..Choice::default()
+    });
+    let schema = schema::schema();
+    for choice in choices.into_iter().chain([Choice::default()]) {
         let sink = Sink::default();
-        run(Json::to(sink.clone(), choice, false), vec![captured.clone()]).1.unwrap();
+        let snapshots = vec![captured.clone(), busy(), Snapshot { last: true, ..Snapshot::default() }];
+        run(Json::to(sink.clone(), choice, false), snapshots).1.unwrap();
         let writes = sink.0.lock().unwrap();
-        lines.push(serde_json::from_slice::<Value>(&writes[0]).unwrap());
+        for line in writes.iter() {
+            let object: Value = serde_json::from_slice(line).unwrap();
+            assert_eq!(check::faults(&schema, &object), [""; 0]);
+        }
     }
-    let mut all = std::collections::BTreeSet::new();
-    for line in &lines {
-        names(line, &mut all);
+}
+
+#[test]
+fn the_check_names_what_is_wrong_and_where() {
+    let (objects, _) = objects(false, vec![named(small())]);
+    let schema = schema::schema();
+    for (path, value, fault) in [
+        ("/processes/0/pid", json!("1"), "/processes[]/pid is no [\"integer\", \"null\"]: \"1\""),
+        ("/flows/0/rx_bytes", json!(-1), "/flows[]/rx_bytes is below its minimum: -1"),
+        ("/own", json!({"memory": 1, "kernel_memory": 2}), "/own/cpu_ns is missing"),
+        ("/flows/0/tcp/state", Value::Null, "/flows[]/tcp/state is no [\"string\"]: null"),
+        (
+            "/degraded/0",
+            json!({"what": "", "why": "", "fix": "", "who": ""}),
+            "/degraded[]/who is not in the schema",
+        ),
+    ] {
+        let mut object = objects[0].clone();
+        *object.pointer_mut(path).unwrap() = value;
+        assert_eq!(check::faults(&schema, &object), [fault]);
     }
-    assert!(all.contains("depth") && all.contains("excluded") && all.contains("filter"), "{all:?}");
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/json.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    all.retain(|name| !page.contains(&format!("`{name}`")));
-    assert!(all.is_empty(), "docs/json.md does not have {all:?}");
 }

@@ -1,13 +1,14 @@
 //! `-t`: the same numbers as lines, for logs, pipes and awk.
 //!
-//! Fields are separated by spaces and never contain one: `-` stands for nothing, a space in a name is `\x20`. It takes
-//! no keys and does not look at the terminal.
+//! Fields are separated by spaces and never contain one: `-` stands for nothing, a space in a name is `\x20`. Behind the columns
+//! of the screen stand the numbers that these round for people, as they are, in columns that are named after their unit. It
+//! takes no keys and does not look at the terminal.
 //!
 //! ```text
 //! # monitor ebpf T4 all sockets, 2026-01-02T03:04:05.678Z, 751.0 s
 //! ! what: why (fix: …)
-//!     pid process                  uid       rx_2s   rx_10s …
-//!    2817 nginx                    33     212Mb/s  197Mb/s …
+//!     pid process                  uid       rx_2s   rx_10s …  rx_2s_bps …
+//!    2817 nginx                    33     212Mb/s  197Mb/s …  212000000 …
 //!
 //! local                 remote                …
 //! 10.0.0.5:443          93.184.216.34:52211   …
@@ -22,7 +23,7 @@ mod tests;
 use super::{Frontend, escape, escape_word, reader_is_there};
 use crate::engine::{Control, Snapshots};
 use crate::model::Snapshot;
-use crate::query::{Align, Choice, ColumnId, Format, Listing, Row, Sums, Units, ViewKind, columns};
+use crate::query::{Align, Choice, Field, Format, Listing, Row, Sums, Units, ViewKind, columns, rounded};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -120,13 +121,16 @@ fn header(out: &mut String, snapshot: &Snapshot, choice: &Choice) {
 
 fn table(out: &mut String, listing: &Listing, choice: &Choice) {
     let view = listing.scope().view;
-    let format = Format::new(choice.notation, &listing.snapshot().names);
+    let format = Format::new(choice.notation, listing.snapshot());
     let columns = columns(view);
-    let titles: Vec<String> = columns.iter().map(|column| column.name.to_owned()).collect();
-    record(out, view, &titles, 0);
+    let titles = columns.iter().map(|column| column.name.to_owned());
+    let exact_titles = rounded(view).map(|(column, unit)| format!("{}_{unit}", column.name));
+    record(out, view, &titles.chain(exact_titles).collect::<Vec<_>>(), 0);
     let print = |out: &mut String, row: Row<'_>| {
-        let fields: Vec<String> = columns.iter().map(|column| field(&column.field(row, &format))).collect();
-        record(out, view, &fields, INDENT * usize::from(row.depth()));
+        let shown = columns.iter().map(|column| field(&column.field(row, &format)));
+        let exact = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let exact = rounded(view).map(|(column, _)| exact(column.id.value(row, format.snapshot).exact()));
+        record(out, view, &shown.chain(exact).collect::<Vec<_>>(), INDENT * usize::from(row.depth()));
     };
     for row in listing.select(&choice.query(view)).rows {
         print(out, row);
@@ -138,16 +142,19 @@ fn field(raw: &str) -> String {
     if raw.is_empty() { "-".into() } else { escape_word(raw).into_owned() }
 }
 
+/// One line: the columns of the view, then the numbers that these round, as they are.
 fn record(out: &mut String, view: ViewKind, fields: &[String], indent: usize) {
     let start = out.len();
-    for (column, field) in columns(view).iter().zip(fields) {
+    let columns = columns(view).iter().map(|column| {
         // Spaces before a field do not make two of it.
-        let indent = if column.id == ColumnId::Process { indent } else { 0 };
+        let indent = if column.id == Field::Process { indent } else { 0 };
         // A field that is wider than its column keeps all of its text: machines read this.
-        let width = column.width.max(column.most.min(COMM));
-        let pad = " ".repeat(usize::from(width).saturating_sub(field.width() + indent));
-        let (left, right) =
-            if column.align == Align::Right { (pad.as_str(), "") } else { ("", pad.as_str()) };
+        (usize::from(column.width.max(column.most.min(COMM))), column.align, indent)
+    });
+    let exact = rounded(view).map(|(column, unit)| (column.name.len() + 1 + unit.len(), Align::Right, 0));
+    for ((width, align, indent), field) in columns.chain(exact).zip(fields) {
+        let pad = " ".repeat(width.saturating_sub(field.width() + indent));
+        let (left, right) = if align == Align::Right { (pad.as_str(), "") } else { ("", pad.as_str()) };
         let gap = if out.len() == start { "" } else { " " };
         // Writing to a String cannot fail.
         let _ = write!(out, "{gap}{:indent$}{left}{field}{right}", "");

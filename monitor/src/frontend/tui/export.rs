@@ -8,7 +8,7 @@ use super::state::State;
 use crate::config::Caller;
 use crate::frontend::escape;
 use crate::model::Snapshot;
-use crate::query::{Column, Row, ViewKind, columns};
+use crate::query::{Row, ViewKind, columns, rounded};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,13 +22,8 @@ pub(super) fn line(state: &State, row: Row<'_>) -> String {
     let format = state.format();
     let shown = columns(state.view).iter().map(|column| harmless(&column.field(row, &format)));
     let exact = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let exact = rounded(state.view).map(|(column, _)| exact(column.id.exact(row)));
+    let exact = rounded(state.view).map(|(column, _)| exact(column.id.value(row, format.snapshot).exact()));
     shown.chain(exact).collect::<Vec<_>>().join("\t")
-}
-
-/// The columns that round a number, and the unit of that.
-fn rounded(view: ViewKind) -> impl Iterator<Item = (&'static Column, &'static str)> {
-    columns(view).iter().filter_map(|column| Some((column, column.id.unit()?)))
 }
 
 /// A field that no spreadsheet takes for a formula. Numbers stay, and the `-` of a field with nothing in it.

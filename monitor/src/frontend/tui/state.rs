@@ -14,7 +14,7 @@ use crate::config::{Catalog, Ground, Lines, Settings};
 use crate::model::Snapshot;
 use crate::query::filter::Filter;
 use crate::query::{
-    Align, ColumnId, Format, GroupKey, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View,
+    Align, Field, Format, GroupKey, Listing, Notation, Prefixes, Query, Row, RowId, Scope, SortKey, View,
     ViewKind, columns,
 };
 use std::collections::HashMap;
@@ -168,7 +168,7 @@ impl State {
 
     /// How cells are written, with the names of the snapshot that is shown.
     pub(super) fn format(&self) -> Format<'_> {
-        Format::new(self.notation(), &self.listing.snapshot().names)
+        Format::new(self.notation(), self.listing.snapshot())
     }
 
     /// How cells are written.
@@ -332,8 +332,8 @@ impl State {
         let of = |id| every.iter().position(|column| column.id == id).unwrap_or(0);
         let next = match (here, right) {
             // As in iftop: by source, by destination.
-            (None, false) if self.view == ViewKind::Flows => of(ColumnId::Local),
-            (None, true) if self.view == ViewKind::Flows => of(ColumnId::Remote),
+            (None, false) if self.view == ViewKind::Flows => of(Field::Local),
+            (None, true) if self.view == ViewKind::Flows => of(Field::Remote),
             (None, true) => 0,
             (None, false) => every.len() - 1,
             (Some(here), true) => (here + 1) % every.len(),

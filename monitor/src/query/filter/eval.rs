@@ -232,7 +232,9 @@ impl Subject<'_> {
                     let service = self.names.service(id.protocol, port);
                     service.is_some_and(|service| service.eq_ignore_ascii_case(name))
                 }
-                value => value.holds(port.into()),
+                Value::Range(..) | Value::Regex(_) | Value::Addr(_) | Value::Net(_) => {
+                    value.holds(port.into())
+                }
             })
         };
         match field {
@@ -295,7 +297,7 @@ impl Value {
     fn is_whole(&self, name: &str) -> bool {
         match self {
             Self::Word(word) => word.eq_ignore_ascii_case(name),
-            value => value.is_part_of(name),
+            Self::Regex(_) | Self::Addr(_) | Self::Net(_) | Self::Range(..) => self.is_part_of(name),
         }
     }
 

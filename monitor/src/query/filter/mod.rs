@@ -199,7 +199,7 @@ impl PartialEq for Value {
             (Self::Addr(one), Self::Addr(other)) => one == other,
             (Self::Net(one), Self::Net(other)) => one == other,
             (Self::Range(one, to), Self::Range(other, end)) => (one, to) == (other, end),
-            _ => false,
+            (Self::Word(_) | Self::Regex(_) | Self::Addr(_) | Self::Net(_) | Self::Range(..), _) => false,
         }
     }
 }
@@ -246,7 +246,14 @@ impl Filter {
     pub(crate) fn new(expr: Expr) -> Self {
         let all = match &expr {
             Expr::And(all) => all.clone(),
-            one => vec![one.clone()],
+            one @ (Expr::Or(_)
+            | Expr::Not(_)
+            | Expr::Bare(_)
+            | Expr::Is(..)
+            | Expr::Of(..)
+            | Expr::Amount(..)) => {
+                vec![one.clone()]
+            }
         };
         let (rows, parts) = all.into_iter().partition(Expr::is_of_amounts);
         Self { expr, parts, rows }

@@ -155,7 +155,12 @@ fn any_of(input: &mut Input<'_>) -> Parsed<Expr> {
     let others: Vec<Expr> = repeat(0.., preceded(or, cut_err(all_of))).parse_next(input)?;
     let flat = |part| match part {
         Expr::Or(parts) => parts,
-        one => vec![one],
+        one @ (Expr::And(_)
+        | Expr::Not(_)
+        | Expr::Bare(_)
+        | Expr::Is(..)
+        | Expr::Of(..)
+        | Expr::Amount(..)) => vec![one],
     };
     Ok(joined(first, others, flat, Expr::Or))
 }
@@ -166,7 +171,12 @@ fn all_of(input: &mut Input<'_>) -> Parsed<Expr> {
     let others: Vec<Expr> = repeat(0.., alt((preceded(and, cut_err(one)), one))).parse_next(input)?;
     let flat = |part| match part {
         Expr::And(parts) => parts,
-        one => vec![one],
+        one @ (Expr::Or(_)
+        | Expr::Not(_)
+        | Expr::Bare(_)
+        | Expr::Is(..)
+        | Expr::Of(..)
+        | Expr::Amount(..)) => vec![one],
     };
     Ok(joined(first, others, flat, Expr::And))
 }

@@ -4,8 +4,8 @@ use crate::model::{
     Confidence, Container, FlowRow, Identity, Mono, Names, Pod, ProcessRow, Protocol, TcpHealth, TcpState,
 };
 use crate::query::filter::{Comparison, Expr, FIELDS, Field, Filter, Quantity, Subject, Takes, Truth, Value};
-use crate::query::fixture::{endpoint, flow, kernel, nobody, process};
-use crate::query::{ColumnId, Format, Key, Notation, Row, SortKey, Sums, ViewKind, columns};
+use crate::query::fixture::{endpoint, flow, kernel, nobody, process, snapshot};
+use crate::query::{self, Format, Notation, Row, Sums, ViewKind, columns};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use std::net::IpAddr;
@@ -372,13 +372,13 @@ fn a_flow_of_a_closed_socket_is_closed_whatever_was_sampled_last() {
     let mut datagrams = FlowRow { tcp: None, ..closed.clone() };
     datagrams.id.protocol = Protocol::UDP;
     let columns = columns(ViewKind::Flows);
-    let column = columns.iter().find(|column| column.id == ColumnId::State).unwrap();
-    let none = Names::default();
-    let format = Format::new(Notation::default(), &none);
+    let column = columns.iter().find(|column| column.id == query::Field::State).unwrap();
+    let nothing = snapshot(vec![], vec![]);
+    let format = Format::new(Notation::default(), &nothing);
     for (row, is_closed) in [(&open, false), (&closed, true), (&datagrams, true)] {
         let state = if is_closed { "closed" } else { "close-wait" };
         assert_eq!(column.cell(Row::Flow(row), &format), state);
-        assert_eq!(SortKey::Column(ColumnId::State).key(Row::Flow(row)), Key::Text(state));
+        assert_eq!(query::Field::State.value(Row::Flow(row), &nothing), query::Value::Text(state));
         let says = |text| verdict(text, &process, row, &names).1 == Truth::Yes;
         assert_eq!((says("state:closed"), says("state:close-wait")), (is_closed, !is_closed));
     }
@@ -484,7 +484,9 @@ fn bare_words_are_parts_of_names_hosts_and_addresses() {
 fn amounts_have_units_of_bits_and_bytes() {
     let limit = |text: &str| match Filter::parse(text).unwrap_or_else(|error| panic!("{error}")).expr() {
         Expr::Amount(_, _, amount) => *amount,
-        other => panic!("{other:?}"),
+        other @ (Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Bare(_) | Expr::Is(..) | Expr::Of(..)) => {
+            panic!("{other:?}")
+        }
     };
     for (text, amount) in [
         ("rate>1M", 1_000_000),

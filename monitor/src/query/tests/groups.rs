@@ -221,10 +221,10 @@ proptest! {
 
 fn labels(snapshot: &Arc<Snapshot>, view: ViewKind, filter: Option<&str>) -> Vec<(String, u64)> {
     let listing = listing(snapshot, view, filter);
-    let format = Format::new(Notation::default(), &snapshot.names);
+    let format = Format::new(Notation::default(), snapshot);
     let label = |row: &Row<'_>| match row {
         Row::Group(group) => group.label(&format).into_owned(),
-        row => row.name().to_owned(),
+        Row::Process(_) | Row::Flow(_) => row.name().to_owned(),
     };
     listing.select(&Query::default()).rows.iter().map(|row| (label(row), row.total().bytes())).collect()
 }

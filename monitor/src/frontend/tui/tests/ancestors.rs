@@ -62,8 +62,8 @@ fn z_shows_flows_without_processes_and_with_them() {
         (u16::try_from(x).unwrap(), u16::try_from(line).unwrap())
     };
     let spot = |title| view::spot(screen.area(), &screen.state, &screen.snapshot, place(title));
-    assert_eq!(spot("IFACE"), Some(view::Spot::Title(crate::query::ColumnId::Interface)));
-    assert_eq!(spot("REMOTE"), Some(view::Spot::Title(crate::query::ColumnId::Remote)));
+    assert_eq!(spot("IFACE"), Some(view::Spot::Title(crate::query::Field::Interface)));
+    assert_eq!(spot("REMOTE"), Some(view::Spot::Title(crate::query::Field::Remote)));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn every_key_that_moves_moves() {
         assert_eq!(screen.state.cursor().index, place, "{key:?}");
         // The row that is marked is the one that is meant.
         let row = screen.state.select(place + 1).rows[place].name().to_owned();
-        let name = screen.state.format().names.services.is_empty();
+        let name = screen.state.format().snapshot.names.services.is_empty();
         assert!(name && screen.selected().contains(row.split('\u{1b}').next().unwrap()), "{row}");
     }
     control(&mut screen, 'd');

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::Scale;
 use crate::model::{HeldSocket, HeldSockets, Mono, ProcessId, Protocol, SocketId, SocketState, TcpState};
 use crate::query::fixture::endpoint;
-use crate::query::{ColumnId, Row};
+use crate::query::{Field, Row};
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::style::{Color, Modifier};
 use std::cell::Cell;
@@ -52,12 +52,12 @@ fn a_click_selects_sorts_switches_and_does_what_a_hint_says() {
     assert!(screen.selected().contains("curl"));
     let title = screen.find("FLOWS");
     screen.click(MouseButton::Left, title);
-    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(ColumnId::Flows), true));
+    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(Field::Flows), true));
     screen.click(MouseButton::Left, title);
     assert!(!screen.state.descending, "asked for again, the other way round");
     let title = screen.find("PROCESS ");
     screen.click(MouseButton::Left, title);
-    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(ColumnId::Process), false));
+    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(Field::Process), false));
     screen.click(MouseButton::Left, screen.find("Flows"));
     assert_eq!(screen.state.view, ViewKind::Flows);
     screen.click(MouseButton::Left, screen.find("P pause"));
@@ -294,12 +294,12 @@ fn pinned_rows_stay_on_top_of_any_order() {
 fn columns_are_sorted_by_from_left_to_right_and_back() {
     let mut screen = Screen::new(busy(), (80, 24));
     screen.press(KeyCode::Char('>'));
-    assert_eq!(screen.state.sort, SortKey::Column(ColumnId::Pid));
+    assert_eq!(screen.state.sort, SortKey::Column(Field::Pid));
     screen.press(KeyCode::Right);
-    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(ColumnId::Process), false));
+    assert_eq!((screen.state.sort, screen.state.descending), (SortKey::Column(Field::Process), false));
     screen.press(KeyCode::Char('<'));
     screen.press(KeyCode::Char('<'));
-    assert_eq!(screen.state.sort, SortKey::Column(ColumnId::Command));
+    assert_eq!(screen.state.sort, SortKey::Column(Field::Command));
 }
 
 #[test]

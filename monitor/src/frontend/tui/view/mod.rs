@@ -29,7 +29,7 @@ use super::state::State;
 use super::style::Glyphs;
 use super::theme::Theme;
 use crate::model::Snapshot;
-use crate::query::{ColumnId, ViewKind};
+use crate::query::{Field, ViewKind};
 use pen::Pen;
 use ratatui::Frame;
 use ratatui::layout::{Margin, Position, Rect};
@@ -168,7 +168,7 @@ pub(super) enum Spot {
     /// A row, counted from the top of the list.
     Row(usize),
     /// The title of a column.
-    Title(ColumnId),
+    Title(Field),
     /// A tab.
     Tab(ViewKind),
     /// A hint in the footer.

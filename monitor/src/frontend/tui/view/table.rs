@@ -4,7 +4,7 @@ use super::super::alert;
 use super::super::state::State;
 use super::bar::bar;
 use super::{Ctx, Pen};
-use crate::query::{Align, Column, ColumnId, Placed, Role, Row, ViewKind, columns, place};
+use crate::query::{Align, Column, Field, Placed, Role, Row, ViewKind, columns, place};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -89,12 +89,12 @@ pub(super) fn nothing(buffer: &mut Buffer, rows: Rect, ctx: &Ctx<'_>) {
 /// The columns of the view, but for those that are not wanted.
 fn shown(state: &State) -> impl Iterator<Item = &'static Column> + use<> {
     let hides = state.view == ViewKind::Flows && !state.settings.owners;
-    let of_owner = |id| matches!(id, ColumnId::Pid | ColumnId::Process | ColumnId::Owner);
+    let of_owner = |id| matches!(id, Field::Pid | Field::Process | Field::Owner);
     columns(state.view).iter().filter(move |column| !(hides && of_owner(column.id)))
 }
 
 /// The column whose title is at a column of the screen.
-pub(super) fn title_at(titles: Rect, state: &State, x: u16) -> Option<ColumnId> {
+pub(super) fn title_at(titles: Rect, state: &State, x: u16) -> Option<Field> {
     let mut end = titles.x + MARK;
     let placed = place(shown(state), titles.width.saturating_sub(MARK + 1), state.notation().units);
     let found = placed.iter().find(|placed| {
@@ -130,10 +130,10 @@ pub(super) fn select_line(buffer: &mut Buffer, line: Rect, selected: bool, ctx: 
 }
 
 /// Whether a cell is a rate above what `alert` says.
-fn is_above(column: ColumnId, row: Row<'_>, state: &State) -> bool {
-    let rate = if let ColumnId::Rx(window) = column {
+fn is_above(column: Field, row: Row<'_>, state: &State) -> bool {
+    let rate = if let Field::Rx(window) = column {
         row.windows().rx[window.index()]
-    } else if let ColumnId::Tx(window) = column {
+    } else if let Field::Tx(window) = column {
         row.windows().tx[window.index()]
     } else {
         return false;
@@ -158,14 +158,12 @@ pub(super) fn line_of(area: Rect, line: u16) -> Rect {
 fn cell(pen: &mut Pen<'_>, placed: Placed, row: Row<'_>, marked: Mark, ctx: &Ctx<'_>) {
     let Placed { column, width } = placed;
     let text = column.cell(row, &ctx.state.format());
-    let names = matches!(column.id, ColumnId::Process | ColumnId::Group | ColumnId::Local);
+    let names = matches!(column.id, Field::Process | Field::Group | Field::Local);
     let over = if names && row.has_exited() { ctx.glyphs.ended } else { "" };
-    let indent = if column.id == ColumnId::Process { 2 * usize::from(row.depth()) } else { 0 };
+    let indent = if column.id == Field::Process { 2 * usize::from(row.depth()) } else { 0 };
     let text = format!("{:indent$}{}{over}", "", ctx.glyphs.escape(&text));
     let text = match column.id {
-        ColumnId::Local | ColumnId::Remote | ColumnId::Exe | ColumnId::Group => {
-            ctx.glyphs.fit_middle(&text, width)
-        }
+        Field::Local | Field::Remote | Field::Exe | Field::Group => ctx.glyphs.fit_middle(&text, width),
         _ => ctx.glyphs.fit(&text, width),
     };
     write(pen, &text, column.align, width, marked.over(style(column, row, ctx), ctx));

@@ -25,7 +25,7 @@ pub(super) fn of(input: &mut Input<'_>, field: Field) -> Parsed<Value> {
             Takes::Part | Takes::Path | Takes::Port | Takes::Host => Ok(value),
             Takes::Whole => match &value {
                 Value::Word(text) => whole(field, text).or_else(|what| wrong(at, what)),
-                _ => Ok(value),
+                Value::Regex(_) | Value::Addr(_) | Value::Net(_) | Value::Range(..) => Ok(value),
             },
         };
     }
@@ -179,7 +179,27 @@ fn whole(field: Field, text: &str) -> Result<Value, String> {
     match field {
         Field::State => state()?,
         Field::Protocol => protocol()?,
-        _ => {}
+        Field::Proc
+        | Field::Pid
+        | Field::User
+        | Field::Unit
+        | Field::Slice
+        | Field::Container
+        | Field::Pod
+        | Field::Package
+        | Field::Host
+        | Field::Local
+        | Field::Remote
+        | Field::Net
+        | Field::Port
+        | Field::LocalPort
+        | Field::RemotePort
+        | Field::Interface
+        | Field::Netns
+        | Field::Comm
+        | Field::Exe
+        | Field::CommandLine
+        | Field::Cgroup => {}
     }
     Ok(Value::Word(text.into()))
 }
