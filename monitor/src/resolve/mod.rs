@@ -4,6 +4,7 @@
 //! comes with a later batch. What cannot be read stays unknown and is never guessed.
 
 mod apart;
+mod ask;
 mod cgroup;
 mod digest;
 mod file_id;
@@ -25,12 +26,13 @@ pub(crate) use apart::Zygote;
 pub(crate) use process::gone;
 
 use crate::model::{Batch, Degradation, Life, Names, ProcessId};
+use ask::Ask;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
-use worker::{Ask, Worker};
+use worker::Worker;
 
 /// How long a batch waits for the names of its processes. Some hundred are named in that time.
 const PATIENCE: Duration = Duration::from_millis(25);

@@ -5,6 +5,7 @@
 
 use super::ProcessOptions;
 use super::apart::{Apart, Unanswered};
+use super::ask::Ask;
 use super::cgroup::{Cgroups, Located};
 use super::digest::{Digests, Hashed};
 use super::lineage::{Lineage, Node};
@@ -13,7 +14,6 @@ use super::process::{self, Look};
 use super::program::{Executables, Program, whole_name};
 use super::runtime::State;
 use super::user::Users;
-use super::worker::Ask;
 use crate::model::{Ancestor, Identity, Life, Mono, ProcessId, ProcessSeen};
 use crate::procfs;
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -1,9 +1,9 @@
 //! The thread that names processes: it takes what the engine saw, a little at a time, and hands back what it found.
 
 use super::ProcessOptions;
-use super::digest::Hashed;
+use super::ask::Ask;
 use super::registry::Registry;
-use crate::model::{Life, Mono, ProcessId, ProcessSeen};
+use crate::model::{Mono, ProcessSeen};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread;
@@ -15,21 +15,6 @@ const WAITING: usize = 1_024;
 const AT_ONCE: usize = 256;
 /// How often packages are looked for while some are missing.
 const PACKAGES_EVERY: Duration = Duration::from_millis(250);
-
-/// What the thread is asked.
-#[derive(Debug)]
-pub(super) enum Ask {
-    /// This happened.
-    Lives(Vec<Life>),
-    /// These claimed sockets; the number comes back when they are named. `all` = with their packages, now.
-    Seen { number: u64, now: Mono, seen: Vec<ProcessSeen>, all: bool },
-    /// Hash the executable of this one.
-    Hash(ProcessId),
-    /// A hash that was asked for.
-    Hashed(ProcessId, Hashed),
-    /// The name of a uid that was asked for.
-    User(u32, Option<String>),
-}
 
 /// What the thread found.
 #[derive(Debug)]

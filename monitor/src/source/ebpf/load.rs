@@ -12,9 +12,10 @@ use super::clone::Clone;
 use super::lives::{self, Lives, in_initial_pid_namespace};
 use super::program_type::{Typed, UNEXPECTED};
 use super::programs::{Kind, PROGRAMS, RECEIVES, Spec};
+use super::refusal::{MORE_FILES, NO_FILES, Refusal, chain, refusal};
 use super::seed;
 use super::tables::{TAKEN, Taken};
-use super::verify::{self, Refusal, refusal};
+use super::verify;
 use super::watch;
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
@@ -235,11 +236,6 @@ fn helper(program: ProgramType, helper: BpfHelper) -> bool {
     is_helper_supported(program, helper).unwrap_or(false)
 }
 
-/// What the kernel says where a process has no more descriptors, and what to do.
-pub(super) const NO_FILES: &str = "Too many open files";
-pub(super) const MORE_FILES: &str =
-    "allow monitor more open files: `ulimit -n 1024`, or LimitNOFILE=1024 in its unit";
-
 /// Why nothing could be set up, from the kernel's words, with what to do about it.
 fn set_up_error(text: &str, capacity: u32) -> SourceError {
     let fix = if text.contains(NO_FILES) {
@@ -254,24 +250,6 @@ fn set_up_error(text: &str, capacity: u32) -> SourceError {
     SourceError::new(format!("cannot set up counting in the kernel: {text}; {fix}"))
 }
 
-/// An error and its causes in one line, without the verifier's log.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = first_line(&error.to_string());
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let line = first_line(&cause.to_string());
-        if !text.contains(&line) {
-            text = format!("{text}: {line}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim().to_owned()
-}
-
 fn attach_all(
     loaders: &mut Loaders,
     target: &Target,
@@ -284,7 +262,7 @@ fn attach_all(
     let mut passes = 0;
     for spec in PROGRAMS {
         if spec.kind == Kind::Count && passes == 0 {
-            passes += usize::from(seed::run(loaders, by_procfs));
+            passes += usize::from(take_seeds(loaders, by_procfs));
             loaders.counting = Instant::now();
         }
         let received = loaders.programs.iter().any(|p| p.name == RECEIVES && p.loaded == Loaded::Yes);
@@ -319,10 +297,24 @@ fn attach_all(
         let id = program_id(&loaders.ebpf, spec.name);
         loaders.programs.push(health(spec, id, loaded, other_fix));
     }
-    passes += usize::from(seed::run(loaders, by_procfs));
+    passes += usize::from(take_seeds(loaders, by_procfs));
     loaders.seeded = passes == 2;
     loaders.lives.count(&mut loaders.ebpf);
     Ok(())
+}
+
+/// One pass of the seed. False where it did not run, or not for every kind of socket.
+fn take_seeds(loaders: &mut Loaders, by_procfs: bool) -> bool {
+    match seed::run(&mut loaders.ebpf, by_procfs) {
+        Ok(mut pass) => {
+            loaders.seeds.append(&mut pass.records);
+            pass.complete
+        }
+        Err(lost) => {
+            loaders.degraded.push(lost);
+            false
+        }
+    }
 }
 
 /// Why a program is not even tried. `received`: another one tells of what is received.
@@ -449,6 +441,7 @@ mod tests {
     use super::*;
     use aya_obj::ProgramSection;
 
+    /// The budget has a row for each program of the object; another test compares the two.
     #[test]
     fn list_and_object_have_the_same_programs_of_the_same_types() {
         let object = aya_obj::Object::parse(OBJECT).unwrap();

@@ -18,6 +18,7 @@ mod outer;
 mod pressure;
 mod program_type;
 mod programs;
+mod refusal;
 mod runs;
 mod seed;
 mod seed_procfs;

@@ -1,7 +1,6 @@
 //! The seed: sockets that are older than the monitor, by the iterator over descriptors or else by /proc.
 
-use super::load::Loaders;
-use super::seed_procfs;
+use super::seed_procfs::{self, Pass};
 use crate::model::Degradation;
 use aya::Ebpf;
 use aya::programs::{Iter, Program};
@@ -14,27 +13,19 @@ pub(super) fn less_lost(lost: Degradation) -> Degradation {
     Degradation { what: what.to_owned(), ..lost }
 }
 
-/// One pass of the seed. False where it did not run, or not for every kind of socket.
-pub(super) fn run(loaders: &mut Loaders, by_procfs: bool) -> bool {
-    match read_seeds(&mut loaders.ebpf) {
-        Ok(Some(mut records)) => {
-            loaders.seeds.append(&mut records);
-            true
-        }
-        Ok(None) if by_procfs => {
-            let mut pass = seed_procfs::pass();
-            loaders.seeds.append(&mut pass.records);
-            pass.complete
-        }
-        Ok(None) => false,
+/// One pass of the seed. Where it did not run there is nothing, and it is not complete.
+///
+/// # Errors
+/// Where it failed: what is lost by that.
+pub(super) fn run(ebpf: &mut Ebpf, by_procfs: bool) -> Result<Pass, Degradation> {
+    match read_seeds(ebpf) {
+        Ok(Some(records)) => Ok(Pass { records, complete: true }),
+        Ok(None) if by_procfs => Ok(seed_procfs::pass()),
+        Ok(None) => Ok(Pass { records: Vec::new(), complete: false }),
         Err(why) => {
             log::warn!("seeding failed: {why}");
-            loaders.degraded.push(Degradation {
-                what: "sockets older than monitor are unknown until they are used".to_owned(),
-                why,
-                fix: "run it as root".to_owned(),
-            });
-            false
+            let what = "sockets older than monitor are unknown until they are used".to_owned();
+            Err(Degradation { what, why, fix: "run it as root".to_owned() })
         }
     }
 }

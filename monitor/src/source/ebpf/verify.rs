@@ -2,10 +2,10 @@
 //!
 //! A loaded program does nothing yet; attaching, which has an order, is `load`'s business.
 
-use super::load::{MORE_FILES, NO_FILES, chain};
 use super::program_type::{Typed, UNEXPECTED};
 use super::programs::{PROGRAMS, Spec};
-use aya::programs::{Program, ProgramError};
+use super::refusal::{Refusal, refusal};
+use aya::programs::Program;
 use aya::{Btf, Ebpf};
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -16,32 +16,6 @@ use std::thread;
 const MOST_THREADS: usize = 4;
 /// The object lacks a program of the list.
 pub(super) const MISSING: &str = "the object has no such program";
-
-/// Why a program does not run.
-pub(super) struct Refusal {
-    /// One line, for people.
-    pub(super) why: String,
-    /// Everything, for the log.
-    pub(super) log: String,
-    /// What to do, where it is not to use a newer kernel.
-    pub(super) fix: Option<String>,
-}
-
-impl From<ProgramError> for Refusal {
-    fn from(error: ProgramError) -> Self {
-        let why = match &error {
-            ProgramError::LoadError { io_error, .. } => format!("the kernel refused it: {io_error}"),
-            other => chain(other),
-        };
-        let fix = why.contains(NO_FILES).then(|| MORE_FILES.to_owned());
-        Self { why, log: error.to_string(), fix }
-    }
-}
-
-/// A reason that is not the kernel's.
-pub(super) fn refusal(why: &str) -> Refusal {
-    Refusal { why: why.to_owned(), log: why.to_owned(), fix: None }
-}
 
 /// What the kernel says of every program that is `wanted` and that the object has. Those in `refuse` are treated as
 /// refused.
