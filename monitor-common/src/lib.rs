@@ -8,6 +8,8 @@
 #![no_std]
 
 mod life;
+mod method;
+mod offsets;
 mod owner;
 mod plain;
 mod wire;
@@ -15,6 +17,11 @@ mod wire;
 pub use life::{
     ARGS_BYTES, Executed, LIFE_BORN, LIFE_ENDED, LIFE_EXECUTED, LIFE_FOUND, LIVES_BYTES, Life, PATH_BYTES,
 };
+pub use method::{
+    CLAIM_ACCEPT, CLAIM_BIND, CLAIM_CONNECT, CLAIM_CREATE, CLAIM_MESSAGE, CLAIM_READ, CLAIM_RELEASE,
+    CLAIM_SEED, CLAIM_SEND, CLAIM_TRANSFER, Evidence, Method, claim_rank,
+};
+pub use offsets::Offsets;
 pub use owner::{OWNER_AMBIGUOUS, OWNER_KERNEL, Owner, OwnerWord};
 pub use plain::Plain;
 pub use wire::{Segments, wire_segments};
@@ -327,46 +334,6 @@ pub struct TapOverflowKey {
     pub direction: u32,
 }
 
-/// Not claimed.
-pub const CLAIM_NONE: u8 = 0;
-/// Found open in the process when the monitor started (iter/task_file).
-pub const CLAIM_SEED: u8 = 1;
-/// socket(2).
-pub const CLAIM_CREATE: u8 = 2;
-/// Last close of the socket, by a process that never used it while we looked.
-pub const CLAIM_RELEASE: u8 = 3;
-/// bind(2).
-pub const CLAIM_BIND: u8 = 4;
-/// connect(2).
-pub const CLAIM_CONNECT: u8 = 5;
-/// `tcp_rcv_space_adjust`: data was read, by whoever holds the socket's lock. It replaces only the weaker claims.
-pub const CLAIM_READ: u8 = 6;
-/// accept(2) with an address, or getpeername(2).
-pub const CLAIM_ACCEPT: u8 = 7;
-/// sendmsg(2) with an address, or recvmsg(2) asking for one.
-pub const CLAIM_MESSAGE: u8 = 8;
-/// `sock_send_length`, `sock_recv_length`: bytes were accepted or delivered in the caller's context.
-pub const CLAIM_TRANSFER: u8 = 9;
-/// `tcp_sendmsg_locked`: the caller is about to send.
-pub const CLAIM_SEND: u8 = 10;
-/// Number of claim methods, for tables indexed by method.
-pub const CLAIM_METHODS: usize = 11;
-
-/// Priority of a claim method: a claim replaces an owner of the same or a lower priority. Equal means "the last user
-/// wins", which is what a passed or inherited descriptor needs.
-#[inline(always)]
-pub const fn claim_priority(method: u8) -> u8 {
-    match method {
-        CLAIM_SEED | CLAIM_CREATE | CLAIM_RELEASE => 1,
-        CLAIM_BIND | CLAIM_CONNECT => 2,
-        CLAIM_READ | CLAIM_ACCEPT => 3,
-        // Not less than a transfer: sending with an address is told before the bytes leave, and they are the sender's
-        // even if another process has just used the socket.
-        CLAIM_MESSAGE | CLAIM_TRANSFER | CLAIM_SEND => 4,
-        _ => 0,
-    }
-}
-
 /// Key of [`names::CLAIMS`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -467,69 +434,6 @@ pub struct SeedRecord {
 #[inline(always)]
 pub const fn generation(start_boottime_ns: u64) -> u32 {
     ((start_boottime_ns >> 20) & 0xffff_ffff) as u32
-}
-
-/// Kernel structure offsets that the programs read, from the running kernel's BTF; 0 = not known, do not read. Set by
-/// userspace in the object's read-only data before load, so the verifier sees constants.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offsets {
-    /// `sock_common.skc_family`.
-    pub skc_family: u32,
-    /// `socket.sk`.
-    pub socket_sk: u32,
-    /// `task_struct.tgid`.
-    pub task_tgid: u32,
-    /// `task_struct.group_leader`.
-    pub task_group_leader: u32,
-    /// `task_struct.start_boottime`.
-    pub task_start_boottime: u32,
-    /// `task_struct.comm`.
-    pub task_comm: u32,
-    /// `task_struct.flags`.
-    pub task_flags: u32,
-    /// `sock_common.skc_cookie`.
-    pub skc_cookie: u32,
-    /// `sock_common.skc_net.net`.
-    pub skc_net: u32,
-    /// `net.net_cookie`.
-    pub net_cookie: u32,
-    /// `task_struct.pid`.
-    pub task_pid: u32,
-    /// `task_struct.real_parent`.
-    pub task_real_parent: u32,
-    /// `task_struct.signal`.
-    pub task_signal: u32,
-    /// `signal_struct.live`.
-    pub signal_live: u32,
-    /// `task_struct.nsproxy`.
-    pub task_nsproxy: u32,
-    /// `nsproxy.net_ns`.
-    pub nsproxy_net: u32,
-    /// `net.ns`.
-    pub net_ns: u32,
-    /// `ns_common.inum`.
-    pub ns_inum: u32,
-    /// `task_struct.mm`.
-    pub task_mm: u32,
-    /// `mm_struct.arg_start`.
-    pub mm_arg_start: u32,
-    /// `mm_struct.arg_end`.
-    pub mm_arg_end: u32,
-    /// `linux_binprm.file`.
-    pub binprm_file: u32,
-    /// `linux_binprm.exec`.
-    pub binprm_exec: u32,
-    /// `file.f_inode`.
-    pub file_inode: u32,
-    /// `inode.i_ino`.
-    pub inode_ino: u32,
-    /// `inode.i_sb`.
-    pub inode_sb: u32,
-    /// `super_block.s_dev`.
-    pub sb_dev: u32,
-    /// `sock.sk_lock.owned`.
-    pub sock_owned: u32,
 }
 
 const _: () = {

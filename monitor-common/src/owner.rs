@@ -103,7 +103,7 @@ impl OwnerWord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CLAIM_METHODS, CLAIM_READ, CLAIM_SEND};
+    use crate::{CLAIM_READ, CLAIM_SEND, Method};
 
     /// The largest of each.
     const LARGEST: (u32, u32) = ((1 << 22) - 1, u32::MAX);
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_is_put_in_comes_out() {
         for (tgid, generation) in [(1, 0), (1, u32::MAX), (LARGEST.0, 0), LARGEST] {
-            for method in (0..).take(CLAIM_METHODS) {
+            for (method, _) in Method::CLAIMS.iter().copied() {
                 let word = OwnerWord::new(u64::MAX, tgid, generation, method, 0);
                 assert_eq!((word.tgid(), word.generation(), word.method()), (tgid, generation, method));
                 assert_eq!((word.flags(), word.process()), (0, OwnerWord::process_of(tgid, generation, 0)));

@@ -25,7 +25,7 @@ const TCP_LISTEN: u32 = 10;
 const TCP: u8 = 6;
 
 /// What one packet adds.
-pub struct Amount {
+pub(crate) struct Amount {
     len: u64,
     /// Beyond `len` and one packet; zero for all but super-packets.
     gso_bytes: u64,
@@ -35,14 +35,14 @@ pub struct Amount {
 impl Amount {
     /// One buffer that goes over the wire as it is.
     #[inline(always)]
-    pub const fn plain(len: u64) -> Self {
+    pub(crate) const fn plain(len: u64) -> Self {
         Self { len, gso_bytes: 0, gso_packets: 0 }
     }
 }
 
 /// Counts one packet of the hook's socket. Bytes are L3, at the cgroup hook.
 #[inline(always)]
-pub fn count<const EGRESS: bool>(skb: Skb) {
+pub(crate) fn count<const EGRESS: bool>(skb: Skb) {
     let direction = if EGRESS { Direction::Egress } else { Direction::Ingress };
     let half = active();
     let mut key = Slot::new();
@@ -122,7 +122,7 @@ impl Seen {
 
 /// Which half is written now. Read at every packet, because userspace flips it while programs run.
 #[inline(always)]
-pub fn active() -> u32 {
+pub(crate) fn active() -> u32 {
     match mem::shared(&ACTIVE, 0) {
         Some(active) => active.read() & 1,
         None => 0,
@@ -196,14 +196,14 @@ fn into_row(half: u32, packet: &Packet, key: &FlowKey, seen: &Seen, slot: &mut S
 
 /// The row of a key in this half.
 #[inline(always)]
-pub fn row(half: u32, key: &FlowKey) -> Option<Live<'static, FlowValue>> {
+pub(crate) fn row(half: u32, key: &FlowKey) -> Option<Live<'static, FlowValue>> {
     // Two lookups in the code, one at run time: with the map known at each, the kernel inlines it.
     if half == 0 { mem::row(&FLOWS_A, key) } else { mem::row(&FLOWS_B, key) }
 }
 
 /// Makes the row of a key that had none, with this amount. False where there is no room for it.
 #[inline(always)]
-pub fn new_row(
+pub(crate) fn new_row(
     half: u32,
     key: &FlowKey,
     value: &mut FlowValue,
@@ -253,7 +253,7 @@ fn inserted(half: u32) {
 
 /// Adds one to a statistic of a half.
 #[inline(always)]
-pub fn stat(map: &PerCpuArray<HalfStats>, half: u32, which: Field<HalfStats, u64>) {
+pub(crate) fn stat(map: &PerCpuArray<HalfStats>, half: u32, which: Field<HalfStats, u64>) {
     if let Some(stats) = element(map, half) {
         stats.part(which).add(1);
     }
@@ -288,7 +288,7 @@ fn start(counters: &mut Counters, direction: Direction, amount: &Amount) {
 
 /// Adds to a row.
 #[inline(always)]
-pub fn bump(row: Live<'_, FlowValue>, direction: Direction, amount: &Amount) {
+pub(crate) fn bump(row: Live<'_, FlowValue>, direction: Direction, amount: &Amount) {
     bump_counters(row.part(field!(FlowValue, counters)), direction, amount);
 }
 
@@ -314,7 +314,13 @@ fn bump_counters(counters: Live<'_, Counters>, direction: Direction, amount: &Am
 
 /// The flow half is full: the owner still gets the bytes, and if that table is full, too, the totals do.
 #[inline(always)]
-pub fn overflow(half: u32, flow: &FlowKey, value: &mut FlowValue, direction: Direction, amount: &Amount) {
+pub(crate) fn overflow(
+    half: u32,
+    flow: &FlowKey,
+    value: &mut FlowValue,
+    direction: Direction,
+    amount: &Amount,
+) {
     let mut key = Slot::new();
     let key = zero::<OverflowKey>(&mut key);
     key.tgid = flow.tgid;

@@ -15,43 +15,43 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 /// A pointer to a structure of the kernel, or null. Every read is safe: the verifier refuses, at load, an offset that is
 /// not a member's and a size that is not its own, and one that faults gives zero.
 #[derive(Clone, Copy)]
-pub struct BtfPtr(*const u8);
+pub(crate) struct BtfPtr(*const u8);
 
 impl BtfPtr {
     /// Nothing.
-    pub const NULL: Self = Self(ptr::null());
+    pub(crate) const NULL: Self = Self(ptr::null());
 
     /// A program's argument.
     ///
     /// # Safety
     /// The verifier must know its type: an argument of a tracing program or a field of its context.
     #[inline(always)]
-    pub const unsafe fn assume(pointer: *const u8) -> Self {
+    pub(crate) const unsafe fn assume(pointer: *const u8) -> Self {
         Self(pointer)
     }
 
     /// Whether it is null.
     #[inline(always)]
-    pub const fn is_null(self) -> bool {
+    pub(crate) const fn is_null(self) -> bool {
         self.0.is_null()
     }
 
     /// For a helper.
     #[inline(always)]
-    pub const fn as_ptr(self) -> *const u8 {
+    pub(crate) const fn as_ptr(self) -> *const u8 {
         self.0
     }
 
     /// The number at an offset.
     #[inline(always)]
-    pub fn read<T: Plain>(self, offset: u32) -> T {
+    pub(crate) fn read<T: Plain>(self, offset: u32) -> T {
         // SAFETY: see the type. Volatile keeps the access a single load of exactly this size, which the verifier wants.
         unsafe { self.0.add(offset as usize).cast::<T>().read_volatile() }
     }
 
     /// The structure that the pointer at an offset leads to.
     #[inline(always)]
-    pub fn follow(self, offset: u32) -> Self {
+    pub(crate) fn follow(self, offset: u32) -> Self {
         // SAFETY: as above. What is loaded is a pointer whose type the verifier knows, too.
         Self(unsafe { self.0.add(offset as usize).cast::<*const u8>().read_volatile() })
     }
@@ -59,87 +59,87 @@ impl BtfPtr {
 
 /// `struct task_struct`: a thread.
 #[derive(Clone, Copy)]
-pub struct Task(BtfPtr);
+pub(crate) struct Task(BtfPtr);
 
 impl Task {
     /// None, where the kernel does not give it.
-    pub const UNKNOWN: Self = Self(BtfPtr::NULL);
+    pub(crate) const UNKNOWN: Self = Self(BtfPtr::NULL);
 
     /// A program's argument.
     ///
     /// # Safety
     /// The verifier must know it as a task.
     #[inline(always)]
-    pub const unsafe fn assume(task: *const u8) -> Self {
+    pub(crate) const unsafe fn assume(task: *const u8) -> Self {
         Self(BtfPtr(task))
     }
 
     /// The one that runs. Not every program type is offered it.
     #[inline(always)]
-    pub fn current() -> Self {
+    pub(crate) fn current() -> Self {
         // SAFETY: takes no argument; the result is a task that the verifier knows.
         Self(BtfPtr(unsafe { bpf_get_current_task_btf() }.cast_const().cast()))
     }
 
     /// Whether it is not known, or there is none.
     #[inline(always)]
-    pub const fn is_null(self) -> bool {
+    pub(crate) const fn is_null(self) -> bool {
         self.0.is_null()
     }
 
     /// Thread-group id in the initial pid namespace.
     #[inline(always)]
-    pub fn tgid(self) -> u32 {
+    pub(crate) fn tgid(self) -> u32 {
         self.0.read(global(&OFFSETS.task_tgid))
     }
 
     /// Whether it is the first thread of its process.
     #[inline(always)]
-    pub fn leads(self) -> bool {
+    pub(crate) fn leads(self) -> bool {
         self.0.read::<u32>(global(&OFFSETS.task_pid)) == self.tgid()
     }
 
     /// The first thread of its process.
     #[inline(always)]
-    pub fn leader(self) -> Self {
+    pub(crate) fn leader(self) -> Self {
         Self(self.0.follow(global(&OFFSETS.task_group_leader)))
     }
 
     /// The process that it is a child of; there always is one.
     #[inline(always)]
-    pub fn parent(self) -> Self {
+    pub(crate) fn parent(self) -> Self {
         Self(self.0.follow(global(&OFFSETS.task_real_parent)))
     }
 
     /// When it began, ns since boot.
     #[inline(always)]
-    pub fn start(self) -> u64 {
+    pub(crate) fn start(self) -> u64 {
         self.0.read(global(&OFFSETS.task_start_boottime))
     }
 
     /// Whether it is a kernel thread.
     #[inline(always)]
-    pub fn is_kernel(self) -> bool {
+    pub(crate) fn is_kernel(self) -> bool {
         self.0.read::<u32>(global(&OFFSETS.task_flags)) & PF_KTHREAD != 0
     }
 
     /// Its name, as two words.
     #[inline(always)]
-    pub fn comm(self) -> [u64; 2] {
+    pub(crate) fn comm(self) -> [u64; 2] {
         [self.0.read(global(&OFFSETS.task_comm)), self.0.read(global(&OFFSETS.task_comm) + 8)]
     }
 
     /// Threads of its process that have not ended, where it still counts them. do_exit() takes a thread off before it fires
     /// the tracepoint.
     #[inline(always)]
-    pub fn threads_left(self) -> Option<i32> {
+    pub(crate) fn threads_left(self) -> Option<i32> {
         let signal = self.0.follow(global(&OFFSETS.task_signal));
         if signal.is_null() { None } else { Some(signal.read(global(&OFFSETS.signal_live))) }
     }
 
     /// Inode of its network namespace; 0 where that cannot be read.
     #[inline(always)]
-    pub fn netns(self) -> u32 {
+    pub(crate) fn netns(self) -> u32 {
         if global(&OFFSETS.task_nsproxy) == 0
             || global(&OFFSETS.nsproxy_net) == 0
             || global(&OFFSETS.net_ns) == 0
@@ -160,7 +160,7 @@ impl Task {
 
     /// Where its arguments lie in its memory, and how long they are; `None` where it has none or that cannot be read.
     #[inline(always)]
-    pub fn arguments(self) -> Option<(UserPtr, u64)> {
+    pub(crate) fn arguments(self) -> Option<(UserPtr, u64)> {
         if global(&OFFSETS.task_mm) == 0
             || global(&OFFSETS.mm_arg_start) == 0
             || global(&OFFSETS.mm_arg_end) == 0
@@ -178,7 +178,7 @@ impl Task {
 
 /// `struct linux_binprm`: a program that is being executed.
 #[derive(Clone, Copy)]
-pub struct Binprm(BtfPtr);
+pub(crate) struct Binprm(BtfPtr);
 
 impl Binprm {
     /// A program's argument.
@@ -186,13 +186,13 @@ impl Binprm {
     /// # Safety
     /// The verifier must know it as one.
     #[inline(always)]
-    pub const unsafe fn assume(binprm: *const u8) -> Self {
+    pub(crate) const unsafe fn assume(binprm: *const u8) -> Self {
         Self(BtfPtr(binprm))
     }
 
     /// Inode number and device of the file; zeros where they cannot be read.
     #[inline(always)]
-    pub fn file(self) -> (u64, u32) {
+    pub(crate) fn file(self) -> (u64, u32) {
         if global(&OFFSETS.binprm_file) == 0
             || global(&OFFSETS.file_inode) == 0
             || global(&OFFSETS.inode_sb) == 0
@@ -208,7 +208,7 @@ impl Binprm {
 
     /// Where the path that execve(2) got lies on the new stack (fs/exec.c, `bprm->exec`).
     #[inline(always)]
-    pub fn path(self) -> Option<UserPtr> {
+    pub(crate) fn path(self) -> Option<UserPtr> {
         let offset = global(&OFFSETS.binprm_exec);
         if offset == 0 { None } else { Some(UserPtr(self.0.read(offset))) }
     }
@@ -216,12 +216,12 @@ impl Binprm {
 
 /// An address in the memory of the current process; what is there is its own.
 #[derive(Clone, Copy)]
-pub struct UserPtr(u64);
+pub(crate) struct UserPtr(u64);
 
 impl UserPtr {
     /// Copies so many bytes, at most `N`. False where they cannot be read.
     #[inline(always)]
-    pub fn copy<const N: usize>(self, into: crate::mem::Live<'_, [u8; N]>, length: u32) -> bool {
+    pub(crate) fn copy<const N: usize>(self, into: crate::mem::Live<'_, [u8; N]>, length: u32) -> bool {
         // SAFETY: the helper checks the address; the verifier refuses a length that may be beyond the field.
         unsafe { bpf_probe_read_user(into.as_mut_ptr().cast(), length, self.0 as *const c_void) == 0 }
     }
@@ -229,7 +229,7 @@ impl UserPtr {
     /// Copies a string and its zero, cut at `N` bytes. How many bytes it wrote, the zero included; negative where it
     /// cannot be read.
     #[inline(always)]
-    pub fn copy_string<const N: usize>(self, into: crate::mem::Live<'_, [u8; N]>) -> i64 {
+    pub(crate) fn copy_string<const N: usize>(self, into: crate::mem::Live<'_, [u8; N]>) -> i64 {
         // SAFETY: the helper checks the address and writes at most the length that it is given.
         unsafe { bpf_probe_read_user_str(into.as_mut_ptr().cast(), N as u32, self.0 as *const c_void) }
     }

@@ -25,7 +25,11 @@ const ETH_P_IPV6: u16 = 0x86dd;
 /// packet's ends differ from packet to packet, the socket's do not. `CHECK`: false, too, where the packet does not begin
 /// as one that the socket made itself; it has to be read then.
 #[inline(always)]
-pub fn connected_tuple<const CHECK: bool>(skb: Skb, socket: Option<FullSock>, key: &mut FlowKey) -> bool {
+pub(crate) fn connected_tuple<const CHECK: bool>(
+    skb: Skb,
+    socket: Option<FullSock>,
+    key: &mut FlowKey,
+) -> bool {
     let Some(socket) = socket else { return false };
     let (protocol, remote_port, kind) = (socket.protocol(), socket.remote_port(), socket.kind());
     let has_ports = matches!(protocol, TCP | UDP | UDP_LITE);
@@ -87,7 +91,7 @@ fn begins_as<const AT: usize, const PORT: usize>(skb: Skb, protocol: u32) -> boo
 /// Whether the packet, whose headers are in `key`, is not the one that the socket made but the outside of it: the kernel
 /// sends ESP, AH and ESP in UDP in the name of the socket that sent what is inside.
 #[inline(always)]
-pub fn encapsulates(socket: Option<FullSock>, key: &FlowKey) -> bool {
+pub(crate) fn encapsulates(socket: Option<FullSock>, key: &FlowKey) -> bool {
     let Some(socket) = socket else { return false };
     let (protocol, kind) = (socket.protocol(), socket.kind());
     let (source, port) = (socket.local_port() as u16, u16::from_be(socket.remote_port()));
@@ -109,7 +113,7 @@ pub fn encapsulates(socket: Option<FullSock>, key: &FlowKey) -> bool {
 /// As [`connected_tuple`], and notes the packet's tuple where it is not the socket's: it is what a device carries. Once
 /// a tick and socket. What the kernel said where it was to be kept.
 #[inline(always)]
-pub fn tapped_tuple(skb: Skb, socket: Option<FullSock>, key: &mut FlowKey) -> Result<(), i32> {
+pub(crate) fn tapped_tuple(skb: Skb, socket: Option<FullSock>, key: &mut FlowKey) -> Result<(), i32> {
     let (mut wire, mut own) = (Slot::new(), Slot::new());
     let (wire, own) = (zero::<Tuple>(&mut wire), zero::<WireKey>(&mut own));
     copy_tuple(key, wire);

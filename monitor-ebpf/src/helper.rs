@@ -6,7 +6,7 @@ macro_rules! helpers {
     ($($(#[$doc:meta])* $name:ident = $helper:ident;)*) => {$(
         $(#[$doc])*
         #[inline(always)]
-        pub fn $name() -> u64 {
+        pub(crate) fn $name() -> u64 {
             // SAFETY: takes no argument.
             unsafe { helpers::$helper() }
         }
@@ -27,7 +27,7 @@ helpers! {
 
 /// Name of the current task, as two words.
 #[inline(always)]
-pub fn comm() -> [u64; 2] {
+pub(crate) fn comm() -> [u64; 2] {
     let mut name = [0_u64; 2];
     // SAFETY: a buffer of the size that is passed.
     unsafe { helpers::bpf_get_current_comm(name.as_mut_ptr().cast(), 16) };

@@ -28,7 +28,7 @@ const MAX_EXTENSIONS: u32 = 6;
 
 /// Which way a packet goes, as a constant of each program.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// To this host.
     Ingress,
     /// From this host.
@@ -36,7 +36,7 @@ pub enum Direction {
 }
 
 /// Lengths that the GSO correction needs, and what a tap asks beyond.
-pub struct Headers {
+pub(crate) struct Headers {
     /// L3 and L4 headers, in bytes, without `jumbo`.
     pub len: u32,
     /// Length of a BIG TCP jumbo hop-by-hop header, or 0.
@@ -48,7 +48,7 @@ pub struct Headers {
 }
 
 /// A key that `parse` fills.
-pub trait Ends {
+pub(crate) trait Ends {
     /// The address of this host's end, or the source.
     fn local(&mut self) -> &mut [u8; 16];
     /// The address of the other end, or the destination.
@@ -135,7 +135,7 @@ unsafe impl Plain for Tcp {}
 /// Fills addresses, ports, protocol and version of `key` from the packet that begins at `base`. `None` where it is not
 /// IP or too short.
 #[inline(always)]
-pub fn parse<K: Ends>(skb: Skb, base: u32, direction: Direction, key: &mut K) -> Option<Headers> {
+pub(crate) fn parse<K: Ends>(skb: Skb, base: u32, direction: Direction, key: &mut K) -> Option<Headers> {
     let version = skb.load::<u8>(base)? >> 4;
     key.set_version(version);
     let mut jumbo = 0;

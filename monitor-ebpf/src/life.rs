@@ -50,13 +50,13 @@ fn process(kind: u32, task: Task) -> Option<Life> {
 
 /// A process that lives already, for the iterator; `None` for threads and for the kernel's own.
 #[inline(always)]
-pub fn found(task: Task) -> Option<Life> {
+pub(crate) fn found(task: Task) -> Option<Life> {
     process(LIFE_FOUND, task)
 }
 
 /// A process was made. Threads and the kernel's own are not told.
 #[inline(always)]
-pub fn born(task: Task) {
+pub(crate) fn born(task: Task) {
     if let Some(event) = process(LIFE_BORN, task) {
         submit(event);
     }
@@ -64,7 +64,7 @@ pub fn born(task: Task) {
 
 /// A thread ends. Told where it is the last one of its process.
 #[inline(always)]
-pub fn ended(task: Task) {
+pub(crate) fn ended(task: Task) {
     if !readable() || global(&OFFSETS.task_signal) == 0 || global(&OFFSETS.signal_live) == 0 {
         return;
     }
@@ -90,7 +90,7 @@ pub fn ended(task: Task) {
 
 /// The current process, whose task this is, executes a program: `binprm` says which.
 #[inline(always)]
-pub fn executed(task: Task, binprm: Binprm) {
+pub(crate) fn executed(task: Task, binprm: Binprm) {
     if !readable() {
         return;
     }

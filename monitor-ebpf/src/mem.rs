@@ -10,25 +10,25 @@ use core::ptr;
 use monitor_common::Plain;
 
 /// No room in a map.
-pub const E2BIG: i32 = -7;
+pub(crate) const E2BIG: i32 = -7;
 /// Another CPU made the row.
-pub const EEXIST: i32 = -17;
+pub(crate) const EEXIST: i32 = -17;
 
 /// Room for a key or a value, aligned for whole words: the verifier refuses a misaligned store to the stack.
 #[repr(align(8))]
-pub struct Slot<T>(MaybeUninit<T>);
+pub(crate) struct Slot<T>(MaybeUninit<T>);
 
 impl<T> Slot<T> {
     /// Not yet written.
     #[inline(always)]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(MaybeUninit::uninit())
     }
 }
 
 /// Zeroes a key or a value word by word. `T::zeroed()` would become a call of memset, a loop over bytes on this target.
 #[inline(always)]
-pub fn zero<T: Plain>(slot: &mut Slot<T>) -> &mut T {
+pub(crate) fn zero<T: Plain>(slot: &mut Slot<T>) -> &mut T {
     const { assert!(size_of::<T>().is_multiple_of(8)) };
     let Slot(value) = slot;
     let words = value.as_mut_ptr().cast::<u64>();
@@ -44,7 +44,7 @@ pub fn zero<T: Plain>(slot: &mut Slot<T>) -> &mut T {
 }
 
 /// The place of a field of type `F` in a `T`. [`field!`] makes it.
-pub struct Field<T, F> {
+pub(crate) struct Field<T, F> {
     offset: usize,
     of: PhantomData<fn(T) -> F>,
 }
@@ -55,7 +55,7 @@ impl<T, F> Field<T, F> {
     /// # Safety
     /// `offset` must be the offset of the field that `access` gives.
     #[inline(always)]
-    pub const unsafe fn new(offset: usize, _access: fn(&T) -> &F) -> Self {
+    pub(crate) const unsafe fn new(offset: usize, _access: fn(&T) -> &F) -> Self {
         Self { offset, of: PhantomData }
     }
 }
@@ -70,7 +70,7 @@ macro_rules! field {
 pub(crate) use field;
 
 /// A value that others may write at the same time: of a map, or on the way to one. Nothing holds a reference to it.
-pub struct Live<'v, T> {
+pub(crate) struct Live<'v, T> {
     value: *mut T,
     lives: PhantomData<&'v mut T>,
 }
@@ -90,26 +90,26 @@ impl<'v, T> Live<'v, T> {
     /// # Safety
     /// It must point to an aligned `T` that the kernel keeps for as long as this program run and that may be written.
     #[inline(always)]
-    pub const unsafe fn assume(value: *mut T) -> Self {
+    pub(crate) const unsafe fn assume(value: *mut T) -> Self {
         Self { value, lives: PhantomData }
     }
 
     /// A value of this program's own.
     #[inline(always)]
-    pub const fn of(value: &'v mut T) -> Self {
+    pub(crate) const fn of(value: &'v mut T) -> Self {
         Self { value: ptr::from_mut(value), lives: PhantomData }
     }
 
     /// One of its fields.
     #[inline(always)]
-    pub const fn part<F>(self, field: Field<T, F>) -> Live<'v, F> {
+    pub(crate) const fn part<F>(self, field: Field<T, F>) -> Live<'v, F> {
         // SAFETY: the offset is the field's.
         Live { value: unsafe { self.value.byte_add(field.offset).cast() }, lives: PhantomData }
     }
 
     /// Where it is, for a helper that writes it.
     #[inline(always)]
-    pub const fn as_mut_ptr(self) -> *mut T {
+    pub(crate) const fn as_mut_ptr(self) -> *mut T {
         self.value
     }
 }
@@ -117,21 +117,21 @@ impl<'v, T> Live<'v, T> {
 impl<T: Plain> Live<'_, T> {
     /// Reads it by one access of exactly its size, where it is an integer.
     #[inline(always)]
-    pub fn read(self) -> T {
+    pub(crate) fn read(self) -> T {
         // SAFETY: alive and aligned; whatever is there is a value.
         unsafe { self.value.read_volatile() }
     }
 
     /// Writes it by one access of exactly its size, where it is an integer.
     #[inline(always)]
-    pub fn write(self, value: T) {
+    pub(crate) fn write(self, value: T) {
         // SAFETY: alive, aligned, and may be written.
         unsafe { self.value.write_volatile(value) }
     }
 
     /// Writes it by whatever accesses are the fewest: for what nobody else sees yet.
     #[inline(always)]
-    pub const fn fill(self, value: T) {
+    pub(crate) const fn fill(self, value: T) {
         // SAFETY: as above.
         unsafe { self.value.write(value) }
     }
@@ -140,7 +140,7 @@ impl<T: Plain> Live<'_, T> {
 impl Live<'_, u64> {
     /// Adds to it; other CPUs may do so at the same time. The old value is never used: that would need BPF_FETCH (5.12).
     #[inline(always)]
-    pub fn add(self, value: u64) {
+    pub(crate) fn add(self, value: u64) {
         // SAFETY: alive, aligned, and may be written.
         unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(self.value, value) };
     }
@@ -150,7 +150,7 @@ macro_rules! lookups {
     ($($(#[$doc:meta])* $name:ident<$($generic:ident),+>($map:ty, $key:ty) -> $value:ty;)*) => {$(
         $(#[$doc])*
         #[inline(always)]
-        pub fn $name<$($generic),+>(map: &$map, key: $key) -> Option<Live<'static, $value>> {
+        pub(crate) fn $name<$($generic),+>(map: &$map, key: $key) -> Option<Live<'static, $value>> {
             match map.get_ptr_mut(key) {
                 // SAFETY: the kernel keeps what a lookup found until the program run is over. At worst the row was
                 // drained meanwhile and its memory belongs to another row.

@@ -1,7 +1,7 @@
 //! Who owns a socket: one claim rule for every hook.
 //!
-//! The owner lives in the socket's own storage. A claim replaces an owner of the same or a lower priority
-//! (`monitor_common::claim_priority`), so the last user wins among equals; an owner that came with the kernel's clone
+//! The owner lives in the socket's own storage. A claim replaces an owner of the same or a lower rank
+//! (`monitor_common::claim_rank`), so the last user wins among equals; an owner that came with the kernel's clone
 //! of a listener's storage is provisional and yields to any claim. A change of owner is also written to CLAIMS and
 //! PROCS, which userspace drains every tick.
 
@@ -12,13 +12,13 @@ use crate::mem::{self, E2BIG, Field, Live, Slot, element, field, zero};
 use crate::sk::Sock;
 use aya_log_ebpf::debug;
 use monitor_common::{
-    CLAIM_CLOSED, CLAIM_READ, CLAIM_RELEASE, CLAIM_SEED, Claim, ClaimKey, ClaimStats, OWNER_AMBIGUOUS,
-    OWNER_KERNEL, Owner, OwnerWord, Process, ProcessKey, claim_priority, generation,
+    CLAIM_CLOSED, CLAIM_READ, CLAIM_RELEASE, CLAIM_SEED, Claim, ClaimKey, ClaimStats, Evidence,
+    OWNER_AMBIGUOUS, OWNER_KERNEL, Owner, OwnerWord, Process, ProcessKey, claim_rank, generation,
 };
 
 /// The process that runs a claim hook.
 #[derive(Clone, Copy)]
-pub struct Claimant {
+pub(crate) struct Claimant {
     tgid: u32,
     generation: u32,
     start: u64,
@@ -29,7 +29,7 @@ pub struct Claimant {
 
 /// Whether the hook's program type can read the current task.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub(crate) enum Reader {
     /// A cgroup program: only where the kernel offers the helper to it.
     Cgroup,
     /// A tracing program: always, but below Linux 5.11.
@@ -44,7 +44,7 @@ impl Claimant {
 
     /// The current process. Only for hooks that run in process context.
     #[inline(always)]
-    pub fn current(reader: Reader) -> Self {
+    pub(crate) fn current(reader: Reader) -> Self {
         let tgid = (helper::pid_tgid() >> 32) as u32;
         let readable = global(&OFFSETS.task_group_leader) != 0
             && global(if reader == Reader::Tracing { &TRACING } else { &CGROUP_TASK }) == 1;
@@ -56,14 +56,14 @@ impl Claimant {
 
     /// The process of a task.
     #[inline(always)]
-    pub fn of(task: Task) -> Self {
+    pub(crate) fn of(task: Task) -> Self {
         Self::led_by(task.tgid(), task.leader())
     }
 
     /// The process of its first thread. Whoever has that saves the step from another one, for which the verifier searches
     /// the kernel's types three times from the first to the last.
     #[inline(always)]
-    pub fn of_leader(leader: Task) -> Self {
+    pub(crate) fn of_leader(leader: Task) -> Self {
         Self::led_by(leader.tgid(), leader)
     }
 
@@ -82,26 +82,26 @@ impl Claimant {
 
     /// Whether it is a kernel thread.
     #[inline(always)]
-    pub const fn is_kernel(&self) -> bool {
+    pub(crate) const fn is_kernel(&self) -> bool {
         self.flags & OWNER_KERNEL != 0
     }
 
     /// Its start time, ns since boot; 0 where unknown.
     #[inline(always)]
-    pub const fn start(&self) -> u64 {
+    pub(crate) const fn start(&self) -> u64 {
         self.start
     }
 
     /// Its key.
     #[inline(always)]
-    pub const fn key(&self) -> ProcessKey {
+    pub(crate) const fn key(&self) -> ProcessKey {
         ProcessKey { tgid: self.tgid, generation: self.generation }
     }
 
     /// comm of the thread-group leader: a thread's own name is not a process's. Where the task cannot be read it is known
     /// only if the leader itself runs the hook.
     #[inline(always)]
-    pub fn comm(&self) -> [u8; 16] {
+    pub(crate) fn comm(&self) -> [u8; 16] {
         let mut name = [0_u64; 2];
         if self.leader.is_null() {
             let pid_tgid = helper::pid_tgid();
@@ -124,7 +124,7 @@ impl Claimant {
 
 /// Claims a socket for the current process. `netns` is its netns cookie, 0 where the hook cannot tell.
 #[inline(always)]
-pub fn claim(sk: Sock, cookie: u64, netns: u64, method: u8, reader: Reader, create: bool) {
+pub(crate) fn claim(sk: Sock, cookie: u64, netns: u64, method: u8, reader: Reader, create: bool) {
     let owner = sk.owner(create);
     let claimant = Claimant::current(reader);
     let mut netns = netns;
@@ -154,13 +154,13 @@ fn take(owner: Live<'_, Owner>, cookie: u64, netns: u64, method: u8, claimant: &
     if process == 0 || owner.part(field!(Owner, cookie)).read() != cookie {
         set(owner, cookie, method, claimant);
     } else if process == claimant.word() {
-        let (before, now) = (claim_priority(word.method()), claim_priority(method));
+        let (before, now) = (claim_rank(word.method()), claim_rank(method));
         if now > before {
             set(owner, cookie, method, claimant);
         }
         // The first use by the one who made the socket is told, too: a datagram that came in before may wait for it, and
         // what others do with the socket is then known to be in turn. Once a socket.
-        if before >= USE || now < USE {
+        if before >= TAKES_THE_SOCKET || now < TAKES_THE_SOCKET {
             return false;
         }
     } else if yields(word, method) {
@@ -174,12 +174,12 @@ fn take(owner: Live<'_, Owner>, cookie: u64, netns: u64, method: u8, claimant: &
 /// Claims a socket where its storage is out of reach: userspace settles its rows by the claim. Cheap when repeated: a
 /// claim that was not drained yet only gets its latest time.
 #[inline(always)]
-pub fn claim_without_storage(cookie: u64, method: u8) {
+pub(crate) fn claim_without_storage(cookie: u64, method: u8) {
     let claimant = Claimant::current(Reader::Tracing);
     let key = ClaimKey { cookie, tgid: claimant.tgid, generation: claimant.generation };
     // At worst the row was drained meanwhile and is another claim's, whose latest time then is a little later than it was.
     if let Some(before) = mem::row(&CLAIMS, &key)
-        && claim_priority(before.part(field!(Claim, method)).read()) >= claim_priority(method)
+        && claim_rank(before.part(field!(Claim, method)).read()) >= claim_rank(method)
     {
         before.part(field!(Claim, last)).write(now());
         return;
@@ -193,8 +193,10 @@ fn read(owner: Live<'_, Owner>) -> OwnerWord {
     OwnerWord(owner.part(field!(Owner, word)).read())
 }
 
-/// [`claim_priority`] from which on a claim shows that the process moved bytes, or took a connection on itself.
-const USE: u8 = 3;
+/// [`claim_rank`] from which on a claim shows that the process moved bytes, or took a connection on itself.
+const TAKES_THE_SOCKET: u8 = Evidence::TakesTheSocket as u8;
+/// From which on it shows a use of any kind.
+const NAMES_AN_END: u8 = Evidence::NamesAnEnd as u8;
 
 /// Whether a firm owner gives way to a claim by somebody else.
 #[inline(always)]
@@ -207,8 +209,8 @@ fn yields(owner: OwnerWord, method: u8) -> bool {
         CLAIM_SEED | CLAIM_RELEASE => false,
         // A read may be a look (MSG_PEEK), which cannot be told here: it replaces only what is weaker than any use or
         // connect.
-        CLAIM_READ => claim_priority(owner.method()) < 2,
-        _ => claim_priority(method) >= claim_priority(owner.method()),
+        CLAIM_READ => claim_rank(owner.method()) < NAMES_AN_END,
+        _ => claim_rank(method) >= claim_rank(owner.method()),
     }
 }
 
@@ -240,7 +242,7 @@ fn changed(cookie: u64, netns: u64, method: u8, flags: u8, claimant: &Claimant) 
         value.first = before.part(field!(Claim, first)).read();
         value.flags |= before.part(field!(Claim, flags)).read() & CLAIM_CLOSED;
         let method_before = before.part(field!(Claim, method)).read();
-        if claim_priority(method_before) > claim_priority(method) {
+        if claim_rank(method_before) > claim_rank(method) {
             value.method = method_before;
         }
     }
@@ -282,7 +284,7 @@ fn describe(claimant: &Claimant, now: u64) -> Result<(), i32> {
 
 /// Tells userspace of a process that owns something without a claim.
 #[inline(always)]
-pub fn introduce(claimant: &Claimant) {
+pub(crate) fn introduce(claimant: &Claimant) {
     let process = describe(claimant, now());
     if let Some(stats) = element(&CLAIM_STATS, 0) {
         refused(process, stats, field!(ClaimStats, procs_full));
@@ -298,7 +300,7 @@ fn count(which: Field<ClaimStats, u64>) {
 
 /// The last descriptor of a socket was closed: the weakest claim, and the end of the socket for userspace.
 #[inline(always)]
-pub fn release(sk: Sock, cookie: u64) {
+pub(crate) fn release(sk: Sock, cookie: u64) {
     let Some(owner) = sk.owner(false) else { return };
     let claimant = Claimant::current(Reader::Cgroup);
     let firm = owner.part(field!(Owner, cookie)).read() == cookie && read(owner).tgid() != 0;
@@ -312,7 +314,7 @@ pub fn release(sk: Sock, cookie: u64) {
 
 /// Seeds a socket that is older than the monitor: its one holder owns it, several make it ambiguous until it is used.
 #[inline(always)]
-pub fn seed(sk: Sock, cookie: u64, netns: u64, claimant: &Claimant) {
+pub(crate) fn seed(sk: Sock, cookie: u64, netns: u64, claimant: &Claimant) {
     let Some(owner) = sk.owner(global(&SCOPED) == 0) else { return };
     let known = owner.part(field!(Owner, netns));
     if known.read() == 0 {

@@ -15,7 +15,7 @@ use monitor_common::{CLAIM_TRANSFER, FlowKey, FlowValue, PACKET_SOCKET, STANDING
 /// Counts what the current process has just sent. Of a sub-tree only its own processes: a packet socket belongs to no
 /// cgroup. For hooks that run in the sender's context.
 #[inline(always)]
-pub fn sent(sk: TracedSock, bytes: u64) {
+pub(crate) fn sent(sk: TracedSock, bytes: u64) {
     if global(&SCOPED) == 1 && SCOPE.current_task_under_cgroup(0) != Ok(true) {
         return;
     }

@@ -17,7 +17,7 @@ fn wakeup() -> u64 {
 
 /// Wakes userspace, by a record that is none.
 #[inline(always)]
-pub fn notify() {
+pub(crate) fn notify() {
     if let Some(room) = LIVES.reserve::<u64>(0) {
         room.discard(u64::from(BPF_RB_FORCE_WAKEUP));
     }
@@ -25,7 +25,7 @@ pub fn notify() {
 
 /// Hands over an event.
 #[inline(always)]
-pub fn submit(event: Life) {
+pub(crate) fn submit(event: Life) {
     if let Some(mut room) = LIVES.reserve::<Life>(0) {
         room.write(event);
         room.submit(wakeup());
@@ -37,7 +37,7 @@ pub fn submit(event: Life) {
 /// Hands over a program start, which `fill` writes where it will be read: every field, and of path and arguments the bytes
 /// that their lengths declare.
 #[inline(always)]
-pub fn submit_executed(fill: impl FnOnce(Live<'_, Executed>)) {
+pub(crate) fn submit_executed(fill: impl FnOnce(Live<'_, Executed>)) {
     let Some(mut room) = LIVES.reserve::<Executed>(0) else { return count_dropped() };
     // SAFETY: the record is this program's until it is submitted.
     fill(unsafe { Live::assume(room.as_mut_ptr()) });

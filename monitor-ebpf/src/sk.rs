@@ -15,22 +15,22 @@ use core::ptr::{self, NonNull};
 use monitor_common::Owner;
 
 /// `SOCK_RAW`.
-pub const SOCK_RAW: u32 = 3;
+pub(crate) const SOCK_RAW: u32 = 3;
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 /// The family of packet sockets.
-pub const AF_PACKET: u16 = 17;
+pub(crate) const AF_PACKET: u16 = 17;
 
 /// A socket as helpers take it, whatever the program.
 #[derive(Clone, Copy)]
-pub struct Sock(*mut c_void);
+pub(crate) struct Sock(*mut c_void);
 
 macro_rules! helpers {
     ($($(#[$doc:meta])* $name:ident = $helper:ident;)*) => {$(
         $(#[$doc])*
         #[inline(always)]
-        pub fn $name(self) -> u64 {
+        pub(crate) fn $name(self) -> u64 {
             // SAFETY: a socket that the verifier knows; it refuses one that the helper does not take.
             unsafe { $helper(self.0) }
         }
@@ -43,7 +43,7 @@ impl Sock {
     /// # Safety
     /// The verifier must know it as a socket that is not null.
     #[inline(always)]
-    pub const unsafe fn assume(sk: *mut c_void) -> Self {
+    pub(crate) const unsafe fn assume(sk: *mut c_void) -> Self {
         Self(sk)
     }
 
@@ -56,7 +56,7 @@ impl Sock {
 
     /// Its owner's storage; `None` where there is none and `create` is false (or memory is short).
     #[inline(always)]
-    pub fn owner(self, create: bool) -> Option<Live<'static, Owner>> {
+    pub(crate) fn owner(self, create: bool) -> Option<Live<'static, Owner>> {
         let flags = if create { u64::from(BPF_SK_STORAGE_GET_F_CREATE) } else { 0 };
         // SAFETY: a socket that the verifier knows, and maps whose pointers the loader relocates. What the helper gives, if
         // anything, lives as long as the socket.
@@ -77,7 +77,7 @@ macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident() -> $type:ty = $field:ident;)*) => {$(
         $(#[$doc])*
         #[inline(always)]
-        pub fn $name(self) -> $type {
+        pub(crate) fn $name(self) -> $type {
             // SAFETY: a field of what the helper gave. Volatile: the verifier rewrites each load, so the compiler must not
             // turn two of them into one from a chosen address.
             unsafe { (&raw const (*self.0.as_ptr()).$field).read_volatile() }
@@ -87,7 +87,7 @@ macro_rules! fields {
 
 /// `struct bpf_sock`: the full socket of a packet.
 #[derive(Clone, Copy)]
-pub struct FullSock(NonNull<bpf_sock>);
+pub(crate) struct FullSock(NonNull<bpf_sock>);
 
 impl FullSock {
     /// What `bpf_sk_fullsock` gave; `None` for null.
@@ -95,7 +95,7 @@ impl FullSock {
     /// # Safety
     /// Only for what it gave.
     #[inline(always)]
-    pub const unsafe fn assume(socket: *mut bpf_sock) -> Option<Self> {
+    pub(crate) const unsafe fn assume(socket: *mut bpf_sock) -> Option<Self> {
         match NonNull::new(socket) {
             Some(socket) => Some(Self(socket)),
             None => None,
@@ -121,7 +121,7 @@ impl FullSock {
 
     /// One of the four words of the own IPv6 address, and of the other end's, in network order.
     #[inline(always)]
-    pub fn ip6<const WORD: usize>(self) -> (u32, u32) {
+    pub(crate) fn ip6<const WORD: usize>(self) -> (u32, u32) {
         const { assert!(WORD < 4) };
         let socket = self.0.as_ptr();
         // SAFETY: as the other fields.
@@ -135,20 +135,20 @@ impl FullSock {
 
     /// Its cgroup2 id.
     #[inline(always)]
-    pub fn cgroup(self) -> u64 {
+    pub(crate) fn cgroup(self) -> u64 {
         // SAFETY: a full socket.
         unsafe { bpf_sk_cgroup_id(self.0.as_ptr().cast()) }
     }
 
     /// As a socket.
     #[inline(always)]
-    pub const fn sock(self) -> Sock {
+    pub(crate) const fn sock(self) -> Sock {
         Sock(self.0.as_ptr().cast())
     }
 
     /// As a TCP connection, where it is one (net/core/filter.c, `bpf_tcp_sock`).
     #[inline(always)]
-    pub fn tcp(self) -> Option<TcpSock> {
+    pub(crate) fn tcp(self) -> Option<TcpSock> {
         // SAFETY: a full socket.
         NonNull::new(unsafe { tcp_sock(self.0.as_ptr()) }).map(TcpSock)
     }
@@ -156,7 +156,7 @@ impl FullSock {
 
 /// `struct bpf_tcp_sock`: what the kernel knows of a connection.
 #[derive(Clone, Copy)]
-pub struct TcpSock(NonNull<bpf_tcp_sock>);
+pub(crate) struct TcpSock(NonNull<bpf_tcp_sock>);
 
 impl TcpSock {
     fields! {
@@ -179,7 +179,7 @@ impl TcpSock {
 
 /// `struct sock`, as tracing programs get it.
 #[derive(Clone, Copy)]
-pub struct TracedSock(BtfPtr);
+pub(crate) struct TracedSock(BtfPtr);
 
 impl TracedSock {
     /// A program's argument.
@@ -187,7 +187,7 @@ impl TracedSock {
     /// # Safety
     /// The verifier must know it as a socket.
     #[inline(always)]
-    pub const unsafe fn assume(sk: *const u8) -> Self {
+    pub(crate) const unsafe fn assume(sk: *const u8) -> Self {
         // SAFETY: the caller's.
         Self(unsafe { BtfPtr::assume(sk) })
     }
@@ -197,7 +197,7 @@ impl TracedSock {
     /// # Safety
     /// The verifier must know it as a file that is not null.
     #[inline(always)]
-    pub unsafe fn of_file(file: *mut file) -> Option<Self> {
+    pub(crate) unsafe fn of_file(file: *mut file) -> Option<Self> {
         // SAFETY: the caller's; the helper gives a `struct socket` that the verifier knows, or null.
         let socket = unsafe { BtfPtr::assume(bpf_sock_from_file(file).cast_const().cast()) };
         if socket.is_null() {
@@ -209,27 +209,27 @@ impl TracedSock {
 
     /// The address family.
     #[inline(always)]
-    pub fn family(self) -> u16 {
+    pub(crate) fn family(self) -> u16 {
         self.0.read(global(&OFFSETS.skc_family))
     }
 
     /// Whether it is an IP socket.
     #[inline(always)]
-    pub fn is_inet(self) -> bool {
+    pub(crate) fn is_inet(self) -> bool {
         let family = self.family();
         family == AF_INET || family == AF_INET6
     }
 
     /// Its cookie where it lies; 0 where it has none yet.
     #[inline(always)]
-    pub fn cookie(self) -> u64 {
+    pub(crate) fn cookie(self) -> u64 {
         self.0.read(global(&OFFSETS.skc_cookie))
     }
 
     /// The netns cookie, where it lies: tracing programs have no helper for it (Linux 5.12 made it a number that is there
     /// from the start). 0 where it cannot be read.
     #[inline(always)]
-    pub fn netns_cookie(self) -> u64 {
+    pub(crate) fn netns_cookie(self) -> u64 {
         if global(&OFFSETS.skc_net) == 0 || global(&OFFSETS.net_cookie) == 0 {
             return 0;
         }
@@ -238,14 +238,14 @@ impl TracedSock {
 
     /// Whether a process holds its lock (include/net/sock.h, `sock_owned_by_user`). False where that cannot be read.
     #[inline(always)]
-    pub fn is_owned(self) -> bool {
+    pub(crate) fn is_owned(self) -> bool {
         let owned = global(&OFFSETS.sock_owned);
         owned != 0 && self.0.read::<u32>(owned) != 0
     }
 
     /// As a socket.
     #[inline(always)]
-    pub const fn sock(self) -> Sock {
+    pub(crate) const fn sock(self) -> Sock {
         Sock(self.0.as_ptr().cast_mut().cast())
     }
 }

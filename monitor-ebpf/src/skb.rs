@@ -13,7 +13,7 @@ use monitor_common::Plain;
 
 /// The packet of a program run.
 #[derive(Clone, Copy)]
-pub struct Skb(*mut __sk_buff);
+pub(crate) struct Skb(*mut __sk_buff);
 
 impl From<SkBuffContext> for Skb {
     #[inline(always)]
@@ -26,7 +26,7 @@ macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
         #[inline(always)]
-        pub fn $name(self) -> u32 {
+        pub(crate) fn $name(self) -> u32 {
             // SAFETY: a field of the program's context, which is there as long as it runs.
             unsafe { (*self.0).$name }
         }
@@ -37,7 +37,7 @@ macro_rules! helpers {
     ($($(#[$doc:meta])* $name:ident() -> $type:ty = $helper:ident;)*) => {$(
         $(#[$doc])*
         #[inline(always)]
-        pub fn $name(self) -> $type {
+        pub(crate) fn $name(self) -> $type {
             // SAFETY: the program's context.
             unsafe { $helper(self.0.cast()) }
         }
@@ -75,7 +75,7 @@ impl Skb {
 
     /// Its socket, where that is a full one: no handshake, nothing that waits for its end.
     #[inline(always)]
-    pub fn socket(self) -> Option<FullSock> {
+    pub(crate) fn socket(self) -> Option<FullSock> {
         // SAFETY: a context field; the helper takes only a socket that is not null.
         unsafe {
             let socket = (*self.0).__bindgen_anon_2.sk;
@@ -85,7 +85,7 @@ impl Skb {
 
     /// Reads a `T` at `offset` from the start of what the program sees; `None` where the packet ends before.
     #[inline(always)]
-    pub fn load<T: Plain>(self, offset: u32) -> Option<T> {
+    pub(crate) fn load<T: Plain>(self, offset: u32) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the context, and a buffer of the size that is passed. Where it gives 0 the helper wrote all of it, and any
         // bytes are a `T`.
@@ -99,7 +99,7 @@ impl Skb {
     /// The byte at `BYTE` and the two bytes at `PAIR`, which is behind it, in network order. Read where they lie: two loads,
     /// where a helper would cost as much as all else. `None` where the packet ends before or is in pieces.
     #[inline(always)]
-    pub fn peek<const BYTE: usize, const PAIR: usize>(self) -> Option<(u8, u16)> {
+    pub(crate) fn peek<const BYTE: usize, const PAIR: usize>(self) -> Option<(u8, u16)> {
         const { assert!(BYTE < PAIR) };
         // SAFETY: context fields; the verifier knows them as the packet's bounds, and each load is behind the check.
         unsafe {

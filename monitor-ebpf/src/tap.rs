@@ -35,7 +35,7 @@ const MAX_TAGS: u32 = 3;
 
 /// Counts one packet. `frames`: the device has Ethernet headers, and the packet begins with its own.
 #[inline(always)]
-pub fn count(skb: Skb, frames: bool) {
+pub(crate) fn count(skb: Skb, frames: bool) {
     let (len, pkt_type, ifindex) = (skb.len(), skb.pkt_type(), skb.ifindex());
     if ifindex == LOOPBACK && pkt_type == PACKET_OUTGOING {
         // It comes again as received.

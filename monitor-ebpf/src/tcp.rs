@@ -22,7 +22,7 @@ const ENDING: u32 = 1 << 4 | 1 << 5 | 1 << 9 | 1 << 11;
 const ACKNOWLEDGED_AT: u32 = 8;
 
 /// A segment at a packet hook.
-pub struct Segment {
+pub(crate) struct Segment {
     /// The packet.
     pub skb: Skb,
     /// Its socket.
@@ -39,7 +39,7 @@ pub struct Segment {
 /// which happens a few times in its life, and of what comes in once it ends: else one that ends within the time would
 /// leave only its beginning.
 #[inline(always)]
-pub fn sample(sample: Live<'_, TcpSample>, changed: bool, segment: &Segment) {
+pub(crate) fn sample(sample: Live<'_, TcpSample>, changed: bool, segment: &Segment) {
     let &Segment { skb, socket, direction, ip_version, state } = segment;
     let Some(socket) = socket else { return };
     let now = jiffies();

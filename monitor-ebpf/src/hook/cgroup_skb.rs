@@ -7,13 +7,13 @@ use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 
 #[cgroup_skb(ingress)]
-pub fn ingress(ctx: SkBuffContext) -> i32 {
+pub(crate) fn ingress(ctx: SkBuffContext) -> i32 {
     count::<false>(ctx.into());
     1
 }
 
 #[cgroup_skb(egress)]
-pub fn egress(ctx: SkBuffContext) -> i32 {
+pub(crate) fn egress(ctx: SkBuffContext) -> i32 {
     count::<true>(ctx.into());
     1
 }

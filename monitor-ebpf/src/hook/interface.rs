@@ -8,14 +8,14 @@ use aya_ebpf::programs::SkBuffContext;
 
 /// For Ethernet and `lo`: a packet begins with its link-layer header.
 #[socket_filter]
-pub fn frames(ctx: SkBuffContext) -> i64 {
+pub(crate) fn frames(ctx: SkBuffContext) -> i64 {
     count(ctx.into(), true);
     0
 }
 
 /// For tun, WireGuard, PPP and other devices without link-layer headers.
 #[socket_filter]
-pub fn packets(ctx: SkBuffContext) -> i64 {
+pub(crate) fn packets(ctx: SkBuffContext) -> i64 {
     count(ctx.into(), false);
     0
 }

@@ -13,7 +13,7 @@ use monitor_common::{Plain, SeedRecord};
 
 /// `struct bpf_iter__task_file` (include/linux/bpf.h): a stable ABI. Task and file are null in the last call.
 #[repr(C)]
-pub struct TaskFileContext {
+pub(crate) struct TaskFileContext {
     meta: &'static Meta,
     task: *const u8,
     fd: u32,
@@ -22,7 +22,7 @@ pub struct TaskFileContext {
 
 /// `struct bpf_iter__task`. The task is null in the last call.
 #[repr(C)]
-pub struct TaskContext {
+pub(crate) struct TaskContext {
     meta: &'static Meta,
     task: *const u8,
 }
@@ -45,7 +45,7 @@ impl Meta {
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub extern "C" fn task_file(ctx: &TaskFileContext) -> i32 {
+pub(crate) extern "C" fn task_file(ctx: &TaskFileContext) -> i32 {
     if ctx.task.is_null() || ctx.file.is_null() {
         return 0;
     }
@@ -66,7 +66,7 @@ pub extern "C" fn task_file(ctx: &TaskFileContext) -> i32 {
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
-pub extern "C" fn task(ctx: &TaskContext) -> i32 {
+pub(crate) extern "C" fn task(ctx: &TaskContext) -> i32 {
     if ctx.task.is_null() {
         return 0;
     }

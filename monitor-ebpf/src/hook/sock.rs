@@ -21,25 +21,25 @@ fn claim(ctx: &SockContext, method: u8) {
 }
 
 #[cgroup_sock(sock_create)]
-pub fn sock_create(ctx: SockContext) -> i32 {
+pub(crate) fn sock_create(ctx: SockContext) -> i32 {
     claim(&ctx, CLAIM_CREATE);
     1
 }
 
 #[cgroup_sock(post_bind4)]
-pub fn post_bind4(ctx: SockContext) -> i32 {
+pub(crate) fn post_bind4(ctx: SockContext) -> i32 {
     claim(&ctx, CLAIM_BIND);
     1
 }
 
 #[cgroup_sock(post_bind6)]
-pub fn post_bind6(ctx: SockContext) -> i32 {
+pub(crate) fn post_bind6(ctx: SockContext) -> i32 {
     claim(&ctx, CLAIM_BIND);
     1
 }
 
 #[cgroup_sock(sock_release)]
-pub fn sock_release(ctx: SockContext) -> i32 {
+pub(crate) fn sock_release(ctx: SockContext) -> i32 {
     let sock = socket(&ctx);
     owner::release(sock, sock.cookie());
     1

@@ -24,7 +24,7 @@ macro_rules! hooks {
     ($($name:ident: $method:expr;)*) => {
         $(
             #[cgroup_sock_addr($name)]
-            pub fn $name(ctx: SockAddrContext) -> i32 {
+            pub(crate) fn $name(ctx: SockAddrContext) -> i32 {
                 claim_addr(&ctx, $method);
                 1
             }

@@ -49,7 +49,7 @@ fn claim_traced(sk: TracedSock, method: u8) {
 
 /// include/trace/events/sock.h: `sock_send_length(struct sock *sk, int ret, int flags)`, after the bytes were accepted.
 #[btf_tracepoint(function = "sock_send_length")]
-pub fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
+pub(crate) fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
     let (sk, sent) = (socket(&ctx), ctx.arg::<i32>(1));
     if sent > 0 {
         if sk.family() == AF_PACKET {
@@ -63,7 +63,7 @@ pub fn sock_send_length(ctx: BtfTracePointContext) -> u32 {
 
 /// `sock_recv_length(struct sock *sk, int ret, int flags)`. Peeking and the error queue are not use.
 #[btf_tracepoint(function = "sock_recv_length")]
-pub fn sock_recv_length(ctx: BtfTracePointContext) -> u32 {
+pub(crate) fn sock_recv_length(ctx: BtfTracePointContext) -> u32 {
     if ctx.arg::<i32>(1) > 0 && ctx.arg::<i32>(2) & (MSG_PEEK | MSG_ERRQUEUE) == 0 {
         claim_traced(socket(&ctx), CLAIM_TRANSFER);
     }
@@ -76,7 +76,7 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> u32 {
 /// fire it in softirq, where the current process is whoever was interrupted. They read while no process holds the socket's
 /// lock (include/net/sock.h, `sock_owned_by_user`); a system call reads while its process does.
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
-pub fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> u32 {
+pub(crate) fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> u32 {
     let sk = socket(&ctx);
     if sk.is_owned() {
         claim_traced(sk, CLAIM_READ);
@@ -86,14 +86,14 @@ pub fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> u32 {
 
 /// `tcp_sendmsg_locked(const struct sock *sk, ...)`, before the bytes leave.
 #[btf_tracepoint(function = "tcp_sendmsg_locked")]
-pub fn tcp_sendmsg_locked(ctx: BtfTracePointContext) -> u32 {
+pub(crate) fn tcp_sendmsg_locked(ctx: BtfTracePointContext) -> u32 {
     claim_traced(socket(&ctx), CLAIM_SEND);
     0
 }
 
 /// include/trace/events/sched.h: `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *)`.
 #[btf_tracepoint(function = "sched_process_exec")]
-pub fn sched_process_exec(ctx: BtfTracePointContext) -> u32 {
+pub(crate) fn sched_process_exec(ctx: BtfTracePointContext) -> u32 {
     // SAFETY: the tracepoint's own argument.
     life::executed(task::<0>(&ctx), unsafe { Binprm::assume(ctx.arg(2)) });
     0
@@ -101,14 +101,14 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> u32 {
 
 /// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`, for threads, too.
 #[btf_tracepoint(function = "sched_process_fork")]
-pub fn sched_process_fork(ctx: BtfTracePointContext) -> u32 {
+pub(crate) fn sched_process_fork(ctx: BtfTracePointContext) -> u32 {
     life::born(task::<1>(&ctx));
     0
 }
 
 /// `sched_process_exit(struct task_struct *p)`, of every thread.
 #[btf_tracepoint(function = "sched_process_exit")]
-pub fn sched_process_exit(ctx: BtfTracePointContext) -> u32 {
+pub(crate) fn sched_process_exit(ctx: BtfTracePointContext) -> u32 {
     life::ended(task::<0>(&ctx));
     0
 }

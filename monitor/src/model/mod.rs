@@ -32,7 +32,7 @@ pub(crate) use interface::{
 pub(crate) use life::{Born, Executed, Life};
 pub(crate) use mono::{Mono, Wall};
 pub(crate) use names::Names;
-pub(crate) use owner::{Attribution, Confidence, Method, ProcessId, SETTLE_AFTER};
+pub(crate) use owner::{Attribution, Confidence, Evidence, Method, ProcessId, SETTLE_AFTER};
 pub(crate) use snapshot::{
     FlowRow, Ledger, LedgerSide, Peak, ProcessRow, Snapshot, TotalsRow, WINDOW_SECONDS, WINDOWS, Windows,
 };

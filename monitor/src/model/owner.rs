@@ -1,6 +1,7 @@
 //! Attribution and its confidence: whose bytes they are, and how sure that is.
 
 use super::Mono;
+pub(crate) use monitor_common::{Evidence, Method};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -26,68 +27,6 @@ impl ProcessId {
         let [from, to] = [from, to].map(|at| (at.0 >> 20) & 0xffff_ffff);
         let since = |unit: u64| unit.wrapping_sub(from) & 0xffff_ffff;
         self.generation == 0 || since(self.generation.into()) <= since(to)
-    }
-}
-
-/// How an owner was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Method {
-    /// It was not.
-    #[default]
-    None,
-    /// Found open in the process when the monitor started.
-    Seed,
-    /// The process was seen to hold it: the kernel's list of sockets (sock_diag(7)) and /proc.
-    SockDiag,
-    /// The process was seen to hold it: /proc/net and /proc.
-    Procfs,
-    /// The process was seen to hold it: lsof(8).
-    Lsof,
-    /// The process made the socket.
-    Create,
-    /// The process was the last to close it.
-    Release,
-    /// bind(2).
-    Bind,
-    /// connect(2).
-    Connect,
-    /// The process read from it (`tcp_rcv_space_adjust`).
-    Read,
-    /// accept(2) or getpeername(2).
-    Accept,
-    /// sendmsg(2) with an address, or recvmsg(2) asking for one.
-    Message,
-    /// The process's own call moved bytes (`sock_send_length`, `sock_recv_length`).
-    Transfer,
-    /// The process is sending (`tcp_sendmsg_locked`).
-    Send,
-    /// A handshake, told from the listener.
-    Listener,
-    /// A kernel socket or a kernel thread.
-    Kernel,
-}
-
-impl Method {
-    /// The name in machine output.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Seed => "seed",
-            Self::SockDiag => "sock_diag",
-            Self::Procfs => "procfs",
-            Self::Lsof => "lsof",
-            Self::Create => "create",
-            Self::Release => "release",
-            Self::Bind => "bind",
-            Self::Connect => "connect",
-            Self::Read => "read",
-            Self::Accept => "accept",
-            Self::Message => "message",
-            Self::Transfer => "transfer",
-            Self::Send => "send",
-            Self::Listener => "listener",
-            Self::Kernel => "kernel",
-        }
     }
 }
 
@@ -133,4 +72,23 @@ pub(crate) struct Attribution {
     pub confidence: Confidence,
     /// Why it is not exact; `None` where it is.
     pub reason: Option<Cow<'static, str>>,
+}
+
+#[cfg(test)]
+mod method_tests {
+    use super::Method;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_page_about_json_has_every_method() {
+        let page = include_str!("../../../docs/json.md");
+        let (_, table) =
+            page.split_once("| `method` | how the owner was found |").expect("the table of methods");
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let named: BTreeSet<&str> = rows
+            .filter_map(|row| row.split('|').nth(1))
+            .flat_map(|methods| methods.split('`').skip(1).step_by(2))
+            .collect();
+        assert_eq!(named, Method::ALL.iter().map(|method| method.name()).collect());
+    }
 }

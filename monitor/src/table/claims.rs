@@ -6,26 +6,15 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::model::{Attribution, Claim, Confidence, Method, Mono, ProcessId, Standing, Unseen};
+use crate::model::{Attribution, Claim, Confidence, Evidence, Method, Mono, ProcessId, Standing, Unseen};
 
 /// Claimants remembered per socket; beyond it, the one that claimed longest ago is forgotten.
 const CLAIMANTS: usize = 64;
 /// Pids that a reason names.
 const NAMED: usize = 8;
 
-/// Strength of a claim, equal ones by time. Only [`USE`] and above show that the process used the socket.
-fn strength(method: Method) -> u8 {
-    match method {
-        Method::None | Method::Listener => 0,
-        Method::Release => 1,
-        Method::Seed | Method::Create | Method::SockDiag | Method::Procfs | Method::Lsof => 2,
-        Method::Bind | Method::Connect => USE,
-        Method::Read | Method::Accept => 4,
-        Method::Message | Method::Transfer | Method::Send | Method::Kernel => 5,
-    }
-}
-
-const USE: u8 = 3;
+/// From which on a claim shows that the process used the socket.
+const USE: Evidence = Evidence::NamesAnEnd;
 
 /// One process that claimed the socket.
 #[derive(Clone, Debug)]
@@ -34,7 +23,7 @@ struct Claimant {
     /// It was found to hold the socket, and how: when the monitor started, or in a sample of all processes.
     held: Option<Method>,
     /// Its strongest and then latest claim that is not a seed.
-    claim: Option<(u8, Mono, Method)>,
+    claim: Option<(Evidence, Mono, Method)>,
     /// First and latest use.
     used: Option<(Mono, Mono)>,
     /// It used the socket in turn with another.
@@ -69,11 +58,11 @@ impl Claims {
             claimant.held = Some(claim.method);
             return;
         }
-        let strength = strength(claim.method);
-        let new = (strength, claim.last, claim.method);
+        let evidence = claim.method.evidence();
+        let new = (evidence, claim.last, claim.method);
         claimant.claim =
             Some(claimant.claim.map_or(new, |old| if (new.0, new.1) >= (old.0, old.1) { new } else { old }));
-        if strength < USE {
+        if evidence < USE {
             return;
         }
         let (first, last) = claimant.used.unwrap_or((claim.first, claim.last));
@@ -85,8 +74,8 @@ impl Claims {
     /// The process that used the socket first, and how: what was only made is whoever's turns out to use it.
     fn first_user(&self) -> Option<(ProcessId, Method)> {
         let users = self.claimants.iter().filter_map(|c| {
-            let (strength, _, method) = c.claim?;
-            (strength > USE).then_some((c.used?.0, c.process, method))
+            let (evidence, _, method) = c.claim?;
+            (evidence >= Evidence::TakesTheSocket).then_some((c.used?.0, c.process, method))
         });
         users
             .min_by_key(|(first, process, _)| (*first, *process))
@@ -169,11 +158,11 @@ impl Claims {
                 !says_nothing || c.claim.is_some_and(|claim| claim.2 != Method::Release)
             })
             .filter_map(|c| Some((c.claim?, c.process)))
-            .max_by_key(|((strength, last, _), process)| (*strength, *last, *process));
+            .max_by_key(|((evidence, last, _), process)| (*evidence, *last, *process));
         let mut held = self.claimants.iter().filter_map(|claimant| Some((claimant.process, claimant.held?)));
         match (strongest, held.next(), held.count()) {
-            (Some(((strength, _, method), process)), seed, others)
-                if strength >= USE || method == Method::Create || seed.is_none() || others > 0 =>
+            (Some(((evidence, _, method), process)), seed, others)
+                if evidence >= USE || method == Method::Create || seed.is_none() || others > 0 =>
             {
                 Holder::One(process, method)
             }

@@ -143,72 +143,28 @@ fn trailing(info: u32) -> Option<usize> {
 impl Types<'_> {
     /// The offsets that the kernel programs need; 0 where a member was not found.
     pub(super) fn offsets(&self) -> Offsets {
-        let wanted = [
-            "sock",
-            "sock_common",
-            "socket",
-            "task_struct",
-            "net",
-            "signal_struct",
-            "nsproxy",
-            "ns_common",
-            "mm_struct",
-            "linux_binprm",
-            "file",
-            "inode",
-            "super_block",
-        ];
         let mut found: HashMap<&str, usize> = HashMap::new();
         for at in self.starts.iter().skip(1) {
             if self.kind(*at) != Some(KIND_STRUCT) {
                 continue;
             }
             let name = self.name_of(*at);
-            if let Some(name) = wanted.iter().find(|wanted| wanted.as_bytes() == name) {
+            if let Some(name) = Offsets::STRUCTURES.iter().find(|wanted| wanted.as_bytes() == name) {
                 // The first wins: later ones of the same name belong to some module's private header.
                 found.entry(*name).or_insert(*at);
             }
         }
-        let member = |structure: &str, name: &str| {
-            found.get(structure).and_then(|at| self.member(*at, name, 0)).unwrap_or(0)
-        };
-        // A member of a member, where that has a type with a name.
-        let nested = |structure: &str, name: &str, inner: &str| {
-            let at = found.get(structure)?;
-            let inner = self.member(self.structure(self.type_of(*at, name)?)?, inner, 0)?;
-            Some(self.member(*at, name, 0)? + inner)
-        };
-        Offsets {
-            skc_family: member("sock_common", "skc_family"),
-            socket_sk: member("socket", "sk"),
-            task_tgid: member("task_struct", "tgid"),
-            task_group_leader: member("task_struct", "group_leader"),
-            task_start_boottime: member("task_struct", "start_boottime"),
-            task_comm: member("task_struct", "comm"),
-            task_flags: member("task_struct", "flags"),
-            skc_cookie: member("sock_common", "skc_cookie"),
-            // `possible_net_t`: a struct of nothing but the pointer.
-            skc_net: member("sock_common", "skc_net"),
-            net_cookie: member("net", "net_cookie"),
-            task_pid: member("task_struct", "pid"),
-            task_real_parent: member("task_struct", "real_parent"),
-            task_signal: member("task_struct", "signal"),
-            signal_live: member("signal_struct", "live"),
-            task_nsproxy: member("task_struct", "nsproxy"),
-            nsproxy_net: member("nsproxy", "net_ns"),
-            net_ns: member("net", "ns"),
-            ns_inum: member("ns_common", "inum"),
-            task_mm: member("task_struct", "mm"),
-            mm_arg_start: member("mm_struct", "arg_start"),
-            mm_arg_end: member("mm_struct", "arg_end"),
-            binprm_file: member("linux_binprm", "file"),
-            binprm_exec: member("linux_binprm", "exec"),
-            file_inode: member("file", "f_inode"),
-            inode_ino: member("inode", "i_ino"),
-            inode_sb: member("inode", "i_sb"),
-            sb_dev: member("super_block", "s_dev"),
-            sock_owned: nested("sock", "sk_lock", "owned").unwrap_or(0),
+        Offsets::find(|structure, path| self.nested(*found.get(structure)?, path))
+    }
+
+    /// Offset of a member of a member and so on, where those between have a type with a name.
+    fn nested(&self, at: usize, path: &[&str]) -> Option<u32> {
+        let (name, inner) = path.split_first()?;
+        let offset = self.member(at, name, 0)?;
+        if inner.is_empty() {
+            return Some(offset);
         }
+        Some(offset + self.nested(self.structure(self.type_of(at, name)?)?, inner)?)
     }
 
     /// Whether the kernel has something of this name: a function, for what this is asked.
@@ -246,45 +202,6 @@ impl Types<'_> {
         blob.append(&mut strings);
         blob
     }
-}
-
-/// As the array that the object's `OFFSETS` global is, in the order of [`Offsets`].
-pub(super) fn as_words(offsets: &Offsets) -> [u32; 28] {
-    let Offsets { skc_family, socket_sk, task_tgid, task_group_leader, task_start_boottime, .. } = *offsets;
-    let Offsets { task_comm, task_flags, skc_cookie, skc_net, net_cookie, task_pid, .. } = *offsets;
-    let Offsets { task_real_parent, task_signal, signal_live, task_nsproxy, nsproxy_net, .. } = *offsets;
-    let Offsets { net_ns, ns_inum, task_mm, mm_arg_start, mm_arg_end, binprm_file, .. } = *offsets;
-    let Offsets { binprm_exec, file_inode, inode_ino, inode_sb, sb_dev, sock_owned, .. } = *offsets;
-    [
-        skc_family,
-        socket_sk,
-        task_tgid,
-        task_group_leader,
-        task_start_boottime,
-        task_comm,
-        task_flags,
-        skc_cookie,
-        skc_net,
-        net_cookie,
-        task_pid,
-        task_real_parent,
-        task_signal,
-        signal_live,
-        task_nsproxy,
-        nsproxy_net,
-        net_ns,
-        ns_inum,
-        task_mm,
-        mm_arg_start,
-        mm_arg_end,
-        binprm_file,
-        binprm_exec,
-        file_inode,
-        inode_ino,
-        inode_sb,
-        sb_dev,
-        sock_owned,
-    ]
 }
 
 #[cfg(test)]
@@ -397,7 +314,7 @@ mod tests {
             return;
         };
         let types = Types::parse(&blob).unwrap();
-        let found = as_words(&types.offsets());
+        let found = types.offsets().words();
         assert!(found.iter().all(|offset| *offset != 0), "{found:?}");
     }
 

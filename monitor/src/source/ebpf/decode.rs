@@ -95,7 +95,7 @@ pub(super) fn delta(key: &abi::FlowKey, value: &abi::FlowValue, sight: Sight) ->
     if standing == Standing::Firm && sight.uses && only_made && value.socket_type != SOCK_STREAM {
         standing = Standing::Made;
     }
-    let method = if standing == Standing::Kernel { Method::Kernel } else { method(value.method) };
+    let method = if standing == Standing::Kernel { Method::Kernel } else { Method::of_claim(value.method) };
     let (mut protocol, local, remote) = tuple(&tuple_of(key));
     if key.ip_version == abi::PACKET_SOCKET {
         protocol = Protocol::PACKET;
@@ -155,22 +155,6 @@ fn tuple_of(key: &abi::FlowKey) -> abi::Tuple {
     abi::Tuple { local_addr, remote_addr, local_port, remote_port, protocol, ip_version, pad: [0; 2] }
 }
 
-pub(super) fn method(claim: u8) -> Method {
-    match claim {
-        abi::CLAIM_SEED => Method::Seed,
-        abi::CLAIM_CREATE => Method::Create,
-        abi::CLAIM_RELEASE => Method::Release,
-        abi::CLAIM_BIND => Method::Bind,
-        abi::CLAIM_CONNECT => Method::Connect,
-        abi::CLAIM_READ => Method::Read,
-        abi::CLAIM_ACCEPT => Method::Accept,
-        abi::CLAIM_MESSAGE => Method::Message,
-        abi::CLAIM_TRANSFER => Method::Transfer,
-        abi::CLAIM_SEND => Method::Send,
-        _ => Method::None,
-    }
-}
-
 pub(super) fn unplaced(key: &abi::OverflowKey, value: &abi::FlowValue) -> Unplaced {
     let (standing, owner) = owner(key.standing, key.tgid, key.generation);
     Unplaced { owner, standing, counters: counters(&value.counters) }
@@ -187,7 +171,7 @@ pub(super) fn claim(key: &abi::ClaimKey, value: &abi::Claim) -> Option<Claim> {
         method: if kernel && value.method != abi::CLAIM_RELEASE {
             Method::Kernel
         } else {
-            method(value.method)
+            Method::of_claim(value.method)
         },
         first: Mono(value.first),
         last: Mono(value.last),
@@ -328,7 +312,7 @@ mod tests {
         assert_eq!(delta(&key, &value, SEEING).flow.local.port, None);
         (key.standing, key.ip_version) = (200, 99);
         assert_eq!(delta(&key, &value, SEEING).standing, Standing::Unclaimed);
-        assert_eq!(method(250), Method::None);
+        assert_eq!(Method::of_claim(250), Method::None);
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn object(
     clone: bool,
 ) -> Result<(Ebpf, Kernel), SourceError> {
     let (mut loader, kernel) = look();
-    let offsets = btf::as_words(&kernel.offsets);
+    let offsets = kernel.offsets.words();
     let (tracing, task) = (u32::from(kernel.tracing), u32::from(kernel.cgroup_task));
     let clone = u32::from(clone);
     let scoped = u32::from(target.scoped);
