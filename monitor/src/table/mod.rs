@@ -68,7 +68,7 @@ impl Default for TableConfig {
 }
 
 impl TableConfig {
-    /// Of so many flows and so many processes, an eighth of these such that have ended.
+    /// Of so many flows and so many processes, a 64th of these such that have ended and hold no flow.
     pub(crate) fn bounded(rows: usize) -> Self {
         Self {
             settle_after: SETTLE_AFTER,
@@ -77,7 +77,7 @@ impl TableConfig {
             keep_ended: 0,
             max_flows: rows,
             max_processes: rows,
-            max_exited: rows / 8,
+            max_exited: rows / 64,
             max_names: rows / 4,
             max_sockets: rows.saturating_mul(4),
         }
