@@ -16,6 +16,7 @@ use crate::engine::{
 use crate::frontend::{self, Frontend};
 use crate::query::Choice;
 use crate::source::SourceError;
+use crate::threads::{self, Role};
 use anyhow::{Context, Result, anyhow};
 use clap::{CommandFactory, Parser};
 use origin::Start;
@@ -179,7 +180,7 @@ fn ending(running: Running) -> io::Result<Receiver<Result<Ending, SourceError>>>
             std::process::exit(i32::from(signalled(number)));
         }
     };
-    thread::Builder::new().name("ending".to_owned()).spawn(wait)?;
+    threads::spawn(Role::Ending, wait)?;
     Ok(ended)
 }
 

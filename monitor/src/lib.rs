@@ -24,6 +24,7 @@ mod resolve;
 mod sock_diag;
 mod source;
 mod table;
+mod threads;
 
 /// What the benchmarks and the fuzz targets drive. No interface: it changes with them.
 #[doc(hidden)]

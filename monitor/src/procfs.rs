@@ -102,12 +102,13 @@ pub(crate) fn in_network_namespace<T: Send>(
     path: &Path,
     look: impl FnOnce() -> Option<T> + Send,
 ) -> Option<T> {
+    use crate::threads::{Role, spawn_scoped};
     use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
     use std::os::fd::AsFd;
 
     let namespace = fs::File::open(path).ok()?;
     std::thread::scope(|scope| {
-        let visit = std::thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, || {
+        let visit = spawn_scoped(Role::Namespace, scope, || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
             look()
         });

@@ -1,6 +1,7 @@
 //! The thread that takes samples: one at a time, every two seconds, sooner when somebody asks, never in a hurry for long.
 
 use super::{Sample, Sampler};
+use crate::threads::{self, Role};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -27,7 +28,7 @@ impl Worker {
     pub(super) fn start(mut taker: Box<dyn Sampler>) -> io::Result<Self> {
         let (hurry, asked) = sync_channel(1);
         let (results, samples) = sync_channel(1);
-        thread::Builder::new().name("sockets".to_owned()).spawn(move || {
+        threads::spawn(Role::Sockets, move || {
             loop {
                 let begun = Instant::now();
                 let sample = taker.sample();

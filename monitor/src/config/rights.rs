@@ -25,6 +25,7 @@ pub(super) struct User {
 /// They cannot be taken on; then nothing was done.
 #[cfg(target_os = "linux")]
 pub(super) fn with<T: Send>(user: Option<&User>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    use crate::threads::{Role, spawn_scoped};
     use std::{panic::resume_unwind, thread};
 
     if user.is_none() && !has_capabilities_of_its_file() {
@@ -32,7 +33,7 @@ pub(super) fn with<T: Send>(user: Option<&User>, work: impl FnOnce() -> T + Send
     }
     thread::scope(|scope| {
         let act = || take_on(user).map(|()| work());
-        let acting = thread::Builder::new().name("caller".to_owned()).spawn_scoped(scope, act)?;
+        let acting = spawn_scoped(Role::Caller, scope, act)?;
         acting.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }

@@ -28,12 +28,13 @@ use crate::resolve::Resolver;
 pub(crate) use crate::resolve::{ProcessOptions, ResolveOptions, Zygote};
 use crate::source::{Recording, SourceError};
 use crate::table::TableConfig;
+use crate::threads::{self, Role};
 use driver::Driver;
 use live::{Beats, Live};
 use pipeline::Pipeline;
 use recorded::Recorded;
 use std::io;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -115,7 +116,7 @@ impl Engine {
         F: FnOnce() -> Result<D, SourceError> + Send + 'static,
     {
         let (control, commands) = mpsc::unbounded_channel();
-        let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
+        let thread = threads::spawn(Role::Engine, move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()

@@ -7,11 +7,11 @@ use super::clock;
 use super::driver::{Beat, Dates, Driver, Said, Then};
 use crate::model::{Batch, Degradation, Mono, ProcessId, Wall};
 use crate::source::{Probe, Recording, SourceError, Step};
+use crate::threads::{self, Role};
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc as std_mpsc;
-use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -55,9 +55,7 @@ impl Teller {
                 let _ = tell.blocking_send((batch, step));
             }
         };
-        thread::Builder::new()
-            .name("recording".to_owned())
-            .spawn(read)
+        threads::spawn(Role::Recording, read)
             .map_err(|error| SourceError::new(format!("cannot start the thread recording: {error}")))?;
         Ok(Self { wishes, told, cancel, asked: false })
     }
@@ -267,7 +265,7 @@ mod tests {
             match &mut self.wait {
                 Some(wait) => assert_eq!(std::io::Read::read(wait, &mut [0]).unwrap(), 0),
                 None => loop {
-                    thread::park();
+                    std::thread::park();
                 },
             }
             Err(SourceError::new("cancelled"))

@@ -6,6 +6,7 @@ use super::file_id::FileId;
 use super::pool::Pool;
 use super::process;
 use crate::model::{Mono, ProcessSeen};
+use crate::threads::Role;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Executables that wait to be hashed; what finds no room is not.
@@ -34,7 +35,10 @@ pub(super) struct Digests {
 impl Digests {
     /// The files are read by processes of this one's making.
     pub(super) fn new(zygote: Option<Arc<Zygote>>) -> Self {
-        Self { pool: Pool::new("sha256", 1, WAITING), apart: Arc::new(Mutex::new(Apart::patient(zygote))) }
+        Self {
+            pool: Pool::new(Role::Hashes, 1, WAITING),
+            apart: Arc::new(Mutex::new(Apart::patient(zygote))),
+        }
     }
 
     /// Hashes the executable of a process and tells the sum as lower-case hexadecimal digits. An error where there is no

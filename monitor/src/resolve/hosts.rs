@@ -2,6 +2,7 @@
 
 use super::pool::Pool;
 use crate::bounded;
+use crate::threads::Role;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ impl Hosts {
             private,
             file: None,
             known: HashMap::new(),
-            pool: Pool::new("dns", THREADS, WAITING),
+            pool: Pool::new(Role::Hosts, THREADS, WAITING),
             sender,
             answers,
             changed: false,

@@ -3,16 +3,16 @@
 //! Threads start with the first job, never wait for the caller, and are left alone at the end of the program: a name
 //! server that does not answer must not keep it from ending.
 
+use crate::threads::{self, Role};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A pool of threads, started with the first job.
 #[derive(Debug)]
 pub(super) struct Pool {
-    name: &'static str,
+    role: Role,
     threads: usize,
     started: usize,
     jobs: SyncSender<Job>,
@@ -20,10 +20,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// With at most so many threads, named `name`, and so many jobs waiting.
-    pub(super) fn new(name: &'static str, threads: usize, waiting: usize) -> Self {
+    /// With at most so many threads of a role, and so many jobs waiting.
+    pub(super) fn new(role: Role, threads: usize, waiting: usize) -> Self {
         let (jobs, queue) = sync_channel(waiting);
-        Self { name, threads, started: 0, jobs, queue: Arc::new(Mutex::new(queue)) }
+        Self { role, threads, started: 0, jobs, queue: Arc::new(Mutex::new(queue)) }
     }
 
     /// Hands a job over. False where too many wait, or no thread can be had: then it is not done.
@@ -46,7 +46,7 @@ impl Pool {
                 job();
             }
         };
-        let started = thread::Builder::new().name(self.name.to_owned()).spawn(worker).is_ok();
+        let started = threads::spawn(self.role, worker).is_ok();
         self.started += usize::from(started);
         started
     }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_full_pool_refuses_and_never_waits() {
-        let mut pool = Pool::new("test", 1, 1);
+        let mut pool = Pool::new(Role::Hosts, 1, 1);
         let (release, held) = channel::<()>();
         let (running, runs) = channel();
         assert!(pool.run(move || {

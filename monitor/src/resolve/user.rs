@@ -3,6 +3,7 @@
 
 use super::pool::Pool;
 use crate::bounded;
+use crate::threads::Role;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ impl Users {
             local: HashMap::new(),
             asked: HashMap::new(),
             waiting: HashSet::new(),
-            pool: Pool::new("users", 1, WAITING),
+            pool: Pool::new(Role::Users, 1, WAITING),
         }
     }
 

@@ -4,9 +4,9 @@ use super::ProcessOptions;
 use super::ask::Ask;
 use super::registry::Registry;
 use crate::model::{Mono, ProcessSeen};
+use crate::threads::{self, Role};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 /// What may wait for the thread: batches, not processes.
@@ -51,7 +51,7 @@ impl Worker {
             Loop { registry, hung: Vec::new(), done: 0, number: 0, at, told: false, all: false }
                 .run(&asked, &sender);
         };
-        if let Err(error) = thread::Builder::new().name("identity".to_owned()).spawn(run) {
+        if let Err(error) = threads::spawn(Role::Identity, run) {
             log::warn!("there is no thread to name processes: {error}");
         }
         Self { asks, answers }

@@ -4,19 +4,23 @@ use crate::files::File;
 use crate::tokens::{self, Path};
 
 /// For each module of the library: what it may name of the crate. A longer path allows only what stands under it.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("bounded", &[]),
+    ("threads", &[]),
     ("model", &[]),
     ("table", &["model"]),
     ("query", &["model"]),
-    ("procfs", &["model"]),
+    ("procfs", &["model", "threads"]),
     ("sock_diag", &["model"]),
-    ("source", &["model", "procfs", "sock_diag"]),
-    ("attribution", &["model", "procfs", "sock_diag"]),
-    ("resolve", &["model", "procfs", "bounded"]),
-    ("engine", &["model", "table", "query", "source", "attribution", "resolve", "procfs"]),
-    ("frontend", &["model", "query", "config", "engine::Command", "engine::Control", "engine::Snapshots"]),
-    ("config", &["model", "query", "bounded"]),
+    ("source", &["model", "procfs", "sock_diag", "threads"]),
+    ("attribution", &["model", "procfs", "sock_diag", "threads"]),
+    ("resolve", &["model", "procfs", "bounded", "threads"]),
+    ("engine", &["model", "table", "query", "source", "attribution", "resolve", "procfs", "threads"]),
+    (
+        "frontend",
+        &["model", "query", "config", "threads", "engine::Command", "engine::Control", "engine::Snapshots"],
+    ),
+    ("config", &["model", "query", "bounded", "threads"]),
     ("privilege", &["model"]),
     (
         "app",
@@ -31,6 +35,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "config",
             "privilege",
             "table",
+            "threads",
         ],
     ),
 ];

@@ -11,6 +11,7 @@ mod map;
 mod promises;
 mod purity;
 mod text;
+mod threads;
 mod tokens;
 
 use files::File;
@@ -37,6 +38,11 @@ fn modules_import_only_what_they_may() {
 fn modules_side_by_side_import_each_other_in_one_direction() {
     let complaints = circles::check(&files::tracked());
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn threads_are_started_in_one_place() {
+    holds(threads::check);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! until the terminal hangs up, and then sees to it that the program ends. Whoever finds that it is gone notes it here.
 
 use crate::engine::{Command, Control};
+use crate::threads::{self, Role};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::fs::File;
@@ -55,7 +56,7 @@ pub(super) fn watch(control: Control) -> io::Result<()> {
             std::process::exit(HUNG_UP);
         }
     };
-    thread::Builder::new().name("hangup".to_owned()).spawn(wait).map(drop)
+    threads::spawn(Role::Hangup, wait).map(drop)
 }
 
 /// Waits for the other side to close; `false` where that cannot be waited for.

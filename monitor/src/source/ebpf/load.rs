@@ -19,6 +19,7 @@ use super::verify;
 use super::watch;
 use crate::model::{Degradation, Loaded, ProgramHealth};
 use crate::source::SourceError;
+use crate::threads::{Role, spawn_scoped};
 use aya::maps::{CgroupArray, Map, MapData};
 use aya::programs::{CgroupAttachMode, Program, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
@@ -26,6 +27,7 @@ use aya::{Btf, Ebpf, EbpfLoader, Endianness, include_bytes_aligned};
 use monitor_common::{CLAIM_CAPACITY, Offsets, SeedRecord, TAP_OVERFLOW_CAPACITY, WIRE_SHARE, names};
 use std::collections::HashMap;
 use std::os::fd::AsFd;
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 /// The committed object: `cargo xtask build-ebpf` makes it, `--check` proves it.
@@ -127,10 +129,14 @@ impl Kernel {
 /// for relocations that the object does not have. It takes tens of milliseconds, so the two run side by side.
 fn look<'a>() -> (EbpfLoader<'a>, Kernel) {
     std::thread::scope(|scope| {
-        let kernel = scope.spawn(Kernel::look);
+        let kernel = spawn_scoped(Role::Btf, scope, Kernel::look);
         let mut loader = EbpfLoader::new();
         loader.btf(None);
-        (loader, kernel.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let join = |kernel: ScopedJoinHandle<'_, Kernel>| {
+            kernel.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        // Without a thread to be had, one after the other.
+        (loader, kernel.map_or_else(|_| Kernel::look(), join))
     })
 }
 

@@ -5,6 +5,7 @@
 use super::program_type::{Typed, UNEXPECTED};
 use super::programs::{PROGRAMS, Spec};
 use super::refusal::{Refusal, refusal};
+use crate::threads::{Role, spawn_scoped};
 use aya::programs::Program;
 use aya::{Btf, Ebpf};
 use std::collections::HashMap;
@@ -43,7 +44,8 @@ pub(super) fn all(
         verdicts
     };
     thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let helpers: Vec<_> =
+            (1..threads).filter_map(|_| spawn_scoped(Role::Verify, scope, work).ok()).collect();
         let mut verdicts = work();
         for helper in helpers {
             verdicts.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

@@ -8,12 +8,13 @@ use super::filter::refused;
 use super::tally::{Taken, Tally};
 use crate::model::Capture;
 use crate::source::{SourceError, interfaces};
+use crate::threads::{Role, spawn_of};
 use pcap::{Active, Linktype, PacketHeader, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes captured of each packet: every header there is, with room for options and tags.
@@ -183,8 +184,7 @@ impl Device {
         let shared =
             Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), stop: AtomicBool::new(false) });
         let work = Work { name: name.to_owned(), ifindex, own, settings, shared: Arc::clone(&shared) };
-        let thread =
-            thread::Builder::new().name(format!("pcap:{name}")).spawn(move || work.run(opened.capture))?;
+        let thread = spawn_of(Role::Capture, name, move || work.run(opened.capture))?;
         Ok(Self { name: name.to_owned(), shared, thread: Some(thread) })
     }
 
