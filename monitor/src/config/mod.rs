@@ -100,7 +100,7 @@ pub(crate) struct Cli {
           value_parser = clap::value_parser!(u32).range(i64::from(CAPACITY_RANGE.0)..=i64::from(CAPACITY_RANGE.1)))]
     pub capacity: u32,
 
-    /// Flows and processes that are held, at most so many of each; a 64th of that of processes that have ended
+    /// Flows and processes that are held, at most so many of each; a 32nd of that of processes that have ended
     #[arg(long, value_name = "ROWS", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(1_024..=4_194_304))]
     pub max_rows: u32,

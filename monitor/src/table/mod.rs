@@ -68,16 +68,16 @@ impl Default for TableConfig {
 }
 
 impl TableConfig {
-    /// Of so many flows and so many processes, a 64th of these such that have ended and hold no flow.
+    /// Of so many flows and so many processes, a 32nd of these such that have ended and hold no flow.
     pub(crate) fn bounded(rows: usize) -> Self {
         Self {
             settle_after: SETTLE_AFTER,
-            // Longer than the longest window of a rate, and short enough that a minute after a flood its memory is free.
-            retire_after: Duration::from_secs(45),
+            // What has ended is to be found for a minute, with its process.
+            retire_after: Duration::from_mins(1),
             keep_ended: 0,
             max_flows: rows,
             max_processes: rows,
-            max_exited: rows / 64,
+            max_exited: rows / 32,
             max_names: rows / 4,
             max_sockets: rows.saturating_mul(4),
         }
