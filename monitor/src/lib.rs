@@ -1,7 +1,7 @@
 //! `monitor`: which process moves which bytes to whom, counted in the kernel.
 //!
-//! The library behind the `monitor` binary. Data flows one way: kernel -> [`source`] -> [`model::Batch`] -> [`table`]
-//! -> [`model::Snapshot`] -> [`query`] -> [`frontend`]; only commands go back. ARCHITECTURE.md has the drawing and who
+//! The library behind the `monitor` binary. Data flows one way: kernel -> `source` -> `model::Batch` -> `table`
+//! -> `model::Snapshot` -> `query` -> `frontend`; only commands go back. ARCHITECTURE.md has the drawing and who
 //! may import whom.
 
 #![cfg_attr(
