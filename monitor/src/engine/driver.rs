@@ -1,7 +1,7 @@
 //! Driver: where beats come from, a live host or a recording, each in a time of its own. The loop knows no other difference.
 
 use crate::model::{Batch, Degradation, Life, Mono, ProcessId, Wall};
-use crate::source::{Probe, SourceError};
+use crate::source::{Probe, SourceError, Step};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -79,21 +79,12 @@ pub(super) struct Beat {
     /// How long after its time it came, where it has one and somebody waits.
     pub late: Option<(Duration, Duration)>,
     /// What comes after it, or why nothing can.
-    pub then: Result<Then, SourceError>,
+    pub then: Result<Step, SourceError>,
 }
 
 impl Beat {
     /// One in which nothing happened.
     pub(super) fn of(at: Mono) -> Self {
-        Self { at, lives: Vec::new(), batch: None, due: false, late: None, then: Ok(Then::More) }
+        Self { at, lives: Vec::new(), batch: None, due: false, late: None, then: Ok(Step::More) }
     }
-}
-
-/// What comes after a beat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    /// Another one.
-    More,
-    /// The end.
-    End,
 }

@@ -1,12 +1,12 @@
 //! Live: the driver of a host that is observed while it runs. Ticks, looks between them, and a duration that ends it.
 
 use super::clock;
-use super::driver::{Beat, Dates, Driver, Said, Then};
+use super::driver::{Beat, Dates, Driver, Said};
 use super::wake::{Look, Wakes, at};
 use crate::attribution::Attributor;
 use crate::model::{Batch, Degradation, Life, Mono, ProcessId};
 use crate::resolve;
-use crate::source::{Probe, Source, SourceError};
+use crate::source::{Probe, Source, SourceError, Step};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -87,7 +87,7 @@ impl Live {
         if let Some(attribution) = &mut self.attribution {
             attribution.complete(&mut batch);
         }
-        Beat { batch: Some(batch), then: result.map(|()| Then::More), lives: self.lives(), ..Beat::of(at) }
+        Beat { batch: Some(batch), then: result.map(|()| Step::More), lives: self.lives(), ..Beat::of(at) }
     }
 
     /// What happened to processes: between two ticks more can happen than the kernel keeps.
@@ -125,7 +125,7 @@ impl Driver for Live {
         tokio::select! {
             // In this order, so that the tick at the deadline is the last object and not one more before it.
             biased;
-            () = at(self.deadline) => Beat { then: Ok(Then::End), ..Beat::of(clock::now()) },
+            () = at(self.deadline) => Beat { then: Ok(Step::Ended), ..Beat::of(clock::now()) },
             due = self.tick.tick() => {
                 let late = Some((due.elapsed(), self.tick.period()));
                 if let Some(early) = self.early.pop() {

@@ -1,14 +1,14 @@
 //! Pipeline: the one loop. Beats of a driver are resolved, folded into the table and shown; commands are obeyed; signals end
 //! it. Whatever the end was, what is left is shown.
 
-use super::driver::{Beat, Driver, Then};
+use super::driver::{Beat, Driver};
 use super::feed::Feed;
 use super::health::Joined;
 use super::own::Own;
 use super::{Command, Ending, Signals};
 use crate::model::{Batch, Degradation, FlowId, HeldSockets, Inspected, Life, Mono, ProcessId, Snapshot};
 use crate::resolve::Resolver;
-use crate::source::SourceError;
+use crate::source::{SourceError, Step};
 use crate::table::{FlowTable, TableConfig};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -106,7 +106,7 @@ impl<D: Driver> Pipeline<D> {
                 },
                 () = self.feed.foreground_room(), if held => self.show(),
                 beat = self.driver.next(), if !held => {
-                    if self.take(beat)? == Then::End {
+                    if self.take(beat)? == Step::Ended {
                         return Ok(Ending::Done);
                     }
                 }
@@ -115,13 +115,13 @@ impl<D: Driver> Pipeline<D> {
     }
 
     /// Folds a beat, and shows what it makes due.
-    pub(super) fn take(&mut self, beat: Beat) -> Result<Then, SourceError> {
+    pub(super) fn take(&mut self, beat: Beat) -> Result<Step, SourceError> {
         if let (Some(own), Some((late, interval))) = (&mut self.own, beat.late) {
             own.tick(late, interval);
         }
         self.fold(beat.at, beat.lives, beat.batch, false);
         let then = beat.then?;
-        if beat.due && then == Then::More {
+        if beat.due && then == Step::More {
             self.unseen = true;
             if !self.driver.waits() {
                 self.show();

@@ -4,7 +4,7 @@
 //! for that thread's end.
 
 use super::clock;
-use super::driver::{Beat, Dates, Driver, Said, Then};
+use super::driver::{Beat, Dates, Driver, Said};
 use crate::model::{Batch, Degradation, Mono, ProcessId, Wall};
 use crate::source::{Probe, Recording, SourceError, Step};
 use crate::threads::{self, Role};
@@ -134,10 +134,10 @@ impl Recorded {
         (batch.from, batch.to) = (batch.from.max(self.start), self.reached);
         let enough = self.duration.is_some_and(|duration| self.reached.since(self.start) >= duration);
         let then = step.map(|step| match step {
-            Step::More if !enough => Then::More,
+            Step::More if !enough => Step::More,
             Step::More | Step::Ended => {
                 self.over = self.pace.lingers && self.duration.is_none();
-                if self.over { Then::More } else { Then::End }
+                if self.over { Step::More } else { Step::Ended }
             }
         });
         Beat { batch: Some(batch), due: true, then, ..Beat::of(self.reached) }

@@ -84,14 +84,15 @@ pub trait Recording: Send {
     /// with what it has appended. `None` where no step waits for long, and once it was given.
     fn cancel(&mut self) -> Option<OwnedFd>;
 
-    /// Appends what happened in the next interval of its own time, and sets `out.from` and `out.to`. An interval in which nothing happened may be longer. May wait for what is not there yet.
+    /// Appends what happened in the next interval of its own time, and sets `out.from` and `out.to`. An interval in which
+    /// nothing happened may be longer. May wait for what is not there yet.
     ///
     /// # Errors
     /// Where nothing more can be read; what was appended before is valid.
     fn step(&mut self, interval: Duration, out: &mut Batch) -> Result<Step, SourceError>;
 }
 
-/// Whether a recording goes on.
+/// What comes after an interval of a recording, or a beat of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// There is more.
