@@ -58,7 +58,18 @@ pub(crate) enum GroupKey {
 impl GroupKey {
     /// Whether it is a thing of its view's kind, and not what has none or is not known.
     pub(super) fn is_thing(&self) -> bool {
+        self.other_kind().is_none() && !matches!(self, Self::Interface(_, 0) | Self::Netns(0))
+    }
+
+    /// What else it is, for machines; `None` where it is of its view's kind.
+    fn other_kind(&self) -> Option<&'static str> {
         match self {
+            Self::Without => Some("none"),
+            Self::Unread => Some("not_known"),
+            Self::Kernel => Some("kernel"),
+            Self::Retired => Some("retired"),
+            Self::Nobody(confidence) => Some(confidence.name()),
+            Self::Ended => Some("ended"),
             Self::Process(_)
             | Self::User(_)
             | Self::Name(_)
@@ -67,12 +78,9 @@ impl GroupKey {
             | Self::Host(_)
             | Self::Net(_)
             | Self::Port(..)
-            | Self::Protocol(_) => true,
-            Self::Interface(_, index) => *index != 0,
-            Self::Netns(cookie) => *cookie != 0,
-            Self::Without | Self::Unread | Self::Kernel | Self::Retired | Self::Nobody(_) | Self::Ended => {
-                false
-            }
+            | Self::Protocol(_)
+            | Self::Interface(..)
+            | Self::Netns(_) => None,
         }
     }
 }
@@ -258,25 +266,7 @@ impl GroupRow {
 
     /// Its kind, for machines: the one of its view, or why it is of nothing of that kind.
     pub(super) fn kind(&self) -> &'static str {
-        match &self.key {
-            GroupKey::Without => "none",
-            GroupKey::Unread => "not_known",
-            GroupKey::Kernel => "kernel",
-            GroupKey::Retired => "retired",
-            GroupKey::Nobody(confidence) => confidence.name(),
-            GroupKey::Ended => "ended",
-            GroupKey::Process(_)
-            | GroupKey::User(_)
-            | GroupKey::Name(_)
-            | GroupKey::Container(_)
-            | GroupKey::Pod(_)
-            | GroupKey::Host(_)
-            | GroupKey::Net(_)
-            | GroupKey::Port(..)
-            | GroupKey::Protocol(_)
-            | GroupKey::Interface(..)
-            | GroupKey::Netns(_) => self.view.spec().group,
-        }
+        self.key.other_kind().unwrap_or(self.view.spec().group)
     }
 
     /// What tells it from all others of its kind, for machines; `None` where the kind says it all.
