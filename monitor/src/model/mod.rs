@@ -30,7 +30,7 @@ pub(crate) use interface::{
     socket_parts,
 };
 pub(crate) use life::{Born, Executed, Life};
-pub(crate) use mono::{Mono, Wall};
+pub(crate) use mono::{Mono, Wall, nanoseconds};
 pub(crate) use names::Names;
 pub(crate) use owner::{Attribution, Confidence, Evidence, Method, ProcessId, SETTLE_AFTER};
 pub(crate) use snapshot::{

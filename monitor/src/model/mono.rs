@@ -18,13 +18,13 @@ impl Mono {
     /// The instant `by` after this one.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(nanoseconds(by)))
     }
 
     /// The instant `by` before this one, or boot.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_sub(nanoseconds(by)))
     }
 }
 
@@ -50,6 +50,11 @@ impl Wall {
     /// The date `by` before this one.
     #[must_use]
     pub(crate) fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub_unsigned(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_sub_unsigned(nanoseconds(by)))
     }
+}
+
+/// A length of time, nanoseconds; the most that 64 bits hold where it is longer.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

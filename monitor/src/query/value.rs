@@ -6,7 +6,7 @@
 use super::format::Format;
 use super::group::{GroupKey, GroupRow};
 use super::number::{count, latency};
-use crate::model::{Ancestor, Endpoint, Mono, Protocol};
+use crate::model::{Ancestor, Endpoint, Mono, Protocol, nanoseconds};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -208,8 +208,4 @@ impl<'s> Value<'s> {
             | Self::Ancestors(_) => None,
         }
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

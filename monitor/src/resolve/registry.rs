@@ -197,7 +197,7 @@ impl Registry {
             return;
         }
         self.next_forget = now.plus(FORGET_EVERY);
-        let before = Mono(now.0.saturating_sub(u64::try_from(REMEMBERED.as_nanos()).unwrap_or(u64::MAX)));
+        let before = now.minus(REMEMBERED);
         if self.lineage.ended() > FEW {
             self.lineage.forget(before);
         }

@@ -4,11 +4,10 @@ use super::entry::Entries;
 use super::ledger;
 use super::member::{FLOW, GROUP, PROCESS};
 use super::number::{Counted, date};
-use crate::model::{Health, OwnCost, Snapshot};
+use crate::model::{Health, OwnCost, Snapshot, nanoseconds};
 use crate::query::{Choice, Listing, Query, Row, ViewKind};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Version of the schema: a change that could break a reader raises it.
 const SCHEMA: u32 = 1;
@@ -136,8 +135,4 @@ impl<'s> Object<'s> {
             groups: lists.groups.as_ref().map(|groups| entries(&GROUP, groups)),
         }
     }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

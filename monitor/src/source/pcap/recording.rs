@@ -10,7 +10,7 @@ use super::sides::{Sides, overflow};
 use super::tally::{Sum, Tally};
 use crate::model::{
     Backend, Batch, Capture, CaptureReport, Degradation, Health, InterfaceSeen, Mono, Standing, Unplaced,
-    Wall,
+    Wall, nanoseconds,
 };
 use crate::source::{Recording, SourceError, Step};
 use ipnet::IpNet;
@@ -228,7 +228,7 @@ impl Recording for FileRecording {
             return Ok(Step::Ended);
         };
         let from = self.reached.unwrap_or(Mono(first.at));
-        let width = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let width = nanoseconds(interval).max(1);
         let mut to = Mono(from.0.saturating_add(width));
         if first.at >= to.0 {
             // Nothing moved for a while: one interval for all of that, which ends where the next packet's begins.
