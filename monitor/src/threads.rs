@@ -1,7 +1,6 @@
 //! Thread roles: every thread of the program, by name, what it runs, when it ends and what it needs; and the one place where
 //! threads are started. It decides nothing else: what a thread does is its module's.
 
-use std::borrow::Cow;
 use std::io;
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
@@ -187,7 +186,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    spawn_named(role.name().into(), work)
+    spawn_named(role.name().to_owned(), work)
 }
 
 /// Starts one of several threads of a role, `of` something.
@@ -199,15 +198,15 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    spawn_named(format!("{}:{of}", role.name()).into(), work)
+    spawn_named(format!("{}:{of}", role.name()), work)
 }
 
-fn spawn_named<T, F>(name: Cow<'static, str>, work: F) -> io::Result<JoinHandle<T>>
+fn spawn_named<T, F>(name: String, work: F) -> io::Result<JoinHandle<T>>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    Builder::new().name(name.into_owned()).spawn(work)
+    Builder::new().name(name).spawn(work)
 }
 
 /// Starts a thread that ends before its scope does.

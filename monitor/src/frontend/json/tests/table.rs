@@ -74,9 +74,8 @@ pub(super) static DEGRADED: [Member; 3] = [
 pub(super) static OWN: [Member; 3] = [
     always("cpu_ns", Is::Written(Shape::Integer("ns")), "processor time of all its threads since the start"),
     or_null("memory", Is::Written(Shape::Integer("bytes")), "resident memory"),
-    always(
+    bytes(
         "kernel_memory",
-        Is::Written(Shape::Integer("bytes")),
         "of the kernel's memory what its tables take (`memlock` of their fdinfo); beside it each socket of the machine that was \
          claimed takes some 250 bytes",
     ),
@@ -89,26 +88,27 @@ static LEDGER: [Member; 3] = [
     always("interfaces", Is::Written(Shape::List(&INTERFACE)), "one entry an interface"),
 ];
 
+const fn bytes(name: &'static str, meaning: &'static str) -> Member {
+    always(name, Is::Written(Shape::Integer("bytes")), meaning)
+}
+
 /// One direction of everything.
 pub(super) static SIDE: [Member; 11] = [
-    always(
+    bytes(
         "counted",
-        Is::Written(Shape::Integer("bytes")),
         "counted at the sockets, and with `-i` what only the interface saw; equals `rx_bytes` or `tx_bytes` of `totals`",
     ),
-    always("attributed", Is::Written(Shape::Integer("bytes")), "on a process: exact, shared or inherited"),
-    always("kernel", Is::Written(Shape::Integer("bytes")), "on the kernel itself"),
-    always("pending", Is::Written(Shape::Integer("bytes")), "waiting for their owner"),
-    always("ambiguous", Is::Written(Shape::Integer("bytes")), "several candidates, none with evidence"),
-    always("unknown", Is::Written(Shape::Integer("bytes")), "no candidate"),
-    always(
+    bytes("attributed", "on a process: exact, shared or inherited"),
+    bytes("kernel", "on the kernel itself"),
+    bytes("pending", "waiting for their owner"),
+    bytes("ambiguous", "several candidates, none with evidence"),
+    bytes("unknown", "no candidate"),
+    bytes(
         "overflow",
-        Is::Written(Shape::Integer("bytes")),
         "a part of the above, not one more: what has an owner and no flow, because the flow table was full",
     ),
-    always(
+    bytes(
         "injected",
-        Is::Written(Shape::Integer("bytes")),
         "a part of the above, not one more: what packet sockets (AF_PACKET) sent. It passes no socket hook; in `ledger.interfaces` it \
          is with what devices carried beside the sockets",
     ),
@@ -147,11 +147,11 @@ pub(super) static CARRIED: [Member; 20] = [
         Is::Written(Shape::Integer("bytes")),
         "what the device counted: the sum of all below, `extra_copies` and `dropped` taken away",
     ),
-    always("attributed", Is::Written(Shape::Integer("bytes")), "seen at sockets, as above"),
-    always("kernel", Is::Written(Shape::Integer("bytes")), "likewise"),
-    always("pending", Is::Written(Shape::Integer("bytes")), "likewise"),
-    always("ambiguous", Is::Written(Shape::Integer("bytes")), "likewise"),
-    always("unknown", Is::Written(Shape::Integer("bytes")), "likewise"),
+    bytes("attributed", "seen at sockets, as above"),
+    bytes("kernel", "likewise"),
+    bytes("pending", "likewise"),
+    bytes("ambiguous", "likewise"),
+    bytes("unknown", "likewise"),
     line("not_at_sockets", "without `-i`: all the rest as one number"),
     line("overflow", "carried while a table was full"),
     line("forwarded", "neither end is this host"),
