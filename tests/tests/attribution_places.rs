@@ -15,7 +15,7 @@ use monitor_tests::{
 };
 use rustix::net::{AddressFamily, Protocol, SocketType};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, net::SocketAddr, thread, time::Duration};
+use std::{collections::BTreeSet, fs, net::SocketAddr};
 
 const BYTES: u64 = 100_000;
 
@@ -178,8 +178,6 @@ fn a_recycled_pid_is_another_process() {
         stage.client.ask(&format!("reap {id}"));
         stage.server.ask(&format!("take-in {} {count}", sink.id));
         sockets.push((source, name, count));
-        // Starts are told apart from a millisecond on, and all of the above may take less.
-        thread::sleep(Duration::from_millis(3));
     }
     let last = settled(monitor, &stage);
     let rows: Vec<_> = last.processes().iter().filter(|row| field(row, "pid") == pid).collect();
